@@ -1,8 +1,19 @@
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <napi.h>
+#include <torch/headeronly/version.h>
 
+#include "node/checkpoints.h"
+#include "node/classifier.h"
+#include "node/session.h"
+
+// lib/native.ts describes what is exported here, with its errors and who owns what.
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
-  exports.Set("x", at::ones({2}).sum().item<double>());
+  exports.Set("libtorch", TORCH_VERSION);
+  exports.Set("cuda", at::hasCUDA());
+  distill::node::register_checkpoints(env, exports);
+  distill::node::register_session(env, exports);
+  distill::node::register_classifier(env, exports);
   return exports;
 }
+
 NODE_API_MODULE(distill, init)

@@ -1,0 +1,203 @@
+import { readdir, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { DistillError } from './errors.js';
+
+/** What ImageFolder takes for a picture, in any case. The content is not looked at. */
+const EXTENSIONS = ['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'];
+
+/** A picture and its class. */
+export interface Sample {
+  path: string;
+  /** The index of its class. */
+  label: number;
+}
+
+/** A folder of class folders. */
+export interface LabelledFolder {
+  root: string;
+  /** The names of the class folders, sorted by code point: a class is known by its index here. */
+  classes: string[];
+  /** By class, then by folder, then by file name. */
+  samples: Sample[];
+}
+
+/** What a cache can know a file by without opening it. */
+export interface SampleStat {
+  /** From the folder's root, with `/` on every system. */
+  relativePath: string;
+  /** Bytes. Zero, as the time, for a file that cannot be reached: decoding it says why. */
+  size: number;
+  /** Milliseconds since 1970. */
+  mtimeMs: number;
+}
+
+/**
+ * Finds the pictures of a folder as torchvision's `ImageFolder` does: every folder in it (or link to one) is a
+ * class, classes are sorted by code point, and a class has all files below it that end in .jpg .jpeg .png .ppm
+ * .bmp .pgm .tif .tiff or .webp. The order is torchvision's. Links are followed, except into a folder that holds
+ * them.
+ *
+ * @throws {DistillError} `ERR_DATASET_NOT_FOUND` if there is no such folder, `ERR_DATASET_NO_CLASSES` if it has no
+ *   class folders, `ERR_DATASET_EMPTY_CLASS` if a class has no picture.
+ */
+export async function scanFolder(root: string): Promise<LabelledFolder> {
+  const { folders, files } = await list(root);
+  if (folders.length === 0) {
+    const loose = files.filter(isPicture).length;
+    throw new DistillError(
+      'ERR_DATASET_NO_CLASSES',
+      `Expected one folder per class in ${root}, but it has none.` +
+        (loose > 0 ? ` ${loose} pictures lie directly in it: move them into folders.` : ''),
+    );
+  }
+  const classes = folders.sort(byCodePoint);
+  const samples: Sample[] = [];
+  const empty: string[] = [];
+  for (const [label, name] of classes.entries()) {
+    const pictures = await picturesBelow(path.join(root, name));
+    if (pictures.length === 0) empty.push(name);
+    for (const picture of pictures) samples.push({ path: picture, label });
+  }
+  if (empty.length > 0) {
+    throw new DistillError(
+      'ERR_DATASET_EMPTY_CLASS',
+      `Expected pictures (${EXTENSIONS.join(' ')}) in every class of ${root}, but ${quoted(empty)} ` +
+        `${empty.length === 1 ? 'has' : 'have'} none. Add some or remove the folder.`,
+    );
+  }
+  return { root, classes, samples };
+}
+
+/**
+ * Finds the training and the validation pictures, whose classes must be the same.
+ *
+ * @throws {DistillError} `ERR_DATASET_CLASS_MISMATCH`, and what {@link scanFolder} throws.
+ */
+export async function scanDataset(folders: {
+  train: string;
+  val: string;
+}): Promise<{ classes: string[]; train: LabelledFolder; val: LabelledFolder }> {
+  const train = await scanFolder(folders.train);
+  const val = await scanFolder(folders.val);
+  const onlyTrain = train.classes.filter((name) => !val.classes.includes(name));
+  const onlyVal = val.classes.filter((name) => !train.classes.includes(name));
+  if (onlyTrain.length > 0 || onlyVal.length > 0) {
+    const parts = [
+      onlyTrain.length > 0 ? `only ${train.root} has ${quoted(onlyTrain)}` : '',
+      onlyVal.length > 0 ? `only ${val.root} has ${quoted(onlyVal)}` : '',
+    ];
+    throw new DistillError(
+      'ERR_DATASET_CLASS_MISMATCH',
+      `Expected the same class folders for training and validation, but ${parts.filter(Boolean).join(' and ')}.`,
+    );
+  }
+  return { classes: train.classes, train, val };
+}
+
+/**
+ * Finds the pictures to predict: a file is taken as it is, whatever its name ends in; a folder stands for all
+ * pictures below it, sorted as in {@link scanFolder}.
+ *
+ * @returns Paths, in the order of the inputs.
+ * @throws {DistillError} `ERR_PICTURES_NOT_FOUND` if an input does not exist, or is a folder without a picture.
+ */
+export async function scanPictures(inputs: string | readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const input of typeof inputs === 'string' ? [inputs] : inputs) {
+    const entry = await stat(input).catch((error: unknown) => {
+      throw new DistillError(
+        'ERR_PICTURES_NOT_FOUND',
+        `Expected a picture or a folder of pictures at ${input}, but ${reason(error)}.`,
+        { cause: error },
+      );
+    });
+    const pictures = entry.isDirectory() ? await picturesBelow(input) : [input];
+    if (pictures.length === 0) {
+      throw new DistillError(
+        'ERR_PICTURES_NOT_FOUND',
+        `Expected pictures (${EXTENSIONS.join(' ')}) in ${input}, but it has none.`,
+      );
+    }
+    for (const picture of pictures) found.push(picture);
+  }
+  return found;
+}
+
+/** Sizes and times of a folder's samples, in their order. */
+export async function statSamples(folder: LabelledFolder): Promise<SampleStat[]> {
+  const stats: SampleStat[] = [];
+  // A bounded number at a time: each waits for one of libuv's few threads.
+  for (let from = 0; from < folder.samples.length; from += 64) {
+    const some = folder.samples.slice(from, from + 64).map(async (sample) => {
+      const { size, mtimeMs } = await stat(sample.path).catch(() => ({ size: 0, mtimeMs: 0 }));
+      const relativePath = path.relative(folder.root, sample.path).replaceAll(path.sep, '/');
+      return { relativePath, size, mtimeMs };
+    });
+    stats.push(...(await Promise.all(some)));
+  }
+  return stats;
+}
+
+/** The pictures below a folder: its folders sorted by their whole path, and in each the files by name. */
+async function picturesBelow(root: string): Promise<string[]> {
+  const folders: { name: string; path: string; files: string[] }[] = [];
+  const walk = async (folder: string, name: string, above: string[]): Promise<void> => {
+    const entries = await list(folder);
+    const real = await realpath(folder);
+    if (above.includes(real)) return; // A link back to a folder that we are in.
+    folders.push({ name, path: folder, files: entries.files.filter(isPicture).sort(byCodePoint) });
+    for (const inner of entries.folders) {
+      await walk(path.join(folder, inner), `${name}/${inner}`, [...above, real]);
+    }
+  };
+  await walk(root, '', []);
+  folders.sort((a, b) => byCodePoint(a.name, b.name));
+  return folders.flatMap((folder) => folder.files.map((file) => path.join(folder.path, file)));
+}
+
+/** What a folder holds; links count as what they lead to, and as files if that is nothing. */
+async function list(folder: string): Promise<{ folders: string[]; files: string[] }> {
+  try {
+    const folders: string[] = [];
+    const files: string[] = [];
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const isFolder = entry.isSymbolicLink()
+        ? await stat(path.join(folder, entry.name)).then(
+            (target) => target.isDirectory(),
+            () => false,
+          )
+        : entry.isDirectory();
+      (isFolder ? folders : files).push(entry.name);
+    }
+    return { folders, files };
+  } catch (error) {
+    throw new DistillError(
+      'ERR_DATASET_NOT_FOUND',
+      `Expected a folder at ${folder}, but ${reason(error)}.`,
+      { cause: error },
+    );
+  }
+}
+
+function isPicture(name: string): boolean {
+  const lower = name.toLowerCase();
+  return EXTENSIONS.some((extension) => lower.endsWith(extension));
+}
+
+/** Python's order of strings; JavaScript's own compares UTF-16 units, and a locale would change the classes. */
+function byCodePoint(a: string, b: string): number {
+  // UTF-8 keeps the order of code points.
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+function reason(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'ENOENT') return 'there is nothing';
+  if (code === 'ENOTDIR') return 'that is a file';
+  return `it cannot be read (${code ?? String(error)})`;
+}
+
+function quoted(names: string[]): string {
+  const shown = names.slice(0, 5).map((name) => `"${name}"`);
+  return shown.join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
+}

@@ -1,0 +1,235 @@
+import { readFile, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { openBmp } from './decode/bmp.js';
+import { openNetpbm } from './decode/netpbm.js';
+import { BadPicture, centerCrop } from './decode/picture.js';
+import { openWithSharp } from './decode/sharp.js';
+import { DistillError } from './errors.js';
+
+/** A picture file: its path, or its bytes. */
+export type PictureSource = string | Uint8Array;
+
+export interface DecodeCropOptions {
+  /** Where the crop goes, `size * size * 3` bytes, every one of which is written; a new array by default. */
+  into?: Uint8Array;
+  /** What errors call the picture; by default its path, or `buffer`. */
+  name?: string;
+}
+
+/**
+ * Decodes a picture file and takes the square of `size` pixels from its middle, without resizing: value for
+ * value what torchvision's `CenterCrop(size)` makes of Pillow's `Image.open(file).convert('RGB')`. Sides shorter
+ * than `size` are padded with zeros (black).
+ *
+ * A file is recognised by its content, never by its name. Read are JPEG, PNG, WebP, TIFF, BMP, PBM, PGM, PPM, and
+ * GIF and AVIF where sharp reads them; of several pages or frames, the first. Files that are damaged or cut short
+ * are refused, also where the missing part lies outside the crop.
+ *
+ * Where the values can differ from Pillow's (13.0):
+ * - TIFF with premultiplied alpha: by one, as libvips divides in floating point and Pillow in integers.
+ * - TIFF with uncompressed YCbCr samples: libvips takes them for RGB. (JPEG inside TIFF is read right.)
+ * - TIFF in L*a*b* is refused.
+ * - GIF: transparent pixels are black; Pillow gives them the colour that the palette happens to hold.
+ * - AVIF: by a few levels, as the decoders interpolate colour differently.
+ * - BMP with a palette that starts like a grey ramp but has fewer than 256 entries: read by its palette, where
+ *   Pillow takes the bits for something else.
+ *
+ * @param source A path, or the bytes of a file.
+ * @param size The side of the crop in pixels.
+ * @returns uint8 RGB (size, size, 3).
+ * @throws {DistillError} `ERR_BAD_IMAGE` if there is no such file or it cannot be read as a picture. What sharp
+ *   or the file system reported is the cause.
+ */
+export async function decodeCrop(
+  source: PictureSource,
+  size: number,
+  options: DecodeCropOptions = {},
+): Promise<Uint8Array> {
+  const crop = options.into ?? new Uint8Array(size * size * 3);
+  if (crop.length !== size * size * 3) {
+    throw new RangeError(
+      `expected ${size * size * 3} bytes to decode into, received ${crop.length}`,
+    );
+  }
+  try {
+    const data = typeof source === 'string' ? await readPicture(source) : source;
+    if (data.length === 0) throw new BadPicture('is empty');
+    const picture = openBmp(data) ?? openNetpbm(data) ?? (await openWithSharp(data));
+    const region = centerCrop(picture.width, picture.height, size);
+    const rgb = await picture.read(region);
+
+    const row = region.width * 3; // bytes
+    if (region.width < size || region.height < size) crop.fill(0);
+    for (let y = 0; y < region.height; y++) {
+      crop.set(rgb.subarray(y * row, (y + 1) * row), ((region.y + y) * size + region.x) * 3);
+    }
+    return crop;
+  } catch (error) {
+    if (!(error instanceof BadPicture)) throw error;
+    const name = options.name ?? (typeof source === 'string' ? source : 'buffer');
+    throw new DistillError(
+      'ERR_BAD_IMAGE',
+      `The picture ${name} is not read: it ${error.message}.`,
+      {
+        cause: error.cause ?? error,
+      },
+    );
+  }
+}
+
+/** Reads a whole file; sharp is given its bytes, as libvips would keep a path's pixels beyond a change of the file. */
+async function readPicture(path: string): Promise<Uint8Array> {
+  try {
+    // Opening a pipe or a device could wait for ever.
+    if (!(await stat(path)).isFile()) throw new BadPicture('is not a file');
+    return await readFile(path);
+  } catch (error) {
+    if (error instanceof BadPicture) throw error;
+    const code = (error as NodeJS.ErrnoException).code;
+    throw new BadPicture(
+      code === 'ENOENT' ? 'does not exist' : `cannot be opened (${code ?? String(error)})`,
+      { cause: error },
+    );
+  }
+}
+
+export interface DecodeBatchesOptions {
+  /** The side of the crops in pixels. */
+  size: number;
+  /** Pictures a batch; the last batch may be smaller. */
+  batchSize: number;
+  /**
+   * Pictures decoded at the same time; by default as many as the machine has cores. sharp works on libuv's
+   * threads, of which there are four unless `UV_THREADPOOL_SIZE` says otherwise.
+   */
+  concurrency?: number;
+  /** What a picture that cannot be read does: ends everything (the default), or is left out of its batch. */
+  onBadImage?: 'error' | 'skip';
+  /** Told of each picture left out, in order, before its batch is handed over. */
+  onSkip?: (source: PictureSource, error: DistillError, index: number) => void;
+  /** Ends the decoding: the generator throws the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface PictureBatch {
+  /** uint8 RGB (count, size, size, 3); a buffer of its own, never reused. */
+  pixels: Uint8Array;
+  /** Which of the sources each picture is, ascending. */
+  indices: Int32Array;
+  count: number;
+}
+
+/** Batches that are decoded or being decoded besides the one that the consumer works on. */
+const BATCHES_AHEAD = 2;
+
+/**
+ * Decodes pictures into batches of crops (see {@link decodeCrop}), two batches ahead of the consumer. At most
+ * `concurrency` pictures are being decoded and three batches are held at any time.
+ *
+ * Batches come in the order of the sources. With `onBadImage: 'skip'` a batch lacks its bad pictures, and one
+ * that lost all is not handed over. Otherwise the first bad picture (in the order of the sources) is thrown after
+ * the batches before it; what follows is not started any more. When the consumer stops early, the decodes in
+ * flight are awaited and nothing else is started.
+ *
+ * @param sources Paths, or the bytes of files, which errors call `buffer` and their index.
+ * @throws {DistillError} `ERR_BAD_IMAGE` with `onBadImage: 'error'`; the signal's reason once it is aborted.
+ */
+export async function* decodeBatches(
+  sources: readonly PictureSource[],
+  options: DecodeBatchesOptions,
+): AsyncGenerator<PictureBatch, void, void> {
+  const { size, batchSize, onBadImage = 'error', onSkip, signal } = options;
+  const turn = turns(options.concurrency ?? availableParallelism());
+  const bytes = size * size * 3; // a picture
+  let stopped = false;
+
+  /** Decodes one picture; the error if it is to be left out. */
+  const decode = async (index: number, into: Uint8Array): Promise<DistillError | null> => {
+    if (stopped) throw new Error('the decoding has been stopped');
+    try {
+      signal?.throwIfAborted();
+      const source = sources[index] ?? '';
+      const name = typeof source === 'string' ? source : `buffer ${index}`;
+      await decodeCrop(source, size, { into, name });
+      return null;
+    } catch (error) {
+      if (onBadImage === 'skip' && error instanceof DistillError) return error;
+      stopped = true;
+      throw error;
+    }
+  };
+
+  const decodeBatch = async (
+    first: number,
+  ): Promise<PictureBatch & { bad: Map<number, DistillError> }> => {
+    const indices = Int32Array.from(
+      { length: Math.min(batchSize, sources.length - first) },
+      (_, i) => first + i,
+    );
+    const pixels = new Uint8Array(indices.length * bytes);
+    const results = await Promise.allSettled(
+      Array.from(indices, (index, i) =>
+        turn(() => decode(index, pixels.subarray(i * bytes, (i + 1) * bytes))),
+      ),
+    );
+    const bad = new Map<number, DistillError>();
+    let count = 0;
+    for (const [i, result] of results.entries()) {
+      if (result.status === 'rejected') throw result.reason;
+      if (result.value !== null) {
+        bad.set(first + i, result.value);
+        continue;
+      }
+      pixels.copyWithin(count * bytes, i * bytes, (i + 1) * bytes);
+      indices[count] = first + i;
+      count += 1;
+    }
+    return {
+      pixels: pixels.subarray(0, count * bytes),
+      indices: indices.subarray(0, count),
+      count,
+      bad,
+    };
+  };
+
+  const ahead: ReturnType<typeof decodeBatch>[] = [];
+  let next = 0;
+  const startBatches = () => {
+    for (; next < sources.length && ahead.length < BATCHES_AHEAD; next += batchSize) {
+      const batch = decodeBatch(next);
+      batch.catch(() => {}); // Thrown when its turn comes; until then it is not unhandled.
+      ahead.push(batch);
+    }
+  };
+
+  try {
+    startBatches();
+    for (let batch = ahead.shift(); batch !== undefined; batch = ahead.shift()) {
+      const { bad, ...pictures } = await batch;
+      signal?.throwIfAborted();
+      for (const [index, error] of bad) onSkip?.(sources[index] ?? '', error, index);
+      startBatches();
+      if (pictures.count > 0) yield pictures;
+    }
+  } finally {
+    stopped = true;
+    await Promise.allSettled(ahead);
+  }
+}
+
+/** Lets at most `limit` tasks run at the same time, in the order in which they came. */
+function turns(limit: number): <T>(task: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (task) => {
+    if (running < limit) running += 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await task();
+    } finally {
+      const first = waiting.shift();
+      if (first) first();
+      else running -= 1;
+    }
+  };
+}

@@ -1,0 +1,73 @@
+/** A rectangle of a picture, and where its top left corner goes in the crop. All in pixels. */
+export interface Region {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+  /** The column of the crop that holds the region's first column. */
+  x: number;
+  /** The row of the crop that holds the region's first row. */
+  y: number;
+}
+
+/** A picture whose header has been read and whose pixels have not. */
+export interface Picture {
+  width: number;
+  height: number;
+  /** The RGB values of a region, uint8 (height, width, 3); throws a {@link BadPicture}. */
+  read(region: Region): Uint8Array | Promise<Uint8Array>;
+}
+
+/** Says in plain words why a picture cannot be read: `message` completes "the picture is not read: it …". */
+export class BadPicture extends Error {}
+
+/** The largest picture that is read, in pixels: sharp's own default, for the decoders here as well. */
+export const MAX_PIXELS = 0x3fff ** 2;
+
+/**
+ * What torchvision's `CenterCrop(size)` takes from a picture. A side longer than `size` loses
+ * `round((side - size) / 2)` at its start, halves rounded to even; a shorter one is padded with
+ * `floor((size - side) / 2)` at its start and the rest at its end.
+ */
+export function centerCrop(width: number, height: number, size: number): Region {
+  const across = along(width, size);
+  const down = along(height, size);
+  return {
+    left: across.from,
+    top: down.from,
+    width: across.length,
+    height: down.length,
+    x: across.to,
+    y: down.to,
+  };
+}
+
+function along(side: number, size: number): { from: number; to: number; length: number } {
+  return side < size
+    ? { from: 0, to: (size - side) >> 1, length: side }
+    : { from: roundHalfEven((side - size) / 2), to: 0, length: size };
+}
+
+/** Python's `round`: to the nearest integer, halves to the even one. */
+export function roundHalfEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
+}
+
+/** Refuses a size that no picture has, before anything is allocated for it. */
+export function checkSize(width: number, height: number): void {
+  if (width < 1 || height < 1) {
+    throw new BadPicture(`has no pixels: its header says ${width} x ${height}`);
+  }
+  if (width * height > MAX_PIXELS) {
+    throw new BadPicture(
+      `is too large: ${width} x ${height}, at most ${MAX_PIXELS} pixels are read`,
+    );
+  }
+}
+
+/** The refusal of a file that ends before its pixels do. */
+export function truncated(format: string): BadPicture {
+  return new BadPicture(`is cut short: the ${format} file ends before its pixels do`);
+}

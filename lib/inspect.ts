@@ -1,0 +1,43 @@
+import { DistillError } from './errors.js';
+import { parseMetadata, type StudentMetadata } from './metadata.js';
+import { loadAddon, native } from './native.js';
+
+/** What a `.pth` file holds. */
+export interface CheckpointContents {
+  path: string;
+  /** PyTorch's zip format of today, or the older sequence of pickles. */
+  format: 'zip' | 'legacy';
+  /** 'student', 'densenet121', 'densenet161', 'densenet169', 'densenet201', or `null` for another. */
+  architecture: string | null;
+  /** Classes told apart, where the architecture is known. */
+  classes: number | null;
+  /** Trainable numbers; running statistics are not counted. */
+  parameters: number;
+  tensors: { name: string; shape: number[]; dtype: string }[];
+  /** What this package keeps in a student's file; `null` in others. */
+  metadata: StudentMetadata | null;
+}
+
+/**
+ * Tells what a `.pth` holds. Nothing in the file is executed.
+ *
+ * @param path A PyTorch checkpoint: a state dict, bare or under `state_dict`, `model` or
+ * `model_state_dict`.
+ * @throws DistillError `ERR_CHECKPOINT_…` where it is not one, damaged, or asks to run something.
+ */
+export async function inspect(path: string): Promise<CheckpointContents> {
+  if (typeof path !== 'string' || path === '') {
+    throw new DistillError('ERR_OPTION', 'Expected the path of a .pth file.');
+  }
+  const { metadata, ...contents } = await native(loadAddon().inspect(path));
+  const isParameter = (name: string) =>
+    !/\.(running_mean|running_var|num_batches_tracked)$/.test(name);
+  return {
+    path,
+    ...contents,
+    parameters: contents.tensors
+      .filter(({ name }) => isParameter(name))
+      .reduce((sum, { shape }) => sum + shape.reduce((n, side) => n * side, 1), 0),
+    metadata: metadata === null ? null : parseMetadata(metadata, path),
+  };
+}

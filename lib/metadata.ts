@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { DistillError } from './errors.js';
+
+/** What a student's file says of itself, besides its weights. */
+export interface StudentMetadata {
+  /** Class names by index. */
+  classes: string[];
+  /** R, G, B, of values in 0..1. */
+  mean: readonly [number, number, number];
+  std: readonly [number, number, number];
+  /** Pixels a side of the centre crop. */
+  imageSize: number;
+  /** Options of the run that made it. */
+  options?: Record<string, unknown> | undefined;
+  /** Whose answers it learnt. */
+  teacher?: Record<string, unknown> | undefined;
+  /** The epoch, from 1, and its losses and accuracies. */
+  epoch?: number | undefined;
+  metrics?: Record<string, number> | undefined;
+  /** Of node-distill, LibTorch and Node. */
+  versions?: Record<string, string> | undefined;
+}
+
+const triple = z.tuple([z.number(), z.number(), z.number()]);
+const metadataSchema = z.looseObject({
+  classes: z.array(z.string()).min(1).max(100_000),
+  mean: triple,
+  std: triple,
+  imageSize: z.int().min(32).max(4096),
+  options: z.record(z.string(), z.unknown()).optional(),
+  teacher: z.record(z.string(), z.unknown()).optional(),
+  epoch: z.int().optional(),
+  metrics: z.record(z.string(), z.number()).optional(),
+  versions: z.record(z.string(), z.string()).optional(),
+});
+
+/**
+ * Reads the metadata of a file; it comes from outside and is checked as such.
+ *
+ * @throws DistillError `ERR_CHECKPOINT_CORRUPT` where it is not what this package writes.
+ */
+export function parseMetadata(json: string, path: string): StudentMetadata {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    value = undefined;
+  }
+  const parsed = metadataSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const field = parsed.error.issues[0]?.path.join('.') || 'distill.json';
+  throw new DistillError(
+    'ERR_CHECKPOINT_CORRUPT',
+    `The metadata in '${path}' is damaged (${field}); take the file from its source again.`,
+  );
+}

@@ -1,0 +1,188 @@
+/**
+ * The contract of the native addon, written by hand: what crosses between JavaScript and C++.
+ *
+ * `[sync]` returns at once. `[async]` runs on a thread of the addon and settles its promise exactly
+ * once, in the order of the calls on one object; it rejects with an `Error` that has a `code`.
+ * Plain values are copied when a call is made. Typed arrays are borrowed: the caller keeps them
+ * unchanged until the promise settles.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type Bindings from 'bindings';
+import { DistillError } from './errors.js';
+
+/** How a picture becomes a network's input. */
+export interface NativePreprocessing {
+  /** Pixels a side of the centre crop. */
+  imageSize: number;
+  /** R, G, B, of values in 0..1. */
+  mean: readonly number[];
+  std: readonly number[];
+}
+
+export interface NativeStore {
+  imageSize: number;
+  classes: number;
+  /** Pictures at most. */
+  trainCapacity: number;
+  valCapacity: number;
+  folder: string;
+  /** 64 hexadecimal digits that stand for everything the store's contents follow from. */
+  fingerprint: string;
+}
+
+export interface NativeTrainConfig {
+  epochs: number;
+  lr: number;
+  dropRate: number;
+  temperature: number;
+  /** Weighs the teacher's (soft) term. */
+  alpha: number;
+  batchSize: number;
+  shuffle: boolean;
+  seed: number;
+  /** Where the best student is written, atomically. */
+  student: string;
+  /** A checkpoint to start from, or ''. */
+  initialStudent: string;
+  /** A JSON object; `epoch` and `metrics` are added to it in the student's file. */
+  metadata: string;
+}
+
+export interface NativeEpoch {
+  /** From 1. */
+  epoch: number;
+  trainLoss: number;
+  trainAccuracy: number;
+  valLoss: number;
+  valAccuracy: number;
+  trainSeconds: number;
+  valSeconds: number;
+  saved: boolean;
+}
+
+export interface NativeTrainResult {
+  ending: 'completed' | 'early-stop' | 'stopped';
+  best: NativeEpoch | null;
+  last: NativeEpoch | null;
+}
+
+/** One distillation: a thread with a teacher and a prepared store. */
+export interface NativeSession {
+  /** [async] Chooses device and threads; resolves to the device's name. ERR_DEVICE. */
+  open(): Promise<string>;
+  /** [async] Reads a DenseNet. ERR_CHECKPOINT_…, ERR_TEACHER_ARCHITECTURE. */
+  loadTeacher(
+    path: string,
+  ): Promise<{ architecture: string; classes: number; parameters: number }>;
+  /** [async] Makes an empty store, in memory or in a file. ERR_CACHE, ERR_OUT_OF_MEMORY. */
+  createStore(store: NativeStore & { place: 'memory' | 'temporary' | 'kept' }): Promise<void>;
+  /**
+   * [async] Takes over the kept store of an earlier run. Resolves to which of the listed pictures it
+   * holds, or to null where there is none that is whole and fits.
+   */
+  reopenStore(store: NativeStore): Promise<{ train: Int32Array; val: Int32Array } | null>;
+  /**
+   * [async] Copies pictures into the store; training pictures go through the teacher.
+   * pixels: (n, imageSize, imageSize, 3) RGB; labels and sources: (n). ERR_NOT_FINITE.
+   */
+  append(batch: {
+    split: 'train' | 'val';
+    pixels: Uint8Array;
+    labels: Int32Array;
+    sources: Int32Array;
+  }): Promise<void>;
+  /** [async] The store is complete: the teacher goes, a kept file gets its name. ERR_CACHE. */
+  sealStore(): Promise<void>;
+  /**
+   * [async] Trains a student on the store. `onEpoch` is called on the JavaScript thread and must not
+   * throw. ERR_NOT_FINITE, ERR_CHECKPOINT_…, ERR_WRITE.
+   */
+  train(config: NativeTrainConfig, onEpoch: (epoch: NativeEpoch) => void): Promise<NativeTrainResult>;
+  /** [sync] A training ends after its batch, with the ending 'stopped'. */
+  stop(): void;
+  /** [sync] Where a training stands: epoch from 1, batches done and in all of this epoch. */
+  progress(): { epoch: number; step: number; steps: number };
+  /** [async] Gives teacher and store back to the system, without waiting for the collector. */
+  close(): Promise<void>;
+}
+
+/** A model that answers for batches of pictures, on a thread of its own. */
+export interface NativeClassifier {
+  /** [async] ERR_CHECKPOINT_…, ERR_MODEL_ARCHITECTURE, ERR_DEVICE. */
+  load(): Promise<void>;
+  /** [async] pixels (n, imageSize, imageSize, 3) RGB -> probabilities (n, classes), row by row. */
+  classify(pixels: Uint8Array): Promise<Float32Array>;
+  /** [async] Gives the model back to the system. */
+  close(): Promise<void>;
+}
+
+export interface NativeContents {
+  format: 'zip' | 'legacy';
+  architecture: string | null;
+  classes: number | null;
+  tensors: { name: string; shape: number[]; dtype: string }[];
+  /** The run's metadata as JSON, where the file has it. */
+  metadata: string | null;
+}
+
+export interface NativeAddon {
+  /** LibTorch's version that the addon was built with, and whether that build knows CUDA. */
+  libtorch: string;
+  cuda: boolean;
+  Session: new (
+    options: NativePreprocessing & { device: string; threads: number },
+  ) => NativeSession;
+  Classifier: new (
+    options: NativePreprocessing & { model: string; device: string; threads: number },
+  ) => NativeClassifier;
+  /** [async] What a checkpoint holds. ERR_CHECKPOINT_…. */
+  inspect(path: string): Promise<NativeContents>;
+  /** [async] One tensor of a checkpoint as doubles. ERR_CHECKPOINT_…. */
+  readTensor(path: string, name: string): Promise<{ shape: number[]; data: Float64Array }>;
+  /** [async] Writes freshly initialised weights: 'student' or a DenseNet's name. ERR_WRITE. */
+  createModel(options: {
+    path: string;
+    architecture: string;
+    classes: number;
+    seed: number;
+  }): Promise<void>;
+  /** [async] Shows that a checkpoint could be written there. ERR_WRITE. */
+  checkWritable(path: string): Promise<void>;
+}
+
+/** The package's folder: lib/ and dist/ lie in it side by side. */
+export const packageRoot = fileURLToPath(new URL('..', import.meta.url));
+
+let addon: NativeAddon | undefined;
+
+/**
+ * The addon, loaded at the first call, so that importing the package needs none.
+ *
+ * @throws DistillError `ERR_ADDON_MISSING` where it has not been built or does not load.
+ */
+export function loadAddon(): NativeAddon {
+  if (addon) return addon;
+  // CommonJS, so that only a call, never an import, depends on it.
+  const bindings: typeof Bindings = createRequire(import.meta.url)('bindings');
+  try {
+    addon = bindings({ bindings: 'distill', module_root: packageRoot }) as NativeAddon;
+  } catch (cause) {
+    const reason = (cause as Error).message.split('\n')[0];
+    const state = reason?.startsWith('Could not locate')
+      ? 'the native addon has not been built'
+      : `the native addon does not load (${reason})`;
+    throw new DistillError('ERR_ADDON_MISSING', `${state}; run \`npx distill setup\``, { cause });
+  }
+  return addon;
+}
+
+/** Awaits a call of the addon and turns its rejection into a DistillError. */
+export async function native<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    throw new DistillError(code ?? 'ERR_INTERNAL', message);
+  }
+}

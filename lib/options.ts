@@ -1,0 +1,74 @@
+import { closest, distance } from 'fastest-levenshtein';
+import { inspect } from 'node:util';
+import { z } from 'zod';
+import { DistillError } from './errors.js';
+
+// Each option's description completes the sentence "Expected … for `name`".
+
+const path = z.string().min(1).describe('a path');
+const count = z.int().min(1).describe('a whole number of at least 1');
+const triple = (channel: z.ZodNumber) => z.tuple([channel, channel, channel]).readonly();
+
+/** Options that say how a picture becomes a network's input. */
+export const preprocessing = {
+  mean: triple(z.number().min(0).max(1)).describe('three numbers in 0..1 (R, G, B)'),
+  std: triple(z.number().gt(0).max(1)).describe(
+    'three numbers greater than 0 and at most 1 (R, G, B)',
+  ),
+  imageSize: z.int().min(32).max(4096).describe('a whole number of pixels in 32..4096'),
+};
+
+/** Options that say where and how the work is done. */
+export const execution = {
+  device: z
+    .string()
+    .regex(/^(auto|cpu|cuda(:\d{1,2})?)$/)
+    .describe("'auto', 'cpu', 'cuda' or 'cuda:N'"),
+  threads: z.int().min(1).max(1024).describe('a whole number in 1..1024'),
+  onBadImage: z.enum(['error', 'skip']).describe("'error' or 'skip'"),
+  signal: z.instanceof(AbortSignal).describe('an AbortSignal'),
+};
+
+export const paths = { path, count };
+
+/** Whatever the caller passed, shown briefly. */
+function show(value: unknown): string {
+  const text = inspect(value, { depth: 1, breakLength: Infinity, maxStringLength: 60 });
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}
+
+/**
+ * Checks options against a schema, fills in the defaults, and drops those that are undefined.
+ *
+ * @throws DistillError `ERR_OPTION` that names the first option at fault, what it should be and what
+ * it was.
+ */
+export function checkOptions<Shape extends z.core.$ZodLooseShape>(
+  schema: z.ZodObject<Shape, z.core.$strict>,
+  options: unknown,
+): z.output<typeof schema> {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new DistillError('ERR_OPTION', `Expected an object of options but received ${show(options)}.`);
+  }
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  );
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+
+  const names = Object.keys(schema.shape);
+  const issue = parsed.error.issues[0];
+  if (issue?.code === 'unrecognized_keys') {
+    const unknown = issue.keys[0] ?? '';
+    const known = closest(unknown, names);
+    const hint =
+      distance(unknown, known) <= 3
+        ? `did you mean \`${known}\`?`
+        : `the options are ${names.join(', ')}.`;
+    throw new DistillError('ERR_OPTION', `There is no option \`${unknown}\`; ${hint}`);
+  }
+  const name = String(issue?.path[0] ?? '');
+  const expected = (schema.shape[name] as z.ZodType | undefined)?.description ?? 'another value';
+  const received = name in given ? show(given[name]) : 'nothing';
+  throw new DistillError('ERR_OPTION', `Expected ${expected} for \`${name}\` but received ${received}.`);
+}

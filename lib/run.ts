@@ -1,0 +1,206 @@
+import { EventEmitter } from 'node:events';
+
+/** What one epoch came to. Losses and accuracies are averages over pictures; accuracies are in 0..1. */
+export interface EpochReport {
+  /** From 1. */
+  epoch: number;
+  /** Epochs asked for. */
+  epochs: number;
+  /** The distillation loss on the training pictures, dropout on. */
+  trainLoss: number;
+  trainAccuracy: number;
+  /** Plain cross entropy on the validation pictures. */
+  valLoss: number;
+  valAccuracy: number;
+  /** Of the whole epoch: `trainSeconds` and `valSeconds`. */
+  seconds: number;
+  trainSeconds: number;
+  valSeconds: number;
+  /** Training pictures a second, validation not counted. */
+  imagesPerSecond: number;
+  /** Whether the student of this epoch is now in the file. */
+  saved: boolean;
+}
+
+/** What a distillation came to. */
+export interface DistillResult {
+  /** The epoch whose student is in the file; `null` where the run was stopped before one was. */
+  best: EpochReport | null;
+  /** The last epoch that ended. */
+  last: EpochReport | null;
+  /** Epochs run to their end. */
+  epochs: number;
+  /**
+   * Why it ended: all epochs were run; the validation loss fell below 0.0001 or the accuracy rose above
+   * 0.9999; or `stop()` was called.
+   */
+  reason: 'completed' | 'early-stop' | 'stopped';
+  /** The student's file. */
+  student: string;
+  /** The kept store of prepared pictures, where `cacheDir` was given. */
+  store: string | null;
+  /** Class names by index. */
+  classes: string[];
+  /** Pictures in use. */
+  images: { train: number; val: number };
+  /** Pictures that did not decode and were passed over (`onBadImage: 'skip'`). */
+  skipped: string[];
+  /** What it ran on, such as `cpu` or `cuda:0`. */
+  device: string;
+  /** What makes the run repeatable: the option, or the seed that was drawn. */
+  seed: number;
+  /** Seconds by phase; `prepare` is decoding and the teacher, or taking over a kept store. */
+  seconds: { prepare: number; train: number; validate: number; total: number };
+  /** Pictures a second by phase; `prepare` is 0 where a kept store was taken over. */
+  imagesPerSecond: { prepare: number; train: number; validate: number };
+}
+
+/** Pictures decoded and, for training, answered by the teacher so far. */
+export interface PrepareProgress {
+  done: number;
+  total: number;
+}
+
+/** Something that the run got over but its owner should know. */
+export interface DistillWarning {
+  code: 'WARN_IMAGE_SKIPPED' | 'WARN_NO_IMPROVEMENT' | 'WARN_FILES_IGNORED';
+  message: string;
+  /** The file concerned, where there is one. */
+  path?: string;
+}
+
+/** Events and what their listeners receive. */
+export interface DistillEvents {
+  /** How many and which pictures were found, before anything else is done. */
+  dataset: [{ classes: string[]; train: number; val: number }];
+  prepare: [PrepareProgress];
+  epoch: [EpochReport];
+  /** An epoch whose student has just been saved. */
+  best: [EpochReport & { path: string }];
+  /** Without a listener, warnings go to `process.emitWarning`. */
+  warning: [DistillWarning];
+}
+
+/** What a run does, told apart from how it is watched. */
+export interface Course {
+  /** Does the work and reports through the run's events. */
+  start(run: DistillRun): Promise<DistillResult>;
+  /** Makes `start` resolve after the current batch. */
+  stop(): void;
+  /** Where the training stands. */
+  progress(): TrainingProgress;
+}
+
+/** Where a training stands: epoch from 1 (0 before the first), batches done and in all of this epoch. */
+export interface TrainingProgress {
+  epoch: number;
+  step: number;
+  steps: number;
+}
+
+/**
+ * A distillation that is under way: awaitable for its result, an emitter of events, and an async
+ * iterable of epoch reports.
+ *
+ * An exception in a listener stops the run, which then rejects with it. What has been saved stays.
+ */
+export class DistillRun
+  extends EventEmitter<DistillEvents>
+  implements PromiseLike<DistillResult>, AsyncIterable<EpochReport>
+{
+  readonly #course: Course;
+  readonly #result: Promise<DistillResult>;
+  readonly #reports: EpochReport[] = [];
+  #ended = false;
+  /** Iterators that have seen every report so far. */
+  #waiting: (() => void)[] = [];
+  #listenerFailure: { error: unknown } | undefined;
+
+  /** @internal Made by `distill()`. */
+  constructor(course: Course) {
+    super();
+    this.#course = course;
+    this.#result = this.#follow();
+  }
+
+  /** Ends the run after its current batch. It then resolves, with the reason 'stopped'. */
+  stop(): void {
+    this.#course.stop();
+  }
+
+  /** Where the training stands; the epoch is 0 while the run prepares. */
+  get progress(): TrainingProgress {
+    return this.#course.progress();
+  }
+
+  /** Reports of all epochs from the first, also of those before the iteration began. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<EpochReport, void, undefined> {
+    // Who iterates learns of a failure here; the result's promise need not be awaited as well.
+    this.#result.catch(() => {});
+    for (let i = 0; ; i++) {
+      while (i >= this.#reports.length) {
+        if (this.#ended) {
+          await this.#result;
+          return;
+        }
+        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      }
+      yield this.#reports[i] as EpochReport;
+    }
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: a run is awaited for its result.
+  then<T = DistillResult, E = never>(
+    onFulfilled?: ((result: DistillResult) => T | PromiseLike<T>) | null,
+    onRejected?: ((error: unknown) => E | PromiseLike<E>) | null,
+  ): Promise<T | E> {
+    return this.#result.then(onFulfilled, onRejected);
+  }
+
+  catch<E = never>(
+    onRejected?: ((error: unknown) => E | PromiseLike<E>) | null,
+  ): Promise<DistillResult | E> {
+    return this.#result.catch(onRejected);
+  }
+
+  finally(onFinally?: (() => void) | null): Promise<DistillResult> {
+    return this.#result.finally(onFinally);
+  }
+
+  /** @internal Tells listeners and iterators. */
+  report<Name extends keyof DistillEvents>(name: Name, payload: DistillEvents[Name][0]): void {
+    if (name === 'epoch') {
+      this.#reports.push(payload as EpochReport);
+      this.#wakeIterators();
+    }
+    if (name === 'warning' && this.listenerCount('warning') === 0) {
+      const { code, message } = payload as DistillWarning;
+      process.emitWarning(message, { type: 'DistillWarning', code });
+      return;
+    }
+    try {
+      // The mapped type of the arguments is beyond what the compiler resolves for a generic name.
+      (this as EventEmitter).emit(name, payload);
+    } catch (error) {
+      this.#listenerFailure ??= { error };
+      this.stop();
+    }
+  }
+
+  async #follow(): Promise<DistillResult> {
+    try {
+      // Begins when the caller has had its turn to attach listeners.
+      await Promise.resolve();
+      const result = await this.#course.start(this);
+      if (this.#listenerFailure) throw this.#listenerFailure.error;
+      return result;
+    } finally {
+      this.#ended = true;
+      this.#wakeIterators();
+    }
+  }
+
+  #wakeIterators(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+}

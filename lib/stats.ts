@@ -1,0 +1,118 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { scanFolder, scanPictures } from './dataset.js';
+import { decodeBatches, type PictureSource } from './decode.js';
+import { DistillError } from './errors.js';
+
+export interface DatasetStatsOptions {
+  /** The side of the centre crop in pixels, 224 by default. */
+  imageSize?: number;
+  /** What a picture that cannot be read does: ends the run (`error`, the default) or is left out (`skip`). */
+  onBadImage?: 'error' | 'skip';
+  /** Told of each picture left out. */
+  onSkip?: (path: PictureSource, error: DistillError) => void;
+  /** Told how many pictures of how many have been read. */
+  onProgress?: (done: number, total: number) => void;
+  /** Ends the run: the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface DatasetStats {
+  /** Of red, green and blue, 0..1. */
+  mean: [number, number, number];
+  /** The population's standard deviation of red, green and blue, 0..1. */
+  std: [number, number, number];
+  /** Pictures counted. */
+  images: number;
+  /** The class folders, where there are any. */
+  classes?: string[];
+}
+
+/** Pictures between two reports of progress. */
+const BATCH_SIZE = 16;
+
+/**
+ * The mean and standard deviation of a folder's pixels, to normalise its pictures with. They are taken over every
+ * value that the student sees: all pixels of the centre crops, red, green and blue apart. Where a picture is
+ * smaller than the crop, its zero padding counts too, since the network sees it and normalisation shifts it like
+ * any other black. The sums are exact.
+ *
+ * @param folder Class folders with pictures, or a folder with `train/` in it, which is used then, or pictures.
+ * @throws {DistillError} What `scanFolder`, `scanPictures` and `decodeBatches` throw; `ERR_PICTURES_NOT_FOUND` if
+ *   every picture was left out.
+ */
+export async function datasetStats(
+  folder: string,
+  options: DatasetStatsOptions = {},
+): Promise<DatasetStats> {
+  const { imageSize = 224, onProgress, ...decoding } = options;
+  const { paths, classes } = await picturesOf(folder);
+
+  const counts = [0, 1, 2].map(() => new Float64Array(256)); // pixels by channel and value
+  const [red, green, blue] = counts as [Float64Array, Float64Array, Float64Array];
+  let images = 0;
+  const batches = decodeBatches(paths, { ...decoding, size: imageSize, batchSize: BATCH_SIZE });
+  for await (const { pixels, indices, count } of batches) {
+    for (let i = 0; i < pixels.length; i += 3) {
+      // biome-ignore-start lint/style/noNonNullAssertion: the innermost loop, over all pixels of the data set
+      red[pixels[i]!]! += 1;
+      green[pixels[i + 1]!]! += 1;
+      blue[pixels[i + 2]!]! += 1;
+      // biome-ignore-end lint/style/noNonNullAssertion: see above
+    }
+    images += count;
+    onProgress?.((indices.at(-1) ?? 0) + 1, paths.length);
+  }
+
+  if (images === 0) {
+    throw new DistillError(
+      'ERR_PICTURES_NOT_FOUND',
+      `None of the ${paths.length} pictures in ${folder} could be read.`,
+    );
+  }
+
+  const channels = counts.map(momentsOf);
+  return {
+    mean: channels.map(({ mean }) => mean) as [number, number, number],
+    std: channels.map(({ std }) => std) as [number, number, number],
+    images,
+    ...(classes && { classes }),
+  };
+}
+
+async function picturesOf(folder: string): Promise<{ paths: string[]; classes?: string[] }> {
+  const train = path.join(folder, 'train');
+  const root = (await isFolder(train)) ? train : folder;
+  try {
+    const { classes, samples } = await scanFolder(root);
+    return { paths: samples.map((sample) => sample.path), classes };
+  } catch (error) {
+    const loose = error instanceof DistillError && error.code === 'ERR_DATASET_NO_CLASSES';
+    if (!loose) throw error;
+    return { paths: await scanPictures(root) };
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (entry) => entry.isDirectory(),
+    () => false,
+  );
+}
+
+/** Mean and standard deviation of values 0..255 from how often each occurs, divided by 255. */
+function momentsOf(counts: Float64Array): { mean: number; std: number } {
+  let n = 0n;
+  let sum = 0n;
+  let squares = 0n;
+  for (const [value, count] of counts.entries()) {
+    n += BigInt(count);
+    sum += BigInt(count) * BigInt(value);
+    squares += BigInt(count) * BigInt(value * value);
+  }
+  // Var = (n * sum of squares - sum^2) / n^2, whose numerator would cancel in floating point.
+  return {
+    mean: Number(sum) / Number(n) / 255,
+    std: Math.sqrt(Number(n * squares - sum * sum)) / Number(n) / 255,
+  };
+}

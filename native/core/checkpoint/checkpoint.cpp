@@ -1,0 +1,332 @@
+#include "core/checkpoint/checkpoint.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+#include "core/checkpoint/byte_reader.h"
+#include "core/checkpoint/pickle_reader.h"
+#include "core/checkpoint/text.h"
+
+namespace distill {
+namespace {
+
+// Far above any image classifier's checkpoint; below what would exhaust a machine.
+constexpr std::uint64_t kLargestFile = std::uint64_t{4} << 30;
+constexpr std::size_t kLargestRecord = std::size_t{1} << 20;
+
+[[noreturn]] void throw_format(const std::string& path, const std::string& what_and_remedy) {
+  throw Error("ERR_CHECKPOINT_FORMAT", "'" + path + "' " + what_and_remedy);
+}
+
+Checkpoint::File read_file(const std::string& path) {
+  const auto throw_unreadable = [&](const std::string& reason) {
+    throw Error("ERR_CHECKPOINT_NOT_FOUND",
+                "the checkpoint '" + path + "' cannot be opened: " + reason + "; check the path");
+  };
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::not_found) throw_unreadable("no such file");
+  if (status.type() == std::filesystem::file_type::none) throw_unreadable(error.message());
+  if (!std::filesystem::is_regular_file(status)) {
+    const bool is_folder = std::filesystem::is_directory(status);
+    throw_format(path, is_folder ? "is a folder: name a .pth file in it"
+                                 : "is a device or a pipe: name a .pth file");
+  }
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
+                                                             std::fclose);
+  if (!file) throw_unreadable(std::strerror(errno));
+  const auto size = std::filesystem::file_size(path, error);
+  if (error) throw_unreadable(error.message());
+  if (size > kLargestFile) {
+    throw_format(path,
+                 "is larger than 4 GiB, no image classifier's checkpoint: save the weights "
+                 "alone with torch.save(model.state_dict(), 'weights.pth')");
+  }
+  auto bytes = std::make_unique_for_overwrite<char[]>(size);
+  if (std::fread(bytes.get(), 1, size, file.get()) != size) {
+    throw_damaged(path, "it became shorter while it was read");
+  }
+  return {std::move(bytes), size};
+}
+
+// Files that are given for a .pth by mistake, by their first bytes.
+void refuse_other_kinds(std::string_view bytes, const std::string& path) {
+  struct OtherKind {
+    std::size_t offset;
+    std::string_view magic;
+    const char* what_and_remedy;
+  };
+  using namespace std::string_view_literals;
+  static constexpr OtherKind kOtherKinds[] = {
+      {0, "version https://git-lfs"sv,
+       "is a Git LFS pointer, not the file itself: run 'git lfs pull'"},
+      {257, "ustar"sv,
+       "is in the tar format of PyTorch before 0.2: load it in PyTorch and torch.save it again"},
+      {0, "\x89HDF\r\n"sv, "is an HDF5 (Keras) file: convert it to a PyTorch state dict"},
+      {0, "\x1F\x8B"sv, "is compressed with gzip: unpack it first"},
+      {0, "\x93NUMPY"sv, "is a NumPy array: save a PyTorch state dict with torch.save"},
+      {0, "GGUF"sv, "is a GGUF file: convert it to a PyTorch state dict"},
+  };
+  if (bytes.empty()) throw_damaged(path, "it is empty");
+  for (const auto& kind : kOtherKinds) {
+    if (bytes.size() > kind.offset && bytes.substr(kind.offset).starts_with(kind.magic)) {
+      throw_format(path, kind.what_and_remedy);
+    }
+  }
+  const auto text =
+      bytes.substr(std::min(bytes.size(), bytes.find_first_not_of(" \t\r\n\xEF\xBB\xBF")));
+  if (text.starts_with('<')) {
+    throw_format(path, "is a web page, not a checkpoint: download the file itself");
+  }
+  if (bytes.size() > 9 && bytes.substr(8).starts_with("{\"") &&
+      ByteReader(bytes, path).integer<std::uint64_t>() <= bytes.size() - 8) {
+    throw_format(path, "is a safetensors file: load it in Python and save it with torch.save");
+  }
+  // An ONNX file begins with its IR version (field 1), then the producer's name (field 2).
+  if (bytes.size() > 3 && bytes[0] == '\x08' && bytes[1] < 0x20 && bytes[2] == '\x12') {
+    throw_format(path, "is an ONNX model: give the PyTorch checkpoint that it was exported from");
+  }
+}
+
+void expect_little_endian(bool little, const std::string& path) {
+  if (!little) {
+    throw_format(path,
+                 "was written by a big-endian machine: load it in PyTorch on a little-endian "
+                 "machine and torch.save it again");
+  }
+}
+
+// PyTorch's older format: a magic number, a version, a description of the system, the object and
+// the list of its storages' keys, each a pickle; then each storage, its number of elements before
+// it.
+std::unordered_map<std::string_view, std::string_view> read_legacy_storages(
+    ByteReader& reader, const Pickle& object, const std::string& path) {
+  const Pickle keys(reader, path);
+  std::unordered_map<std::string_view, StorageId> ids;
+  for (const auto& id : PickledTensors(object, path).storages()) ids.emplace(id.key, id);
+  std::unordered_map<std::string_view, std::string_view> storages;
+  for (const auto ref : keys.root().items) {
+    const auto id = ids.find(keys[ref].text);
+    if (id == ids.end()) throw_damaged(path, "it holds a storage that no tensor uses");
+    if (reader.integer<std::int64_t>() != id->second.numel) {
+      throw_damaged(path, "a storage's size is not what its tensor says");
+    }
+    storages[id->first] = reader.take(id->second.bytes());
+  }
+  return storages;
+}
+
+Pickle read_legacy_object(ByteReader& reader, const std::string& path) {
+  constexpr std::string_view kMagic("\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19", 10);
+  constexpr std::int64_t kProtocolVersion = 1001;
+  if (const Pickle magic(reader, path); magic.root().text != kMagic) {
+    throw_format(path,
+                 "is a pickle, but not one that torch.save wrote: save the weights with "
+                 "torch.save(model.state_dict(), 'weights.pth')");
+  }
+  if (const Pickle version(reader, path); version.root().integer != kProtocolVersion) {
+    throw_format(path, "is in an unknown version of PyTorch's older format: torch.save it again");
+  }
+  const Pickle system(reader, path);
+  const auto& items = system.root().items;
+  for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
+    if (system[items[i]].text == "little_endian") {
+      expect_little_endian(system[items[i + 1]].integer == 1, path);
+    }
+  }
+  return Pickle(reader, path);
+}
+
+// torchvision's first DenseNets had 'denselayer1.norm.1.weight' where today's have
+// 'denselayer1.norm1.weight'.
+void join_old_densenet_name(std::string& name) {
+  std::string_view rest = name;
+  const auto take_last = [&rest] {
+    const auto dot = rest.rfind('.');
+    const auto part = rest.substr(dot + 1);
+    rest = rest.substr(0, dot == std::string_view::npos ? 0 : dot);
+    return part;
+  };
+  const auto leaf = take_last();
+  const auto number = take_last();
+  const auto before_number = rest.size();
+  const auto kind = take_last();
+  const auto layer = take_last();
+  if ((number == "1" || number == "2") && (kind == "norm" || kind == "relu" || kind == "conv") &&
+      layer.starts_with("denselayer") && !leaf.empty()) {
+    name.erase(before_number, 1);
+  }
+}
+
+// DataParallel and torch.compile wrap a model, once or several times, and prefix every name.
+void strip_wrappers(std::vector<TensorEntry>& tensors) {
+  std::size_t stripped = 0;
+  const auto all_start_with = [&](std::string_view prefix) {
+    return std::all_of(tensors.begin(), tensors.end(), [&](const TensorEntry& tensor) {
+      return std::string_view(tensor.name).substr(stripped).starts_with(prefix);
+    });
+  };
+  for (std::size_t before = 1; before != stripped;) {
+    before = stripped;
+    for (const std::string_view prefix : {"module.", "_orig_mod."}) {
+      if (all_start_with(prefix)) stripped += prefix.size();
+    }
+  }
+  for (auto& tensor : tensors) tensor.name.erase(0, stripped);
+}
+
+bool is_contiguous(const TensorEntry& entry) {
+  std::int64_t expected = 1;
+  for (auto i = entry.shape.size(); i-- > 0;) {
+    if (entry.shape[i] != 1 && entry.strides[i] != expected) return false;
+    expected *= entry.shape[i];
+  }
+  return true;
+}
+
+// Copies byte by byte: a storage may begin anywhere in its file, at no multiple of its element
+// size.
+void copy_elements(const TensorEntry& entry, char* to) {
+  const auto size = at::elementSize(entry.dtype);
+  const auto* from = entry.storage.data() + entry.offset * size;
+  if (is_contiguous(entry)) {
+    std::memcpy(to, from, entry.numel() * size);
+    return;
+  }
+  std::vector<std::int64_t> index(entry.shape.size(), 0);
+  std::int64_t position = 0;
+  for (auto left = entry.numel(); left > 0; --left, to += size) {
+    std::memcpy(to, from + position * size, size);
+    for (auto i = index.size(); i-- > 0;) {
+      position += entry.strides[i];
+      if (++index[i] < entry.shape[i]) break;
+      position -= entry.strides[i] * entry.shape[i];
+      index[i] = 0;
+    }
+  }
+}
+
+}  // namespace
+
+Checkpoint Checkpoint::open(const std::string& path) {
+  return Checkpoint(path, read_file(path));
+}
+
+Checkpoint::Checkpoint(const std::string& path, File file) : path_(path), file_(std::move(file)) {
+  const std::string_view bytes(file_.bytes.get(), file_.size);
+  refuse_other_kinds(bytes, path_);
+  if (bytes.starts_with("PK")) {
+    read_zip(bytes);
+  } else {
+    read_legacy(bytes);
+  }
+}
+
+void Checkpoint::read_zip(std::string_view bytes) {
+  const auto& archive = archive_.emplace(bytes, path_);
+  if (archive.contains("constants.pkl")) {
+    throw_format(path_,
+                 "is a TorchScript archive: save its weights with "
+                 "torch.save(torch.jit.load(file).state_dict(), 'weights.pth')");
+  }
+  if (!archive.contains("data.pkl")) {
+    throw_format(path_,
+                 "is a zip archive, but not one that torch.save wrote: save the weights with "
+                 "torch.save(model.state_dict(), 'weights.pth')");
+  }
+  if (archive.contains("byteorder")) {
+    expect_little_endian(archive.read("byteorder") == "little", path_);
+  }
+  ByteReader reader(archive.read("data.pkl"), path_);
+  const Pickle object(reader, path_);
+  // By key: a storage that many tensors share is verified once.
+  std::unordered_map<std::string_view, std::string_view> storages;
+  read_state_dict(object, [&](const StorageId& id) {
+    auto storage = storages.find(id.key);
+    if (storage == storages.end()) {
+      storage = storages.emplace(id.key, archive.read("data/" + std::string(id.key))).first;
+    }
+    return storage->second;
+  });
+}
+
+void Checkpoint::read_legacy(std::string_view bytes) {
+  // A pickle begins with its protocol, or at protocol 0 with a name or a mark.
+  if (std::string_view("\x80"
+                       "c(")
+          .find(bytes.front()) == std::string_view::npos) {
+    throw_format(path_,
+                 "is no PyTorch checkpoint: give a file written by torch.save(model.state_dict(), "
+                 "'weights.pth')");
+  }
+  ByteReader reader(bytes, path_);
+  const auto object = read_legacy_object(reader, path_);
+  const auto storages = read_legacy_storages(reader, object, path_);
+  read_state_dict(object, [&](const StorageId& id) {
+    const auto storage = storages.find(id.key);
+    if (storage == storages.end()) throw_damaged(path_, "a tensor's storage is missing");
+    return storage->second;
+  });
+}
+
+void Checkpoint::read_state_dict(const Pickle& object,
+                                 const PickledTensors::FindStorage& find_storage) {
+  const PickledTensors pickled(object, path_);
+  const auto& items = pickled.find_state_dict().items;
+  for (std::size_t i = 0; i < items.size(); i += 2) {
+    const auto& key = object[items[i]];
+    auto tensor = pickled.tensor(object[items[i + 1]], find_storage);
+    if (tensor && key.kind == Pickle::Kind::kText) {
+      tensor->name = key.text;
+      tensors_.push_back(std::move(*tensor));
+    } else {
+      non_tensors_.push_back(printable(key.text));
+    }
+  }
+  strip_wrappers(tensors_);
+  std::set<std::string_view> names;
+  for (auto& tensor : tensors_) {
+    join_old_densenet_name(tensor.name);
+    if (!names.insert(tensor.name).second) {
+      throw_damaged(path_, "it names '" + printable(tensor.name) + "' twice");
+    }
+  }
+}
+
+const TensorEntry* Checkpoint::find(std::string_view name) const {
+  const auto found = std::find_if(tensors_.begin(), tensors_.end(),
+                                  [&](const TensorEntry& tensor) { return tensor.name == name; });
+  return found == tensors_.end() ? nullptr : &*found;
+}
+
+at::Tensor Checkpoint::read(const TensorEntry& entry) const {
+  auto tensor = at::empty(entry.shape, entry.dtype);
+  if (entry.numel() == 0) return tensor;
+  auto* data = static_cast<char*>(tensor.mutable_data_ptr());
+  copy_elements(entry, data);
+  if (entry.dtype == at::kBool) {
+    // C++ knows only 0 and 1.
+    for (auto* flag = data; flag != data + entry.numel(); ++flag) *flag = *flag != 0;
+  }
+  return tensor;
+}
+
+std::optional<std::string> Checkpoint::record(std::string_view name) const {
+  if (!archive_ || !archive_->contains(name)) return std::nullopt;
+  const auto bytes = archive_->read(name);
+  if (bytes.size() > kLargestRecord) {
+    throw_damaged(path_, "its record '" + printable(name) + "' is larger than a MiB");
+  }
+  return std::string(bytes);
+}
+
+}  // namespace distill

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/checkpoint/byte_reader.h"
+
+namespace distill {
+
+// What a pickle describes, as plain data. A call that the pickle asks for is recorded, never made.
+//
+// Values refer to one another by index into one arena: nothing is owned by nesting, so a file that
+// nests deeply, or refers to itself, costs no recursion, neither here nor at destruction.
+class Pickle {
+ public:
+  using Ref = std::uint32_t;
+
+  enum class Kind : std::uint8_t {
+    kNone,
+    kBoolean,     // integer
+    kInteger,     // integer
+    kBigInteger,  // text: little-endian two's complement, longer than eight bytes
+    kFloat,       // not kept: no weight is a Python float
+    kText,        // text: a str or bytes
+    kTuple,       // items
+    kList,        // items; a set too
+    kDict,        // items: key, value, key, value, …
+    kGlobal,      // text: 'torch.FloatStorage'
+    kCall,        // text: what is called; items: its arguments
+    kPersistent,  // items: the tuple that stands for a storage
+  };
+
+  struct Value {
+    Kind kind = Kind::kNone;
+    std::int64_t integer = 0;
+    std::string_view text = {};  // into the pickled bytes, or static
+    std::vector<Ref> items = {};
+  };
+
+  // Reads one pickle from the reader's position. Throws ERR_CHECKPOINT_UNSAFE for any global that a
+  // dict of tensors and plain numbers does not need, ERR_CHECKPOINT_CORRUPT for anything malformed.
+  // The bytes must outlive the pickle.
+  Pickle(ByteReader& reader, const std::string& file);
+
+  const Value& root() const { return values_[root_]; }
+  const Value& operator[](Ref ref) const { return values_[ref]; }
+  // All values, in the order of their making.
+  const std::vector<Value>& values() const { return values_; }
+
+ private:
+  std::vector<Value> values_;
+  Ref root_ = 0;
+};
+
+}  // namespace distill

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/checkpoint/pickle_reader.h"
+
+namespace distill {
+
+// One tensor of a checkpoint's state dict: described, not yet read.
+struct TensorEntry {
+  std::string name;
+  at::ScalarType dtype = at::kFloat;
+  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> strides;  // in elements
+  std::int64_t offset = 0;            // in elements, from the start of the storage
+  std::string_view storage_key;       // entries with the same key share their storage
+  std::string_view storage;           // the storage's bytes; both views last as the checkpoint does
+
+  std::int64_t numel() const;
+};
+
+// What a pickle says of a storage: ('storage', type, key, location, numel[, view]).
+struct StorageId {
+  at::ScalarType dtype = at::kFloat;
+  std::string_view key;
+  std::int64_t numel = 0;
+  // The part that a tensor sees: all of it, but for the storage views of PyTorch before 0.4.
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+
+  std::uint64_t bytes() const;
+};
+
+// Gives the meaning that PyTorch gives them to a pickle's values.
+class PickledTensors {
+ public:
+  // Gives a storage's bytes.
+  using FindStorage = std::function<std::string_view(const StorageId&)>;
+
+  // Both must outlive it; `file` names the file in messages.
+  PickledTensors(const Pickle& pickle, const std::string& file) : pickle_(pickle), file_(file) {}
+
+  // Every storage that the pickle mentions, as often as it does.
+  std::vector<StorageId> storages() const;
+
+  // The file's own dict, or the one in it under a name that training scripts use. Throws
+  // ERR_CHECKPOINT_NO_STATE_DICT.
+  const Pickle::Value& find_state_dict() const;
+
+  // Its bounds verified; nothing where the value is no dense tensor. Without a name.
+  std::optional<TensorEntry> tensor(const Pickle::Value& value,
+                                    const FindStorage& find_storage) const;
+
+ private:
+  StorageId storage_id(const Pickle::Value& value) const;
+  std::int64_t count(Pickle::Ref ref) const;
+  std::vector<std::int64_t> counts(Pickle::Ref ref) const;
+  const Pickle::Value* tensor_call(const Pickle::Value& value) const;
+  bool holds_tensors(const Pickle::Value& value) const;
+
+  const Pickle& pickle_;
+  const std::string& file_;
+};
+
+}  // namespace distill

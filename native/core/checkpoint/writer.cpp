@@ -1,0 +1,273 @@
+#include "core/checkpoint/writer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <concepts>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "core/checkpoint/zip_archive.h"
+#include "core/error.h"
+
+namespace distill {
+namespace {
+
+constexpr std::size_t kAlignment = 64;  // of every record, as PyTorch's own: torch.load(mmap=True)
+
+template <std::integral T>
+void append_integer(std::string& out, T value) {
+  char bytes[sizeof value];
+  std::memcpy(bytes, &value, sizeof value);
+  out.append(bytes, sizeof value);
+}
+
+// Writes stored records into a zip archive in memory, the counterpart of ZipArchive.
+class ZipWriter {
+ public:
+  void add(const std::string& relative_name, std::string_view bytes);
+  std::string finish();
+
+ private:
+  // What the local header and the directory have in common: versions to sizes.
+  static std::string common_header(std::string_view bytes) {
+    std::string header;
+    append_integer<std::uint16_t>(header, 10);       // version needed: 1.0
+    append_integer<std::uint16_t>(header, 1 << 11);  // names are UTF-8
+    append_integer<std::uint16_t>(header, 0);        // stored
+    append_integer<std::uint16_t>(header, 0);        // midnight
+    append_integer<std::uint16_t>(header, 0x21);     // 1 January 1980: equal tensors, equal bytes
+    append_integer<std::uint32_t>(header, crc32(bytes));
+    append_integer(header, static_cast<std::uint32_t>(bytes.size()));
+    append_integer(header, static_cast<std::uint32_t>(bytes.size()));
+    return header;
+  }
+
+  std::string out_;
+  std::string directory_;
+  std::uint16_t records_ = 0;
+};
+
+void ZipWriter::add(const std::string& relative_name, std::string_view bytes) {
+  const auto name = "archive/" + relative_name;
+  const auto header_offset = out_.size();
+  const auto header = common_header(bytes);
+  // An extra field of zeros, 'FB' as PyTorch's, moves the data to a multiple of the alignment.
+  const auto unpadded = header_offset + 4 + header.size() + 4 + name.size() + 4;
+  const auto padding = (kAlignment - unpadded % kAlignment) % kAlignment;
+  out_ += "PK\x03\x04" + header;
+  append_integer(out_, static_cast<std::uint16_t>(name.size()));
+  append_integer(out_, static_cast<std::uint16_t>(4 + padding));
+  out_ += name + "FB";
+  append_integer(out_, static_cast<std::uint16_t>(padding));
+  out_.append(padding, '\0');
+  out_ += bytes;
+  if (out_.size() > std::numeric_limits<std::uint32_t>::max() ||
+      records_ == std::numeric_limits<std::uint16_t>::max()) {
+    throw Error("ERR_WRITE", "a checkpoint of more than 4 GiB or 65,535 tensors cannot be written");
+  }
+
+  directory_ += "PK\x01\x02";
+  append_integer<std::uint16_t>(directory_, 10);  // made by version 1.0
+  directory_ += header;
+  append_integer(directory_, static_cast<std::uint16_t>(name.size()));
+  directory_.append(12, '\0');  // no extra, no comment, disk 0, no attributes
+  append_integer(directory_, static_cast<std::uint32_t>(header_offset));
+  directory_ += name;
+  ++records_;
+}
+
+std::string ZipWriter::finish() {
+  const auto offset = static_cast<std::uint32_t>(out_.size());
+  out_ += directory_;
+  out_ += "PK\x05\x06";
+  append_integer<std::uint32_t>(out_, 0);  // disks
+  append_integer(out_, records_);
+  append_integer(out_, records_);
+  append_integer(out_, static_cast<std::uint32_t>(directory_.size()));
+  append_integer(out_, offset);
+  append_integer<std::uint16_t>(out_, 0);  // no comment
+  return std::move(out_);
+}
+
+const char* storage_class(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat:
+      return "FloatStorage";
+    case at::kLong:
+      return "LongStorage";
+    default:
+      throw Error("ERR_WRITE", std::string("a tensor of dtype ") + at::toString(dtype) +
+                                   " cannot be written: convert it to float32 or int64");
+  }
+}
+
+void pickle_text(std::string& out, std::string_view text) {
+  out += 'X';  // BINUNICODE
+  append_integer(out, static_cast<std::uint32_t>(text.size()));
+  out += text;
+}
+
+void pickle_integer(std::string& out, std::int64_t integer) {
+  out += "\x8A\x08";  // LONG1 of eight bytes
+  append_integer(out, integer);
+}
+
+void pickle_tuple(std::string& out, at::IntArrayRef integers) {
+  out += '(';  // MARK
+  for (const auto integer : integers) pickle_integer(out, integer);
+  out += 't';  // TUPLE
+}
+
+constexpr std::string_view kEmptyOrderedDict = "ccollections\nOrderedDict\n)R";
+
+// _rebuild_tensor_v2(('storage', type, key, 'cpu', numel), 0, shape, strides, False, OrderedDict())
+void pickle_tensor(std::string& out, const at::Tensor& tensor, const std::string& key) {
+  out += "ctorch._utils\n_rebuild_tensor_v2\n((";
+  pickle_text(out, "storage");
+  out += std::string("ctorch\n") + storage_class(tensor.scalar_type()) + "\n";
+  pickle_text(out, key);
+  pickle_text(out, "cpu");
+  pickle_integer(out, tensor.numel());
+  out += "tQ";  // TUPLE, BINPERSID
+  pickle_integer(out, 0);
+  pickle_tuple(out, tensor.sizes());
+  pickle_tuple(out, tensor.strides());
+  out += '\x89';  // NEWFALSE
+  out += kEmptyOrderedDict;
+  out += "tR";  // TUPLE, REDUCE
+}
+
+[[noreturn]] void throw_write(const std::string& path, const std::string& reason) {
+  throw Error("ERR_WRITE", "'" + path + "' cannot be written: " + reason);
+}
+
+// The remedy for what the system says.
+[[noreturn]] void throw_system(const std::string& path, int error) {
+  const char* remedy = "check the path and the disk";
+  if (error == ENOENT || error == ENOTDIR) remedy = "create its folder first";
+  if (error == EACCES || error == EPERM || error == EROFS)
+    remedy = "choose a folder you may write to";
+  if (error == ENOSPC || error == EDQUOT) remedy = "free some space";
+  if (error == ENAMETOOLONG) remedy = "choose a shorter name";
+  throw_write(path, std::string(std::strerror(error)) + "; " + remedy);
+}
+
+// Where a rename to `path` must go: behind a symbolic link, which would be replaced itself
+// otherwise. Refuses what is no file: renaming onto /dev/null would replace the device.
+std::string resolve_target(const std::string& path) {
+  if (path.empty()) throw_write(path, "the path is empty; name a file");
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) {
+    if (errno != ENOENT) throw_system(path, errno);
+    return path;
+  }
+  if (S_ISDIR(status.st_mode)) throw_write(path, "it is a folder; name a file in it");
+  if (!S_ISREG(status.st_mode)) throw_write(path, "it is a device or a pipe; name a file");
+  std::error_code error;
+  const auto resolved = std::filesystem::canonical(path, error);
+  if (error) throw_system(path, error.value());
+  return resolved.string();
+}
+
+std::string folder_of(const std::string& path) {
+  const auto folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+// A file beside the target, gone again unless it was renamed to it.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::string& path) : path_(path), target_(resolve_target(path)) {
+    static std::atomic<unsigned> count = 0;
+    do {
+      // Without the target's name, which may be as long as a name can be.
+      temporary_ = folder_of(target_) + "/.distill-" + std::to_string(::getpid()) + "-" +
+                   std::to_string(++count) + ".tmp";
+      file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (file_ < 0 && errno == EEXIST);
+    if (file_ < 0) throw_system(path_, errno);
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() {
+    if (file_ >= 0) ::close(file_);
+    if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  }
+
+  void write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const auto written = ::write(file_, bytes.data(), bytes.size());
+      if (written >= 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(written));
+      } else if (errno != EINTR) {
+        throw_system(path_, errno);
+      }
+    }
+  }
+
+  void replace_target() {
+    // Synced before it is renamed, or a power failure may leave the new name on an empty file.
+    if (::fsync(file_) != 0) throw_system(path_, errno);
+    if (::close(std::exchange(file_, -1)) != 0) throw_system(path_, errno);
+    if (::rename(temporary_.c_str(), target_.c_str()) != 0) throw_system(path_, errno);
+    temporary_.clear();
+    // Makes the new name itself durable. Some file systems cannot; the file is whole either way.
+    const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_CLOEXEC);
+    if (folder >= 0) {
+      ::fsync(folder);
+      ::close(folder);
+    }
+  }
+
+ private:
+  std::string path_;  // as the caller named it
+  std::string target_;
+  std::string temporary_;
+  int file_ = -1;
+};
+
+}  // namespace
+
+std::string serialize_state_dict(const StateDict& state_dict, const std::string& metadata_json) {
+  std::vector<at::Tensor> tensors;
+  std::string pickle = "\x80\x02";  // PROTO 2, as torch.save
+  pickle += kEmptyOrderedDict;
+  pickle += '(';  // MARK
+  for (const auto& [name, tensor] : state_dict) {
+    const auto key = std::to_string(tensors.size());
+    tensors.push_back(tensor.detach().to(at::kCPU).contiguous());
+    pickle_text(pickle, name);
+    pickle_tensor(pickle, tensors.back(), key);
+  }
+  pickle += "u.";  // SETITEMS, STOP
+
+  ZipWriter zip;
+  zip.add("data.pkl", pickle);
+  zip.add("byteorder", "little");
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    zip.add("data/" + std::to_string(i),
+            {static_cast<const char*>(tensors[i].const_data_ptr()), tensors[i].nbytes()});
+  }
+  if (!metadata_json.empty()) zip.add("distill.json", metadata_json);
+  zip.add("version", "3\n");
+  return zip.finish();
+}
+
+void write_file_atomically(const std::string& path, std::string_view bytes) {
+  TemporaryFile file(path);
+  file.write(bytes);
+  file.replace_target();
+}
+
+void check_writable(const std::string& path) {
+  TemporaryFile file(path);
+}
+
+}  // namespace distill

@@ -1,0 +1,224 @@
+#include "core/checkpoint/zip_archive.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "core/checkpoint/byte_reader.h"
+#include "core/checkpoint/text.h"
+
+namespace distill {
+namespace {
+
+// https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+constexpr std::string_view kLocalHeader("PK\x03\x04", 4);
+constexpr std::string_view kCentralHeader("PK\x01\x02", 4);
+constexpr std::string_view kEndOfDirectory("PK\x05\x06", 4);
+constexpr std::string_view kZip64EndOfDirectory("PK\x06\x06", 4);
+constexpr std::string_view kZip64Locator("PK\x06\x07", 4);
+constexpr std::size_t kEndOfDirectorySize = 22;
+constexpr std::size_t kZip64LocatorSize = 20;
+constexpr std::uint32_t kInZip64Extra = 0xFFFFFFFF;
+constexpr std::uint16_t kZip64ExtraId = 1;
+constexpr std::uint16_t kEncrypted = 1 << 0;
+// The local header leaves sizes and CRC to a descriptor behind the data, and to the directory.
+constexpr std::uint16_t kHasDescriptor = 1 << 3;
+
+struct Directory {
+  std::uint64_t offset;
+  std::uint64_t size;
+};
+
+struct DirectoryEntry {
+  std::string_view name;
+  std::uint16_t flags;
+  std::uint16_t method;  // 0: stored
+  std::uint32_t crc;
+  std::uint64_t stored_size;
+  std::uint64_t size;
+  std::uint64_t header_offset;
+};
+
+void expect_signature(ByteReader& reader, std::string_view signature, const std::string& file) {
+  if (reader.take(signature.size()) != signature) {
+    throw_damaged(file, "a zip header is not where the directory says");
+  }
+}
+
+// Zip is read from its end, where a comment of at most 64 KiB may follow the last header.
+std::size_t find_end_of_directory(std::string_view bytes, const std::string& file) {
+  const auto first = bytes.size() - std::min(bytes.size(), kEndOfDirectorySize + 0xFFFF);
+  for (auto end = bytes.size(); end-- > first;) {
+    if (!bytes.substr(end).starts_with(kEndOfDirectory)) continue;
+    const auto after = bytes.size() - end;
+    if (after < kEndOfDirectorySize) continue;
+    ByteReader comment_size(bytes, file, end + kEndOfDirectorySize - 2);
+    if (comment_size.integer<std::uint16_t>() == after - kEndOfDirectorySize) return end;
+  }
+  throw_damaged(file, "the directory at the end of the zip archive is missing");
+}
+
+Directory find_directory(std::string_view bytes, const std::string& file) {
+  const auto end = find_end_of_directory(bytes, file);
+  Directory directory;
+  if (end >= kZip64LocatorSize && bytes.substr(end - kZip64LocatorSize, 4) == kZip64Locator) {
+    ByteReader locator(bytes, file, end - kZip64LocatorSize + 8);
+    ByteReader reader(bytes, file, locator.integer<std::uint64_t>());
+    expect_signature(reader, kZip64EndOfDirectory, file);
+    reader.take(36);  // its own size, versions, disks, counts
+    directory.size = reader.integer<std::uint64_t>();
+    directory.offset = reader.integer<std::uint64_t>();
+  } else {
+    ByteReader reader(bytes, file, end + 12);
+    directory.size = reader.integer<std::uint32_t>();
+    directory.offset = reader.integer<std::uint32_t>();
+  }
+  if (directory.offset > end || directory.size > end - directory.offset) {
+    throw_damaged(file, "the zip directory lies outside the file");
+  }
+  return directory;
+}
+
+DirectoryEntry read_entry(ByteReader& reader, const std::string& file) {
+  expect_signature(reader, kCentralHeader, file);
+  reader.take(4);  // versions
+  DirectoryEntry entry;
+  entry.flags = reader.integer<std::uint16_t>();
+  entry.method = reader.integer<std::uint16_t>();
+  reader.take(4);  // time and date
+  entry.crc = reader.integer<std::uint32_t>();
+  entry.stored_size = reader.integer<std::uint32_t>();
+  entry.size = reader.integer<std::uint32_t>();
+  const auto name_size = reader.integer<std::uint16_t>();
+  const auto extra_size = reader.integer<std::uint16_t>();
+  const auto comment_size = reader.integer<std::uint16_t>();
+  reader.take(8);  // disk and attributes
+  entry.header_offset = reader.integer<std::uint32_t>();
+  entry.name = reader.take(name_size);
+  ByteReader extras(reader.take(extra_size), file);
+  reader.take(comment_size);
+
+  while (extras.remaining() > 0) {
+    const auto id = extras.integer<std::uint16_t>();
+    ByteReader extra(extras.take(extras.integer<std::uint16_t>()), file);
+    if (id != kZip64ExtraId) continue;
+    // Only the fields that did not fit, in this order.
+    for (auto* field : {&entry.size, &entry.stored_size, &entry.header_offset}) {
+      if (*field == kInZip64Extra) *field = extra.integer<std::uint64_t>();
+    }
+  }
+  return entry;
+}
+
+// The record's data, found through its local header, which must say what the directory says.
+std::string_view record_bytes(std::string_view bytes, const DirectoryEntry& entry,
+                              const std::string& file) {
+  ByteReader reader(bytes, file, entry.header_offset);
+  expect_signature(reader, kLocalHeader, file);
+  reader.take(2);  // version
+  const auto flags = reader.integer<std::uint16_t>();
+  const auto method = reader.integer<std::uint16_t>();
+  reader.take(4);  // time and date
+  const auto crc = reader.integer<std::uint32_t>();
+  const auto stored_size = reader.integer<std::uint32_t>();
+  const auto size = reader.integer<std::uint32_t>();
+  const auto name_size = reader.integer<std::uint16_t>();
+  const auto extra_size = reader.integer<std::uint16_t>();
+  const auto name = reader.take(name_size);
+  reader.take(extra_size);
+
+  const bool has_descriptor = flags & kHasDescriptor;
+  const auto agrees = [&](std::uint32_t local, std::uint64_t central) {
+    return local == central || local == kInZip64Extra || has_descriptor;
+  };
+  if (flags != entry.flags || method != entry.method || name != entry.name ||
+      (crc != entry.crc && !has_descriptor) || !agrees(stored_size, entry.stored_size) ||
+      !agrees(size, entry.size)) {
+    throw_damaged(file, "a zip header contradicts the directory");
+  }
+  return reader.take(entry.stored_size);
+}
+
+// Eight tables, so that a step consumes eight bytes ("slicing by eight", Intel 2006).
+constexpr auto kCrcTables = [] {
+  std::array<std::array<std::uint32_t, 256>, 8> tables{};
+  for (std::uint32_t byte = 0; byte < 256; ++byte) {
+    std::uint32_t crc = byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1 ? 0xEDB88320u : 0);
+    tables[0][byte] = crc;
+  }
+  for (std::size_t t = 1; t < 8; ++t) {
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+      const auto previous = tables[t - 1][byte];
+      tables[t][byte] = (previous >> 8) ^ tables[0][previous & 0xFF];
+    }
+  }
+  return tables;
+}();
+
+}  // namespace
+
+std::uint32_t crc32(std::string_view bytes) {
+  const auto& t = kCrcTables;
+  std::uint32_t crc = 0xFFFFFFFF;
+  const char* data = bytes.data();
+  std::size_t left = bytes.size();
+  for (; left >= 8; data += 8, left -= 8) {
+    std::uint64_t word;
+    std::memcpy(&word, data, 8);
+    word ^= crc;
+    crc = t[7][word & 0xFF] ^ t[6][word >> 8 & 0xFF] ^ t[5][word >> 16 & 0xFF] ^
+          t[4][word >> 24 & 0xFF] ^ t[3][word >> 32 & 0xFF] ^ t[2][word >> 40 & 0xFF] ^
+          t[1][word >> 48 & 0xFF] ^ t[0][word >> 56];
+  }
+  for (; left > 0; ++data, --left) {
+    crc = (crc >> 8) ^ t[0][(crc ^ static_cast<std::uint8_t>(*data)) & 0xFF];
+  }
+  return ~crc;
+}
+
+ZipArchive::ZipArchive(std::string_view bytes, const std::string& file) : file_(file) {
+  const auto directory = find_directory(bytes, file);
+  const auto records = bytes.substr(0, directory.offset);
+  ByteReader reader(bytes.substr(directory.offset, directory.size), file);
+  std::string_view top;
+  std::uint64_t total = 0;
+  while (reader.remaining() > 0) {
+    const auto entry = read_entry(reader, file);
+    const auto data = record_bytes(records, entry, file);
+    // Records that overlap would let a small file ask for endless checking.
+    total += data.size();
+    if (total > bytes.size()) throw_damaged(file, "its zip records overlap");
+    has_crcs_ |= entry.crc != 0;
+
+    // PyTorch takes the folder of the first record for the archive's top folder.
+    if (records_.empty()) top = entry.name.substr(0, entry.name.find('/') + 1);
+    if (!entry.name.starts_with(top)) continue;
+    const auto name = entry.name.substr(top.size());
+    const bool is_stored = entry.method == 0 && !(entry.flags & kEncrypted);
+    if (!records_.emplace(name, Record{data, entry.crc, is_stored}).second) {
+      throw_damaged(file, "two zip records have one name");
+    }
+  }
+}
+
+std::string_view ZipArchive::read(std::string_view name) const {
+  const auto found = records_.find(name);
+  if (found == records_.end()) {
+    throw_damaged(file_, "its record '" + printable(name) + "' is missing");
+  }
+  const auto& record = found->second;
+  if (!record.is_stored) {
+    throw Error("ERR_CHECKPOINT_FORMAT",
+                "'" + file_ +
+                    "' is a compressed or encrypted zip archive, which torch.save does not write: "
+                    "load it in PyTorch and torch.save it again, or unpack it and zip it with -0");
+  }
+  if (has_crcs_ && crc32(record.bytes) != record.crc) {
+    throw_damaged(file_, "the CRC-32 of its record '" + printable(name) + "' does not match");
+  }
+  return record.bytes;
+}
+
+}  // namespace distill

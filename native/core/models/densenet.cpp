@@ -1,0 +1,133 @@
+#include "core/models/densenet.h"
+
+#include <cmath>
+
+#include "core/models/weights.h"
+
+namespace distill {
+namespace {
+
+constexpr int64_t bottleneck = 4;  // torchvision's bn_size: a layer's inner channels, in growth rates
+
+std::string numbered(const std::string& name, size_t index) {
+  return name + std::to_string(index + 1);  // torchvision counts from one
+}
+
+}  // namespace
+
+int64_t DenseNetVariant::channels_after(size_t blocks) const {
+  int64_t channels = init_features;
+  for (size_t i = 0; i < blocks; ++i) {
+    channels += block_config[i] * growth_rate;
+    if (i + 1 < block_config.size()) channels /= 2;
+  }
+  return channels;
+}
+
+const std::vector<DenseNetVariant>& densenet_variants() {
+  static const std::vector<DenseNetVariant> variants = {
+      {"densenet121", 32, {6, 12, 24, 16}, 64},
+      {"densenet161", 48, {6, 12, 36, 24}, 96},
+      {"densenet169", 32, {6, 12, 32, 32}, 64},
+      {"densenet201", 32, {6, 12, 48, 32}, 64},
+  };
+  return variants;
+}
+
+std::vector<DenseNet::Stage> DenseNet::make_stages(const Scope& features,
+                                                   const DenseNetVariant& variant) {
+  const int64_t growth = variant.growth_rate, inner = bottleneck * growth;
+  std::vector<Stage> stages(variant.block_config.size());
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const Scope block = features / numbered("denseblock", i);
+    int64_t channels = variant.channels_after(i);
+    for (int64_t j = 0; j < variant.block_config[i]; ++j, channels += growth) {
+      const Scope layer = block / numbered("denselayer", j);
+      stages[i].layers.push_back({BatchNorm2d(layer / "norm1", channels),
+                                  Conv2d(layer / "conv1", channels, inner, 1, 1, 0, false),
+                                  BatchNorm2d(layer / "norm2", inner),
+                                  Conv2d(layer / "conv2", inner, growth, 3, 1, 1, false)});
+    }
+    if (i + 1 < stages.size()) {
+      const Scope transition = features / numbered("transition", i);
+      stages[i].transition = {BatchNorm2d(transition / "norm", channels),
+                              Conv2d(transition / "conv", channels, channels / 2, 1, 1, 0, false)};
+    }
+  }
+  return stages;
+}
+
+DenseNet::DenseNet(DenseNetVariant variant, int64_t classes)
+    : variant_(std::move(variant)),
+      classes_(classes),
+      conv0_(Scope(state_) / "features" / "conv0", 3, variant_.init_features, /*kernel=*/7,
+             /*stride=*/2, /*padding=*/3, /*with_bias=*/false),
+      norm0_(Scope(state_) / "features" / "norm0", variant_.init_features),
+      stages_(make_stages(Scope(state_) / "features", variant_)),
+      norm5_(Scope(state_) / "features" / "norm5", variant_.channels_after(4)),
+      classifier_(Scope(state_) / "classifier", variant_.channels_after(4), classes) {}
+
+void DenseNet::initialize(at::Generator generator) {
+  std::vector<Conv2d*> convolutions = {&conv0_};
+  std::vector<BatchNorm2d*> norms = {&norm0_, &norm5_};
+  for (Stage& stage : stages_) {
+    for (DenseLayer& layer : stage.layers) {
+      convolutions.insert(convolutions.end(), {&layer.conv1, &layer.conv2});
+      norms.insert(norms.end(), {&layer.norm1, &layer.norm2});
+    }
+    if (stage.transition) {
+      convolutions.push_back(&stage.transition->conv);
+      norms.push_back(&stage.transition->norm);
+    }
+  }
+  for (BatchNorm2d* norm : norms) norm->initialize();
+  // torchvision's layers first draw PyTorch's default weights, and then the constructor draws the
+  // convolutions' again from kaiming_normal_: both draws are needed to end in the same state.
+  for (Conv2d* convolution : convolutions) convolution->initialize(generator);
+  classifier_.initialize(generator);
+  classifier_.bias.zero_();
+  for (Conv2d* convolution : convolutions) {
+    at::Tensor& weight = convolution->weight;
+    const double std = std::sqrt(2.0) / std::sqrt(static_cast<double>(weight[0].numel()));
+    weight.copy_(at::empty(weight.sizes()).normal_(0, std, generator));
+  }
+}
+
+at::Tensor DenseNet::DenseLayer::forward(const at::Tensor& features) const {
+  const at::Tensor inner = conv1(norm1(features, /*training=*/false).relu_());
+  return conv2(norm2(inner, /*training=*/false).relu_());
+}
+
+at::Tensor DenseNet::forward(const at::Tensor& images) const {
+  at::Tensor x = norm0_(conv0_(images), /*training=*/false).relu_();
+  x = at::max_pool2d(x, /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
+  for (const Stage& stage : stages_) {
+    // Every layer sees what all layers before it made.
+    for (const DenseLayer& layer : stage.layers) x = at::cat({x, layer.forward(x)}, 1);
+    if (stage.transition) {
+      x = stage.transition->norm(x, /*training=*/false).relu_();
+      x = at::avg_pool2d(stage.transition->conv(x), /*kernel_size=*/2, /*stride=*/2);
+    }
+  }
+  x = norm5_(x, /*training=*/false).relu_();
+  return classifier_(at::adaptive_avg_pool2d(x, {1, 1}).flatten(1));  // (B, classes)
+}
+
+std::optional<DenseNetShape> densenet_shape(const Checkpoint& checkpoint) {
+  const TensorEntry* conv0 = checkpoint.find("features.conv0.weight");
+  const TensorEntry* classifier = checkpoint.find("classifier.weight");
+  if (!conv0 || !classifier || conv0->shape.size() != 4 || !plausible_classes(*classifier)) return {};
+  std::array<int64_t, 4> layers = {};
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const std::string block = "features." + numbered("denseblock", i) + ".";
+    while (checkpoint.find(block + numbered("denselayer", layers[i]) + ".conv1.weight")) ++layers[i];
+  }
+  for (const DenseNetVariant& variant : densenet_variants()) {
+    if (variant.block_config == layers && variant.init_features == conv0->shape[0]) {
+      return DenseNetShape{variant, classifier->shape[0]};
+    }
+  }
+  return {};
+}
+
+}  // namespace distill

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.h"
+#include "core/models/layers.h"
+
+namespace distill {
+
+// What tells one DenseNet from another (Huang et al. 2017, table 1).
+struct DenseNetVariant {
+  std::string name;                     // torchvision's, such as "densenet121"
+  int64_t growth_rate;                  // channels that each layer adds
+  std::array<int64_t, 4> block_config;  // layers in each block
+  int64_t init_features;                // channels of the first convolution
+
+  // Channels after so many blocks and the transitions between them, which halve them.
+  int64_t channels_after(size_t blocks) const;
+};
+
+// torchvision's densenet121, 161, 169 and 201.
+const std::vector<DenseNetVariant>& densenet_variants();
+
+// torchvision's DenseNet in evaluation mode: same names, same numbers.
+class DenseNet {
+ public:
+  DenseNet(DenseNetVariant variant, int64_t classes);
+
+  // Seeded as torch.manual_seed(seed); torchvision.models.densenet121(num_classes=classes).
+  void initialize(at::Generator generator);
+  // images (B, 3, S, S) -> logits (B, classes)
+  at::Tensor forward(const at::Tensor& images) const;
+
+  const StateDict& state() const { return state_; }
+  StateDict& state() { return state_; }
+  const DenseNetVariant& variant() const { return variant_; }
+  int64_t classes() const { return classes_; }
+
+ private:
+  struct DenseLayer {
+    BatchNorm2d norm1;
+    Conv2d conv1;
+    BatchNorm2d norm2;
+    Conv2d conv2;
+    at::Tensor forward(const at::Tensor& features) const;
+  };
+  struct Transition {
+    BatchNorm2d norm;
+    Conv2d conv;
+  };
+  // A dense block and the transition behind it; the last block has none.
+  struct Stage {
+    std::vector<DenseLayer> layers;
+    std::optional<Transition> transition;
+  };
+  static std::vector<Stage> make_stages(const Scope& features, const DenseNetVariant& variant);
+
+  StateDict state_;
+  DenseNetVariant variant_;
+  int64_t classes_;
+  Conv2d conv0_;
+  BatchNorm2d norm0_;
+  std::vector<Stage> stages_;
+  BatchNorm2d norm5_;
+  Linear classifier_;
+};
+
+// The variant and the number of classes, read off a checkpoint's names and shapes, if it holds a
+// DenseNet.
+struct DenseNetShape {
+  DenseNetVariant variant;
+  int64_t classes;
+};
+std::optional<DenseNetShape> densenet_shape(const Checkpoint& checkpoint);
+
+}  // namespace distill

@@ -1,0 +1,81 @@
+#include "core/models/student.h"
+
+#include "core/models/weights.h"
+
+namespace distill {
+namespace {
+
+constexpr int64_t channels[] = {3, 32, 64, 128, 256};  // in and out of the four blocks
+constexpr int64_t hidden_features = 128;
+
+}  // namespace
+
+// features: 0 conv, 1 norm, 2 relu, 3 pool; 4 conv … 13 norm, 14 relu, 15 average pool.
+// classifier: 0 linear, 1 relu, 2 dropout, 3 linear.
+Student::Student(int64_t classes, double drop_rate)
+    : classes_(classes),
+      drop_rate_(drop_rate),
+      blocks_([this] {
+        const Scope features = Scope(state_) / "features";
+        std::vector<Block> blocks;
+        for (int64_t i = 0; i < 4; ++i) {
+          blocks.push_back({Conv2d(features / (4 * i), channels[i], channels[i + 1], /*kernel=*/3,
+                                   /*stride=*/1, /*padding=*/1, /*with_bias=*/true),
+                            BatchNorm2d(features / (4 * i + 1), channels[i + 1])});
+        }
+        return blocks;
+      }()),
+      hidden_(Scope(state_) / "classifier" / 0, channels[4], hidden_features),
+      output_(Scope(state_) / "classifier" / 3, hidden_features, classes) {}
+
+void Student::initialize(at::Generator generator) {
+  for (Block& block : blocks_) {
+    block.convolution.initialize(generator);
+    block.norm.initialize();
+  }
+  hidden_.initialize(generator);
+  output_.initialize(generator);
+}
+
+at::Tensor Student::forward(const at::Tensor& images, bool training,
+                            std::optional<at::Generator> generator) const {
+  at::Tensor x = images;  // (B, 3, S, S)
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    x = blocks_[i].norm(blocks_[i].convolution(x), training).relu_();
+    if (i + 1 < blocks_.size()) x = at::max_pool2d(x, /*kernel_size=*/2);
+  }
+  x = at::adaptive_avg_pool2d(x, {1, 1}).flatten(1);  // (B, 256)
+  x = hidden_(x).relu_();                             // (B, 128)
+  if (training && drop_rate_ > 0) {
+    // at::dropout draws from the process's generator; a run repeats only with one of its own.
+    const double keep = 1 - drop_rate_;
+    x = x * at::empty_like(x).bernoulli_(keep, std::move(generator)).div_(keep);
+  }
+  return output_(x);  // (B, classes)
+}
+
+at::Tensor Student::forward(const at::Tensor& images) const {
+  return forward(images, /*training=*/false, std::nullopt);
+}
+
+at::Tensor Student::forward(const at::Tensor& images, at::Generator generator) const {
+  return forward(images, /*training=*/true, std::move(generator));
+}
+
+std::vector<at::Tensor> Student::parameters() const {
+  std::vector<at::Tensor> parameters;
+  for (const Block& block : blocks_) {
+    parameters.insert(parameters.end(), {block.convolution.weight, block.convolution.bias,
+                                         block.norm.weight, block.norm.bias});
+  }
+  parameters.insert(parameters.end(), {hidden_.weight, hidden_.bias, output_.weight, output_.bias});
+  return parameters;
+}
+
+std::optional<int64_t> student_classes(const Checkpoint& checkpoint) {
+  const TensorEntry* last = checkpoint.find("classifier.3.weight");
+  if (!last || !plausible_classes(*last) || !checkpoint.find("features.12.weight")) return {};
+  return last->shape[0];
+}
+
+}  // namespace distill

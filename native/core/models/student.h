@@ -1,0 +1,50 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <optional>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.h"
+#include "core/models/layers.h"
+
+namespace distill {
+
+// The reference's StudentModel: four blocks of Conv3x3, BatchNorm, ReLU (and MaxPool2 after the
+// first three), the average of what is left of the picture, and two linear layers.
+class Student {
+ public:
+  explicit Student(int64_t classes, double drop_rate = 0.2);
+
+  // Seeded as torch.manual_seed(seed); StudentModel(classes).
+  void initialize(at::Generator generator);
+  // images (B, 3, S, S) -> logits (B, classes). Evaluation: running statistics, no dropout.
+  at::Tensor forward(const at::Tensor& images) const;
+  // The same in training mode: batch statistics, dropout drawn from the generator.
+  at::Tensor forward(const at::Tensor& images, at::Generator generator) const;
+
+  const StateDict& state() const { return state_; }
+  StateDict& state() { return state_; }
+  // What an optimizer moves: everything but the running statistics.
+  std::vector<at::Tensor> parameters() const;
+  int64_t classes() const { return classes_; }
+
+ private:
+  at::Tensor forward(const at::Tensor& images, bool training,
+                     std::optional<at::Generator> generator) const;
+
+  StateDict state_;
+  int64_t classes_;
+  double drop_rate_;
+  struct Block {
+    Conv2d convolution;
+    BatchNorm2d norm;
+  };
+  std::vector<Block> blocks_;
+  Linear hidden_, output_;
+};
+
+// The number of classes if the checkpoint holds a student.
+std::optional<int64_t> student_classes(const Checkpoint& checkpoint);
+
+}  // namespace distill

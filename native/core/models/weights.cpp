@@ -1,0 +1,38 @@
+#include "core/models/weights.h"
+
+namespace distill {
+namespace {
+
+bool is_statistic(const std::string& name) {
+  return name.ends_with(".running_mean") || name.ends_with(".running_var") ||
+         name.ends_with(".num_batches_tracked");
+}
+
+}  // namespace
+
+void load_weights(StateDict& model, const Checkpoint& checkpoint, const std::string& what) {
+  std::vector<TensorSpec> expected;
+  for (const auto& [name, tensor] : model) {
+    expected.push_back({name, tensor.sizes().vec(), tensor.scalar_type()});
+  }
+  const StateDict loaded = load_state_dict(checkpoint, expected, what);
+  for (const auto& [name, tensor] : model) at::Tensor(tensor).copy_(loaded.at(name));
+}
+
+bool plausible_classes(const TensorEntry& weight) {
+  return weight.shape.size() == 2 && weight.shape[0] >= 1 && weight.shape[0] <= 100'000;
+}
+
+void move_weights(StateDict& model, at::Device device) {
+  for (const auto& [name, tensor] : model) at::Tensor(tensor).set_data(tensor.to(device));
+}
+
+int64_t count_parameters(const StateDict& model) {
+  int64_t count = 0;
+  for (const auto& [name, tensor] : model) {
+    if (!is_statistic(name)) count += tensor.numel();
+  }
+  return count;
+}
+
+}  // namespace distill

@@ -1,0 +1,136 @@
+#include "node/checkpoints.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <c10/core/GradMode.h>
+
+#include <cstring>
+#include <memory>
+
+#include "core/checkpoint/checkpoint.h"
+#include "core/checkpoint/writer.h"
+#include "core/classifier.h"
+#include "core/error.h"
+#include "core/models/densenet.h"
+#include "core/models/student.h"
+#include "node/options.h"
+#include "node/worker.h"
+
+namespace distill::node {
+namespace {
+
+constexpr const char* metadata_record = "distill.json";
+
+Napi::Array to_array(Napi::Env env, const std::vector<int64_t>& values) {
+  auto array = Napi::Array::New(env, values.size());
+  for (uint32_t i = 0; i < values.size(); ++i) array.Set(i, static_cast<double>(values[i]));
+  return array;
+}
+
+Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
+  struct Contents {
+    std::string format;
+    std::optional<Architecture> architecture;
+    std::vector<TensorEntry> tensors;
+    std::optional<std::string> metadata;
+  };
+  return worker.run<Contents>(
+      info.Env(),
+      [path = info[0].ToString().Utf8Value()](Channel&) {
+        const Checkpoint checkpoint = Checkpoint::open(path);
+        return Contents{checkpoint.format(), recognize(checkpoint), checkpoint.tensors(),
+                        checkpoint.record(metadata_record)};
+      },
+      [](Napi::Env env, const Contents& contents) {
+        auto tensors = Napi::Array::New(env, contents.tensors.size());
+        for (uint32_t i = 0; i < contents.tensors.size(); ++i) {
+          const TensorEntry& entry = contents.tensors[i];
+          auto tensor = Napi::Object::New(env);
+          tensor.Set("name", entry.name);
+          tensor.Set("shape", to_array(env, entry.shape));
+          // ATen's own names are C++'s (Float, Half); people know PyTorch's.
+          tensor.Set("dtype", std::string(c10::getDtypeNames(entry.dtype).first));
+          tensors.Set(i, tensor);
+        }
+        auto object = Napi::Object::New(env);
+        const auto& architecture = contents.architecture;
+        object.Set("format", contents.format);
+        object.Set("architecture",
+                   architecture ? static_cast<Napi::Value>(Napi::String::New(env, architecture->name))
+                                : env.Null());
+        object.Set("classes", architecture ? static_cast<Napi::Value>(Napi::Number::New(
+                                                 env, static_cast<double>(architecture->classes)))
+                                           : env.Null());
+        object.Set("tensors", tensors);
+        object.Set("metadata", contents.metadata ? static_cast<Napi::Value>(
+                                                       Napi::String::New(env, *contents.metadata))
+                                                 : env.Null());
+        return object;
+      });
+}
+
+Napi::Value read_tensor(Worker& worker, const Napi::CallbackInfo& info) {
+  return worker.run<at::Tensor>(
+      info.Env(),
+      [path = info[0].ToString().Utf8Value(), name = info[1].ToString().Utf8Value()](Channel&) {
+        const Checkpoint checkpoint = Checkpoint::open(path);
+        const TensorEntry* entry = checkpoint.find(name);
+        if (!entry) throw Error("ERR_CHECKPOINT_MISMATCH", "'" + path + "' holds no '" + name + "'");
+        return checkpoint.read(*entry).to(at::kDouble);
+      },
+      [](Napi::Env env, const at::Tensor& tensor) {
+        auto data = Napi::Float64Array::New(env, tensor.numel());
+        std::memcpy(data.Data(), tensor.const_data_ptr(), tensor.nbytes());
+        auto object = Napi::Object::New(env);
+        object.Set("shape", to_array(env, tensor.sizes().vec()));
+        object.Set("data", data);
+        return object;
+      });
+}
+
+Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
+  const auto options = info[0].ToObject();
+  return worker.run<bool>(
+      info.Env(),
+      [path = read_string(options, "path"), architecture = read_string(options, "architecture"),
+       classes = read_int(options, "classes"), seed = read_int(options, "seed")](Channel&) {
+        const c10::NoGradGuard no_grad;
+        const auto write = [&](auto model) {
+          model.initialize(at::detail::createCPUGenerator(static_cast<uint64_t>(seed)));
+          write_file_atomically(path, serialize_state_dict(model.state(), /*metadata_json=*/""));
+          return true;
+        };
+        for (const DenseNetVariant& variant : densenet_variants()) {
+          if (variant.name == architecture) return write(DenseNet(variant, classes));
+        }
+        return write(Student(classes));
+      },
+      [](Napi::Env env, const bool&) { return env.Undefined(); });
+}
+
+Napi::Value check_writable(Worker& worker, const Napi::CallbackInfo& info) {
+  return worker.run<bool>(
+      info.Env(),
+      [path = info[0].ToString().Utf8Value()](Channel&) {
+        distill::check_writable(path);
+        return true;
+      },
+      [](Napi::Env env, const bool&) { return env.Undefined(); });
+}
+
+}  // namespace
+
+void register_checkpoints(Napi::Env env, Napi::Object exports) {
+  // One thread for files, for as long as one of the functions is reachable.
+  auto worker = std::make_shared<Worker>(env);
+  const auto add = [&](const char* name, auto function) {
+    exports.Set(name, Napi::Function::New(env, [worker, function](const Napi::CallbackInfo& info) {
+                  return function(*worker, info);
+                }));
+  };
+  add("inspect", inspect);
+  add("readTensor", read_tensor);
+  add("createModel", create_model);
+  add("checkWritable", check_writable);
+}
+
+}  // namespace distill::node

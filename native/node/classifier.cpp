@@ -1,0 +1,90 @@
+#include "node/classifier.h"
+
+#include <ATen/Parallel.h>
+
+#include <cstring>
+#include <optional>
+
+#include "core/classifier.h"
+#include "core/device.h"
+#include "node/options.h"
+#include "node/worker.h"
+
+namespace distill::node {
+namespace {
+
+class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Classifier",
+                       {InstanceMethod<&ClassifierWrap::load>("load"),
+                        InstanceMethod<&ClassifierWrap::classify>("classify"),
+                        InstanceMethod<&ClassifierWrap::close>("close")});
+  }
+
+  explicit ClassifierWrap(const Napi::CallbackInfo& info)
+      : ObjectWrap(info), worker_(info.Env()) {
+    const auto options = info[0].ToObject();
+    model_ = read_string(options, "model");
+    preprocessing_ = read_preprocessing(options);
+    device_name_ = read_string(options, "device");
+    threads_ = read_int(options, "threads");
+  }
+
+ private:
+  Napi::Value load(const Napi::CallbackInfo& info) {
+    return worker_.run<bool>(
+        info.Env(),
+        [this](Channel&) {
+          if (threads_ > 0) at::set_num_threads(static_cast<int>(threads_));
+          classifier_.emplace(model_, preprocessing_, choose_device(device_name_));
+          return true;
+        },
+        [](Napi::Env env, const bool&) { return env.Undefined(); }, {Value()});
+  }
+
+  Napi::Value classify(const Napi::CallbackInfo& info) {
+    const auto pixels = info[0].As<Napi::Uint8Array>();
+    const int64_t side = preprocessing_.image_size;
+    const auto length = static_cast<int64_t>(pixels.ElementLength());
+    if (!pixels.IsTypedArray() || length == 0 || length % (side * side * 3) != 0) {
+      throw Napi::RangeError::New(info.Env(), "pixels are not whole pictures");
+    }
+    return worker_.run<at::Tensor>(
+        info.Env(),
+        [this, data = pixels.Data(), side, length](Channel&) {
+          return classifier_.value().classify(
+              at::from_blob(const_cast<uint8_t*>(data), {length / (side * side * 3), side, side, 3}, at::kByte));
+        },
+        [](Napi::Env env, const at::Tensor& probabilities) {
+          auto array = Napi::Float32Array::New(env, probabilities.numel());
+          std::memcpy(array.Data(), probabilities.const_data_ptr(), probabilities.nbytes());
+          return array;
+        },
+        {Value(), pixels});
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    return worker_.run<bool>(
+        info.Env(),
+        [this](Channel&) {
+          classifier_.reset();
+          return true;
+        },
+        [](Napi::Env env, const bool&) { return env.Undefined(); }, {Value()});
+  }
+
+  std::string model_, device_name_;
+  Preprocessing preprocessing_;
+  int64_t threads_ = 0;                    // 0: LibTorch's choice
+  std::optional<Classifier> classifier_;  // touched on the worker's thread alone
+  Worker worker_;                          // last: its thread ends before what it works on goes
+};
+
+}  // namespace
+
+void register_classifier(Napi::Env env, Napi::Object exports) {
+  exports.Set("Classifier", ClassifierWrap::define(env));
+}
+
+}  // namespace distill::node

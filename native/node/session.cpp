@@ -1,0 +1,271 @@
+#include "node/session.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+
+#include <optional>
+
+#include "core/classifier.h"
+#include "core/device.h"
+#include "core/error.h"
+#include "core/models/weights.h"
+#include "core/sample_store.h"
+#include "core/train.h"
+#include "node/options.h"
+#include "node/worker.h"
+
+namespace distill::node {
+namespace {
+
+struct Nothing {};
+
+Napi::Value to_undefined(Napi::Env env, const Nothing&) { return env.Undefined(); }
+
+Napi::Object to_object(Napi::Env env, const EpochReport& report) {
+  auto object = Napi::Object::New(env);
+  object.Set("epoch", static_cast<double>(report.epoch));
+  object.Set("trainLoss", report.train.loss);
+  object.Set("trainAccuracy", report.train.accuracy);
+  object.Set("valLoss", report.val.loss);
+  object.Set("valAccuracy", report.val.accuracy);
+  object.Set("trainSeconds", report.train_seconds);
+  object.Set("valSeconds", report.val_seconds);
+  object.Set("saved", report.saved);
+  return object;
+}
+
+Napi::Value to_value(Napi::Env env, const std::optional<EpochReport>& report) {
+  return report ? static_cast<Napi::Value>(to_object(env, *report)) : env.Null();
+}
+
+const char* to_string(Ending ending) {
+  switch (ending) {
+    case Ending::completed: return "completed";
+    case Ending::early_stop: return "early-stop";
+    case Ending::stopped: return "stopped";
+  }
+  return "";
+}
+
+class Session : public Napi::ObjectWrap<Session> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Session",
+                       {InstanceMethod<&Session::open>("open"),
+                        InstanceMethod<&Session::load_teacher>("loadTeacher"),
+                        InstanceMethod<&Session::create_store>("createStore"),
+                        InstanceMethod<&Session::reopen_store>("reopenStore"),
+                        InstanceMethod<&Session::append>("append"),
+                        InstanceMethod<&Session::seal_store>("sealStore"),
+                        InstanceMethod<&Session::train>("train"),
+                        InstanceMethod<&Session::stop>("stop"),
+                        InstanceMethod<&Session::progress>("progress"),
+                        InstanceMethod<&Session::close>("close")});
+  }
+
+  explicit Session(const Napi::CallbackInfo& info)
+      : ObjectWrap(info), worker_(info.Env(), [this] { control_.stop = true; }) {
+    const auto options = info[0].ToObject();
+    preprocessing_ = read_preprocessing(options);
+    device_name_ = read_string(options, "device");
+    threads_ = read_int(options, "threads");
+  }
+
+ private:
+  Napi::Value open(const Napi::CallbackInfo& info) {
+    return worker_.run<std::string>(
+        info.Env(),
+        [this](Channel&) {
+          // The number of threads belongs to the thread that starts the parallel work: this one.
+          if (threads_ > 0) at::set_num_threads(static_cast<int>(threads_));
+          device_ = choose_device(device_name_);
+          return device_.str();
+        },
+        [](Napi::Env env, const std::string& device) { return Napi::String::New(env, device); },
+        {Value()});
+  }
+
+  Napi::Value load_teacher(const Napi::CallbackInfo& info) {
+    struct Loaded {
+      std::string architecture;
+      int64_t classes, parameters;
+    };
+    const std::string path = info[0].ToString();
+    return worker_.run<Loaded>(
+        info.Env(),
+        [this, path](Channel&) {
+          teacher_ = distill::load_teacher(path);
+          move_weights(teacher_->state(), device_);
+          return Loaded{teacher_->variant().name, teacher_->classes(),
+                        count_parameters(teacher_->state())};
+        },
+        [](Napi::Env env, const Loaded& loaded) {
+          auto object = Napi::Object::New(env);
+          object.Set("architecture", loaded.architecture);
+          object.Set("classes", static_cast<double>(loaded.classes));
+          object.Set("parameters", static_cast<double>(loaded.parameters));
+          return object;
+        },
+        {Value()});
+  }
+
+  Napi::Value create_store(const Napi::CallbackInfo& info) {
+    const auto options = info[0].ToObject();
+    return worker_.run<Nothing>(
+        info.Env(),
+        [this, shape = read_store_shape(options), place = read_string(options, "place"),
+         folder = read_string(options, "folder"),
+         fingerprint = read_string(options, "fingerprint")](Channel&) {
+          store_ = place == "memory"      ? SampleStore::in_memory(shape)
+                   : place == "temporary" ? SampleStore::in_temporary_file(shape, folder)
+                                          : SampleStore::in_kept_file(shape, folder, fingerprint);
+          return Nothing{};
+        },
+        to_undefined, {Value()});
+  }
+
+  Napi::Value reopen_store(const Napi::CallbackInfo& info) {
+    using Sources = std::optional<std::array<std::vector<int32_t>, 2>>;
+    const auto options = info[0].ToObject();
+    return worker_.run<Sources>(
+        info.Env(),
+        [this, shape = read_store_shape(options), folder = read_string(options, "folder"),
+         fingerprint = read_string(options, "fingerprint")](Channel&) -> Sources {
+          store_ = SampleStore::reopen(shape, folder, fingerprint);
+          if (!store_) return std::nullopt;
+          teacher_.reset();
+          const auto sources = [](const Split& split) {
+            const auto* first = split.sources.const_data_ptr<int64_t>();
+            return std::vector<int32_t>(first, first + split.count);
+          };
+          return {{sources(store_->train()), sources(store_->val())}};
+        },
+        [](Napi::Env env, const Sources& sources) -> Napi::Value {
+          if (!sources) return env.Null();
+          auto object = Napi::Object::New(env);
+          const auto list = [env](const std::vector<int32_t>& values) {
+            auto array = Napi::Int32Array::New(env, values.size());
+            std::copy(values.begin(), values.end(), array.Data());
+            return array;
+          };
+          object.Set("train", list((*sources)[0]));
+          object.Set("val", list((*sources)[1]));
+          return object;
+        },
+        {Value()});
+  }
+
+  Napi::Value append(const Napi::CallbackInfo& info) {
+    const auto options = info[0].ToObject();
+    const bool is_train = read_string(options, "split") == "train";
+    const auto pixels = options.Get("pixels").As<Napi::Uint8Array>();
+    const auto labels = options.Get("labels").As<Napi::Int32Array>();
+    const auto sources = options.Get("sources").As<Napi::Int32Array>();
+    const auto count = static_cast<int64_t>(labels.ElementLength());
+    const int64_t side = preprocessing_.image_size;
+    if (!pixels.IsTypedArray() ||
+        static_cast<int64_t>(pixels.ElementLength()) != count * side * side * 3 ||
+        static_cast<int64_t>(sources.ElementLength()) != count) {
+      throw Napi::RangeError::New(info.Env(), "pixels, labels and sources disagree in length");
+    }
+    return worker_.run<Nothing>(
+        info.Env(),
+        [this, is_train, count, pixels = pixels.Data(), labels = labels.Data(),
+         sources = sources.Data()](Channel&) {
+          append(is_train, pixels, labels, sources, count);
+          return Nothing{};
+        },
+        to_undefined, {Value(), pixels, labels, sources});
+  }
+
+  void append(bool is_train, const uint8_t* pixels, const int32_t* labels, const int32_t* sources,
+              int64_t count) {
+    Split& split = is_train ? store_.value().train() : store_.value().val();
+    const at::Tensor rows = store_->append(split, pixels, labels, sources, count);
+    if (!is_train) return;  // validation is plain cross entropy: it needs no teacher
+    const c10::NoGradGuard no_grad;
+    const at::Tensor logits =
+        teacher_.value().forward(Normalizer(preprocessing_, device_)(rows)).to(at::kCPU);
+    if (!logits.isfinite().all().item<bool>()) {
+      throw Error("ERR_NOT_FINITE", "the teacher's logits are not finite numbers");
+    }
+    split.teacher_logits.narrow(0, split.count - count, count).copy_(logits);
+  }
+
+  Napi::Value seal_store(const Napi::CallbackInfo& info) {
+    return worker_.run<Nothing>(
+        info.Env(),
+        [this](Channel&) {
+          store_.value().seal();
+          teacher_.reset();  // its answers are in the store
+          return Nothing{};
+        },
+        to_undefined, {Value()});
+  }
+
+  Napi::Value train(const Napi::CallbackInfo& info) {
+    return worker_.run<TrainResult>(
+        info.Env(),
+        [this, config = read_train_config(info[0].ToObject())](Channel& channel) {
+          return distill::train(
+              store_.value(), preprocessing_, config, device_, control_,
+              [&channel](const EpochReport& report) {
+                channel.send([report](Napi::Env env, Napi::Function on_epoch) {
+                  on_epoch.Call({to_object(env, report)});
+                });
+              });
+        },
+        [](Napi::Env env, const TrainResult& result) {
+          auto object = Napi::Object::New(env);
+          object.Set("ending", to_string(result.ending));
+          object.Set("best", to_value(env, result.best));
+          object.Set("last", to_value(env, result.last));
+          return object;
+        },
+        {Value()}, info[1].As<Napi::Function>());
+  }
+
+  Napi::Value stop(const Napi::CallbackInfo& info) {
+    control_.stop = true;
+    return info.Env().Undefined();
+  }
+
+  Napi::Value progress(const Napi::CallbackInfo& info) {
+    auto object = Napi::Object::New(info.Env());
+    object.Set("epoch", static_cast<double>(control_.epoch));
+    object.Set("step", static_cast<double>(control_.step));
+    object.Set("steps", static_cast<double>(control_.steps));
+    return object;
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    return worker_.run<Nothing>(
+        info.Env(),
+        [this](Channel&) {
+          teacher_.reset();
+          store_.reset();
+          return Nothing{};
+        },
+        to_undefined, {Value()});
+  }
+
+  Preprocessing preprocessing_;
+  std::string device_name_;
+  int64_t threads_ = 0;  // 0: LibTorch's choice
+  RunControl control_;
+
+  // Touched on the worker's thread alone.
+  at::Device device_ = at::kCPU;
+  std::optional<DenseNet> teacher_;
+  std::optional<SampleStore> store_;
+
+  Worker worker_;  // last: its thread ends before what it works on goes
+};
+
+}  // namespace
+
+void register_session(Napi::Env env, Napi::Object exports) {
+  exports.Set("Session", Session::define(env));
+}
+
+}  // namespace distill::node
