@@ -24,15 +24,15 @@ static_assert(std::endian::native == std::endian::little);
 // field says. `file` names the file in messages and must outlive the reader.
 class ByteReader {
  public:
-  ByteReader(std::string_view bytes, const std::string& file, std::uint64_t position = 0)
+  ByteReader(std::string_view bytes, const std::string& file, uint64_t position = 0)
       : bytes_(bytes), file_(file) {
     take(position);
   }
 
-  std::size_t position() const { return position_; }
-  std::size_t remaining() const { return bytes_.size() - position_; }
+  size_t position() const { return position_; }
+  size_t remaining() const { return bytes_.size() - position_; }
 
-  std::string_view take(std::uint64_t count) {
+  std::string_view take(uint64_t count) {
     if (count > remaining()) {
       throw_damaged(file_, "it announces more bytes than it holds");
     }
@@ -51,7 +51,7 @@ class ByteReader {
   // The text up to the next newline; the newline is passed over.
   std::string_view line() {
     const auto rest = bytes_.substr(position_);
-    const auto text = take(std::uint64_t{rest.find('\n')});
+    const auto text = take(uint64_t{rest.find('\n')});
     take(1);
     return text;
   }
@@ -59,7 +59,7 @@ class ByteReader {
  private:
   std::string_view bytes_;
   const std::string& file_;
-  std::size_t position_ = 0;
+  size_t position_ = 0;
 };
 
 }  // namespace distill

@@ -20,8 +20,8 @@ namespace distill {
 namespace {
 
 // Far above any image classifier's checkpoint; below what would exhaust a machine.
-constexpr std::uint64_t kLargestFile = std::uint64_t{4} << 30;
-constexpr std::size_t kLargestRecord = std::size_t{1} << 20;
+constexpr uint64_t largest_file = uint64_t{4} << 30;
+constexpr size_t largest_record = size_t{1} << 20;
 
 [[noreturn]] void throw_format(const std::string& path, const std::string& what_and_remedy) {
   throw Error("ERR_CHECKPOINT_FORMAT", "'" + path + "' " + what_and_remedy);
@@ -46,7 +46,7 @@ Checkpoint::File read_file(const std::string& path) {
   if (!file) throw_unreadable(std::strerror(errno));
   const auto size = std::filesystem::file_size(path, error);
   if (error) throw_unreadable(error.message());
-  if (size > kLargestFile) {
+  if (size > largest_file) {
     throw_format(path,
                  "is larger than 4 GiB, no image classifier's checkpoint: save the weights "
                  "alone with torch.save(model.state_dict(), 'weights.pth')");
@@ -61,12 +61,12 @@ Checkpoint::File read_file(const std::string& path) {
 // Files that are given for a .pth by mistake, by their first bytes.
 void refuse_other_kinds(std::string_view bytes, const std::string& path) {
   struct OtherKind {
-    std::size_t offset;
+    size_t offset;
     std::string_view magic;
     const char* what_and_remedy;
   };
   using namespace std::string_view_literals;
-  static constexpr OtherKind kOtherKinds[] = {
+  static constexpr OtherKind other_kinds[] = {
       {0, "version https://git-lfs"sv,
        "is a Git LFS pointer, not the file itself: run 'git lfs pull'"},
       {257, "ustar"sv,
@@ -77,7 +77,7 @@ void refuse_other_kinds(std::string_view bytes, const std::string& path) {
       {0, "GGUF"sv, "is a GGUF file: convert it to a PyTorch state dict"},
   };
   if (bytes.empty()) throw_damaged(path, "it is empty");
-  for (const auto& kind : kOtherKinds) {
+  for (const auto& kind : other_kinds) {
     if (bytes.size() > kind.offset && bytes.substr(kind.offset).starts_with(kind.magic)) {
       throw_format(path, kind.what_and_remedy);
     }
@@ -88,7 +88,7 @@ void refuse_other_kinds(std::string_view bytes, const std::string& path) {
     throw_format(path, "is a web page, not a checkpoint: download the file itself");
   }
   if (bytes.size() > 9 && bytes.substr(8).starts_with("{\"") &&
-      ByteReader(bytes, path).integer<std::uint64_t>() <= bytes.size() - 8) {
+      ByteReader(bytes, path).integer<uint64_t>() <= bytes.size() - 8) {
     throw_format(path, "is a safetensors file: load it in Python and save it with torch.save");
   }
   // An ONNX file begins with its IR version (field 1), then the producer's name (field 2).
@@ -117,7 +117,7 @@ std::unordered_map<std::string_view, std::string_view> read_legacy_storages(
   for (const auto ref : keys.root().items) {
     const auto id = ids.find(keys[ref].text);
     if (id == ids.end()) throw_damaged(path, "it holds a storage that no tensor uses");
-    if (reader.integer<std::int64_t>() != id->second.numel) {
+    if (reader.integer<int64_t>() != id->second.numel) {
       throw_damaged(path, "a storage's size is not what its tensor says");
     }
     storages[id->first] = reader.take(id->second.bytes());
@@ -126,19 +126,19 @@ std::unordered_map<std::string_view, std::string_view> read_legacy_storages(
 }
 
 Pickle read_legacy_object(ByteReader& reader, const std::string& path) {
-  constexpr std::string_view kMagic("\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19", 10);
-  constexpr std::int64_t kProtocolVersion = 1001;
-  if (const Pickle magic(reader, path); magic.root().text != kMagic) {
+  constexpr std::string_view magic_number("\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19", 10);
+  constexpr int64_t protocol_version = 1001;
+  if (const Pickle magic(reader, path); magic.root().text != magic_number) {
     throw_format(path,
                  "is a pickle, but not one that torch.save wrote: save the weights with "
                  "torch.save(model.state_dict(), 'weights.pth')");
   }
-  if (const Pickle version(reader, path); version.root().integer != kProtocolVersion) {
+  if (const Pickle version(reader, path); version.root().integer != protocol_version) {
     throw_format(path, "is in an unknown version of PyTorch's older format: torch.save it again");
   }
   const Pickle system(reader, path);
   const auto& items = system.root().items;
-  for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
+  for (size_t i = 0; i + 1 < items.size(); i += 2) {
     if (system[items[i]].text == "little_endian") {
       expect_little_endian(system[items[i + 1]].integer == 1, path);
     }
@@ -169,13 +169,13 @@ void join_old_densenet_name(std::string& name) {
 
 // DataParallel and torch.compile wrap a model, once or several times, and prefix every name.
 void strip_wrappers(std::vector<TensorEntry>& tensors) {
-  std::size_t stripped = 0;
+  size_t stripped = 0;
   const auto all_start_with = [&](std::string_view prefix) {
     return std::all_of(tensors.begin(), tensors.end(), [&](const TensorEntry& tensor) {
       return std::string_view(tensor.name).substr(stripped).starts_with(prefix);
     });
   };
-  for (std::size_t before = 1; before != stripped;) {
+  for (size_t before = 1; before != stripped;) {
     before = stripped;
     for (const std::string_view prefix : {"module.", "_orig_mod."}) {
       if (all_start_with(prefix)) stripped += prefix.size();
@@ -185,7 +185,7 @@ void strip_wrappers(std::vector<TensorEntry>& tensors) {
 }
 
 bool is_contiguous(const TensorEntry& entry) {
-  std::int64_t expected = 1;
+  int64_t expected = 1;
   for (auto i = entry.shape.size(); i-- > 0;) {
     if (entry.shape[i] != 1 && entry.strides[i] != expected) return false;
     expected *= entry.shape[i];
@@ -202,8 +202,8 @@ void copy_elements(const TensorEntry& entry, char* to) {
     std::memcpy(to, from, entry.numel() * size);
     return;
   }
-  std::vector<std::int64_t> index(entry.shape.size(), 0);
-  std::int64_t position = 0;
+  std::vector<int64_t> index(entry.shape.size(), 0);
+  int64_t position = 0;
   for (auto left = entry.numel(); left > 0; --left, to += size) {
     std::memcpy(to, from + position * size, size);
     for (auto i = index.size(); i-- > 0;) {
@@ -282,10 +282,10 @@ void Checkpoint::read_state_dict(const Pickle& object,
                                  const PickledTensors::FindStorage& find_storage) {
   const PickledTensors pickled(object, path_);
   const auto& items = pickled.find_state_dict().items;
-  for (std::size_t i = 0; i < items.size(); i += 2) {
+  for (size_t i = 0; i < items.size(); i += 2) {
     const auto& key = object[items[i]];
     auto tensor = pickled.tensor(object[items[i + 1]], find_storage);
-    if (tensor && key.kind == Pickle::Kind::kText) {
+    if (tensor && key.kind == Pickle::Kind::text) {
       tensor->name = key.text;
       tensors_.push_back(std::move(*tensor));
     } else {
@@ -323,7 +323,7 @@ at::Tensor Checkpoint::read(const TensorEntry& entry) const {
 std::optional<std::string> Checkpoint::record(std::string_view name) const {
   if (!archive_ || !archive_->contains(name)) return std::nullopt;
   const auto bytes = archive_->read(name);
-  if (bytes.size() > kLargestRecord) {
+  if (bytes.size() > largest_record) {
     throw_damaged(path_, "its record '" + printable(name) + "' is larger than a MiB");
   }
   return std::string(bytes);

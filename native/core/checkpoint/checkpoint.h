@@ -24,7 +24,7 @@ class Checkpoint {
  public:
   struct File {
     std::unique_ptr<const char[]> bytes;
-    std::size_t size;
+    size_t size;
   };
 
   // Throws ERR_CHECKPOINT_NOT_FOUND, _FORMAT (not a checkpoint), _CORRUPT, _UNSAFE (it asks to call

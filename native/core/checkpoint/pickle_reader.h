@@ -16,26 +16,26 @@ namespace distill {
 // nests deeply, or refers to itself, costs no recursion, neither here nor at destruction.
 class Pickle {
  public:
-  using Ref = std::uint32_t;
+  using Ref = uint32_t;
 
-  enum class Kind : std::uint8_t {
-    kNone,
-    kBoolean,     // integer
-    kInteger,     // integer
-    kBigInteger,  // text: little-endian two's complement, longer than eight bytes
-    kFloat,       // not kept: no weight is a Python float
-    kText,        // text: a str or bytes
-    kTuple,       // items
-    kList,        // items; a set too
-    kDict,        // items: key, value, key, value, …
-    kGlobal,      // text: 'torch.FloatStorage'
-    kCall,        // text: what is called; items: its arguments
-    kPersistent,  // items: the tuple that stands for a storage
+  enum class Kind : uint8_t {
+    none,
+    boolean,      // integer
+    integer,      // integer
+    big_integer,  // text: little-endian two's complement, longer than eight bytes
+    real,         // not kept: no weight is a Python float
+    text,         // text: a str or bytes
+    tuple,        // items
+    list,         // items; a set too
+    dict,         // items: key, value, key, value, …
+    global,       // text: 'torch.FloatStorage'
+    call,         // text: what is called; items: its arguments
+    persistent,   // items: the tuple that stands for a storage
   };
 
   struct Value {
-    Kind kind = Kind::kNone;
-    std::int64_t integer = 0;
+    Kind kind = Kind::none;
+    int64_t integer = 0;
     std::string_view text = {};  // into the pickled bytes, or static
     std::vector<Ref> items = {};
   };

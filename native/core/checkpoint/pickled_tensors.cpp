@@ -12,13 +12,13 @@ namespace {
 
 using Kind = Pickle::Kind;
 
-constexpr std::size_t kMostDimensions = 16;
+constexpr size_t most_dimensions = 16;
 // A tensor may show its storage several times over (expand()): up to this many elements, so that a
 // small file cannot ask for much memory.
-constexpr std::int64_t kMostExpandedElements = std::int64_t{1} << 24;
+constexpr int64_t most_expanded_elements = int64_t{1} << 24;
 
 std::optional<at::ScalarType> storage_dtype(std::string_view global) {
-  static constexpr std::pair<std::string_view, at::ScalarType> kStorages[] = {
+  static constexpr std::pair<std::string_view, at::ScalarType> storages[] = {
       {"torch.FloatStorage", at::kFloat},
       {"torch.DoubleStorage", at::kDouble},
       {"torch.HalfStorage", at::kHalf},
@@ -33,7 +33,7 @@ std::optional<at::ScalarType> storage_dtype(std::string_view global) {
       {"torch.ComplexDoubleStorage", at::kComplexDouble},
       {"torch.storage.UntypedStorage", at::kByte},
   };
-  for (const auto& [name, dtype] : kStorages) {
+  for (const auto& [name, dtype] : storages) {
     if (name == global) return dtype;
   }
   return std::nullopt;
@@ -41,16 +41,16 @@ std::optional<at::ScalarType> storage_dtype(std::string_view global) {
 
 // Whether a tensor stays within its storage, whose elements end at `end`. Each element count is at
 // most 2^40 and there are few dimensions, so that no sum here comes near an overflow.
-bool fits(const TensorEntry& tensor, std::int64_t end) {
-  const auto most = std::max(end, kMostExpandedElements);
-  std::int64_t numel = 1;
+bool fits(const TensorEntry& tensor, int64_t end) {
+  const auto most = std::max(end, most_expanded_elements);
+  int64_t numel = 1;
   for (const auto size : tensor.shape) {
     if (size > most / numel) return false;
-    numel *= std::max<std::int64_t>(size, 1);
+    numel *= std::max<int64_t>(size, 1);
   }
   if (tensor.numel() == 0) return true;
   auto last = tensor.offset;
-  for (std::size_t i = 0; i < tensor.shape.size(); ++i) {
+  for (size_t i = 0; i < tensor.shape.size(); ++i) {
     const auto steps = tensor.shape[i] - 1;
     if (steps == 0) continue;
     if (tensor.strides[i] > end / steps) return false;
@@ -61,54 +61,54 @@ bool fits(const TensorEntry& tensor, std::int64_t end) {
 
 }  // namespace
 
-std::int64_t TensorEntry::numel() const {
-  std::int64_t numel = 1;
+int64_t TensorEntry::numel() const {
+  int64_t numel = 1;
   for (const auto size : shape) numel *= size;
   return numel;
 }
 
-std::uint64_t StorageId::bytes() const {
-  return static_cast<std::uint64_t>(numel) * at::elementSize(dtype);
+uint64_t StorageId::bytes() const {
+  return static_cast<uint64_t>(numel) * at::elementSize(dtype);
 }
 
 std::vector<StorageId> PickledTensors::storages() const {
   std::vector<StorageId> ids;
   for (const auto& value : pickle_.values()) {
-    if (value.kind == Kind::kPersistent) ids.push_back(storage_id(value));
+    if (value.kind == Kind::persistent) ids.push_back(storage_id(value));
   }
   return ids;
 }
 
 // A number of elements, from 0 to more than any file holds: sums of a few stay far from overflow.
-std::int64_t PickledTensors::count(Pickle::Ref ref) const {
+int64_t PickledTensors::count(Pickle::Ref ref) const {
   const auto& value = pickle_[ref];
-  if (value.kind != Kind::kInteger || value.integer < 0 || value.integer > std::int64_t{1} << 40) {
+  if (value.kind != Kind::integer || value.integer < 0 || value.integer > int64_t{1} << 40) {
     throw_damaged(file_, "a tensor's size is no sensible number");
   }
   return value.integer;
 }
 
-std::vector<std::int64_t> PickledTensors::counts(Pickle::Ref ref) const {
+std::vector<int64_t> PickledTensors::counts(Pickle::Ref ref) const {
   const auto* value = &pickle_[ref];
-  if (value->kind == Kind::kCall && value->text == "torch.Size" && value->items.size() == 1) {
+  if (value->kind == Kind::call && value->text == "torch.Size" && value->items.size() == 1) {
     value = &pickle_[value->items[0]];
   }
-  if (value->kind != Kind::kTuple || value->items.size() > kMostDimensions) {
+  if (value->kind != Kind::tuple || value->items.size() > most_dimensions) {
     throw_damaged(file_, "a tensor's shape is no short tuple");
   }
-  std::vector<std::int64_t> sizes;
+  std::vector<int64_t> sizes;
   for (const auto item : value->items) sizes.push_back(count(item));
   return sizes;
 }
 
 StorageId PickledTensors::storage_id(const Pickle::Value& value) const {
   const auto& items = value.items;
-  if (value.kind == Kind::kPersistent && items.size() >= 5 && items.size() <= 6 &&
-      pickle_[items[0]].text == "storage" && pickle_[items[2]].kind == Kind::kText) {
+  if (value.kind == Kind::persistent && items.size() >= 5 && items.size() <= 6 &&
+      pickle_[items[0]].text == "storage" && pickle_[items[2]].kind == Kind::text) {
     if (const auto dtype = storage_dtype(pickle_[items[1]].text)) {
       const auto numel = count(items[4]);
       StorageId id{*dtype, pickle_[items[2]].text, numel, 0, numel};
-      if (items.size() == 6 && pickle_[items[5]].kind == Kind::kTuple) {
+      if (items.size() == 6 && pickle_[items[5]].kind == Kind::tuple) {
         const auto& view = pickle_[items[5]].items;  // (key, offset, numel)
         if (view.size() != 3) throw_damaged(file_, "a storage's view is malformed");
         id.begin = count(view[1]);
@@ -124,18 +124,18 @@ StorageId PickledTensors::storage_id(const Pickle::Value& value) const {
 // The call that rebuilds the tensor, out of the Parameter around it.
 const Pickle::Value* PickledTensors::tensor_call(const Pickle::Value& value) const {
   const auto* call = &value;
-  if (call->kind == Kind::kCall && call->text.starts_with("torch._utils._rebuild_parameter") &&
+  if (call->kind == Kind::call && call->text.starts_with("torch._utils._rebuild_parameter") &&
       !call->items.empty()) {
     call = &pickle_[call->items[0]];
   }
-  const bool is_tensor = call->kind == Kind::kCall && call->items.size() >= 4 &&
+  const bool is_tensor = call->kind == Kind::call && call->items.size() >= 4 &&
                          call->text.starts_with("torch._utils._rebuild_tensor");
   return is_tensor ? call : nullptr;
 }
 
 bool PickledTensors::holds_tensors(const Pickle::Value& value) const {
-  if (value.kind != Kind::kDict) return false;
-  for (std::size_t i = 1; i < value.items.size(); i += 2) {
+  if (value.kind != Kind::dict) return false;
+  for (size_t i = 1; i < value.items.size(); i += 2) {
     if (tensor_call(pickle_[value.items[i]])) return true;
   }
   return false;
@@ -150,12 +150,12 @@ const Pickle::Value& PickledTensors::find_state_dict() const {
                      "'model_state_dict': save the weights with torch.save(model.state_dict(), "
                      "'weights.pth')");
   };
-  if (root.kind != Kind::kDict) {
+  if (root.kind != Kind::dict) {
     throw no_state_dict(tensor_call(root) ? "a single tensor" : "something that is no dict");
   }
   for (const auto* wrapper : {"state_dict", "model", "model_state_dict"}) {
     const Pickle::Value* wrapped = nullptr;
-    for (std::size_t i = 0; i < root.items.size(); i += 2) {
+    for (size_t i = 0; i < root.items.size(); i += 2) {
       if (pickle_[root.items[i]].text == wrapper) wrapped = &pickle_[root.items[i + 1]];
     }
     if (wrapped && holds_tensors(*wrapped)) return *wrapped;
@@ -163,7 +163,7 @@ const Pickle::Value& PickledTensors::find_state_dict() const {
   if (holds_tensors(root)) return root;
   if (root.items.empty()) throw no_state_dict("an empty dict");
   std::vector<std::string> keys;
-  for (std::size_t i = 0; i < root.items.size(); i += 2) {
+  for (size_t i = 0; i < root.items.size(); i += 2) {
     keys.push_back("'" + printable(pickle_[root.items[i]].text) + "'");
   }
   throw no_state_dict("a dict with " + first_ten(keys));

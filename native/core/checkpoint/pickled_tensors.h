@@ -17,25 +17,25 @@ namespace distill {
 struct TensorEntry {
   std::string name;
   at::ScalarType dtype = at::kFloat;
-  std::vector<std::int64_t> shape;
-  std::vector<std::int64_t> strides;  // in elements
-  std::int64_t offset = 0;            // in elements, from the start of the storage
-  std::string_view storage_key;       // entries with the same key share their storage
-  std::string_view storage;           // the storage's bytes; both views last as the checkpoint does
+  std::vector<int64_t> shape;
+  std::vector<int64_t> strides;  // in elements
+  int64_t offset = 0;            // in elements, from the start of the storage
+  std::string_view storage_key;  // entries with the same key share their storage
+  std::string_view storage;      // the storage's bytes; both views last as the checkpoint does
 
-  std::int64_t numel() const;
+  int64_t numel() const;
 };
 
 // What a pickle says of a storage: ('storage', type, key, location, numel[, view]).
 struct StorageId {
   at::ScalarType dtype = at::kFloat;
   std::string_view key;
-  std::int64_t numel = 0;
+  int64_t numel = 0;
   // The part that a tensor sees: all of it, but for the storage views of PyTorch before 0.4.
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
 
-  std::uint64_t bytes() const;
+  uint64_t bytes() const;
 };
 
 // Gives the meaning that PyTorch gives them to a pickle's values.
@@ -60,8 +60,8 @@ class PickledTensors {
 
  private:
   StorageId storage_id(const Pickle::Value& value) const;
-  std::int64_t count(Pickle::Ref ref) const;
-  std::vector<std::int64_t> counts(Pickle::Ref ref) const;
+  int64_t count(Pickle::Ref ref) const;
+  std::vector<int64_t> counts(Pickle::Ref ref) const;
   const Pickle::Value* tensor_call(const Pickle::Value& value) const;
   bool holds_tensors(const Pickle::Value& value) const;
 

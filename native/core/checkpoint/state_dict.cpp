@@ -13,7 +13,7 @@
 namespace distill {
 namespace {
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
+std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text;
   for (const auto size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
   return "(" + text + ")";
@@ -64,12 +64,12 @@ void refuse_differences(const Checkpoint& checkpoint, const std::vector<TensorSp
 // A float is NaN or infinite where its exponent's bits are all set. One pass without temporaries.
 bool is_finite(const at::Tensor& floats) {
   const auto* bits = static_cast<const char*>(floats.const_data_ptr());
-  constexpr std::uint32_t kExponent = 0x7F800000;
-  std::uint32_t found = 0;
-  for (std::int64_t i = 0; i < floats.numel(); ++i) {
-    std::uint32_t word;
+  constexpr uint32_t exponent = 0x7F800000;
+  uint32_t found = 0;
+  for (int64_t i = 0; i < floats.numel(); ++i) {
+    uint32_t word;
     std::memcpy(&word, bits + i * sizeof word, sizeof word);
-    found |= (word & kExponent) == kExponent;
+    found |= (word & exponent) == exponent;
   }
   return !found;
 }

@@ -26,19 +26,19 @@ class StateDict {
   // For names known to be there: throws std::out_of_range otherwise.
   const at::Tensor& at(const std::string& name) const;
 
-  std::size_t size() const { return entries_.size(); }
+  size_t size() const { return entries_.size(); }
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }
 
  private:
   std::vector<Entry> entries_;
-  std::unordered_map<std::string, std::size_t> positions_;
+  std::unordered_map<std::string, size_t> positions_;
 };
 
 // What a model needs of a checkpoint.
 struct TensorSpec {
   std::string name;
-  std::vector<std::int64_t> shape;
+  std::vector<int64_t> shape;
   at::ScalarType dtype = at::kFloat;  // at::kFloat or at::kLong
 };
 

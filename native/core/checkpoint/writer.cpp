@@ -19,7 +19,7 @@
 namespace distill {
 namespace {
 
-constexpr std::size_t kAlignment = 64;  // of every record, as PyTorch's own: torch.load(mmap=True)
+constexpr size_t alignment = 64;  // of every record, as PyTorch's own: torch.load(mmap=True)
 
 template <std::integral T>
 void append_integer(std::string& out, T value) {
@@ -38,20 +38,20 @@ class ZipWriter {
   // What the local header and the directory have in common: versions to sizes.
   static std::string common_header(std::string_view bytes) {
     std::string header;
-    append_integer<std::uint16_t>(header, 10);       // version needed: 1.0
-    append_integer<std::uint16_t>(header, 1 << 11);  // names are UTF-8
-    append_integer<std::uint16_t>(header, 0);        // stored
-    append_integer<std::uint16_t>(header, 0);        // midnight
-    append_integer<std::uint16_t>(header, 0x21);     // 1 January 1980: equal tensors, equal bytes
-    append_integer<std::uint32_t>(header, crc32(bytes));
-    append_integer(header, static_cast<std::uint32_t>(bytes.size()));
-    append_integer(header, static_cast<std::uint32_t>(bytes.size()));
+    append_integer<uint16_t>(header, 10);       // version needed: 1.0
+    append_integer<uint16_t>(header, 1 << 11);  // names are UTF-8
+    append_integer<uint16_t>(header, 0);        // stored
+    append_integer<uint16_t>(header, 0);        // midnight
+    append_integer<uint16_t>(header, 0x21);     // 1 January 1980: equal tensors, equal bytes
+    append_integer<uint32_t>(header, crc32(bytes));
+    append_integer(header, static_cast<uint32_t>(bytes.size()));
+    append_integer(header, static_cast<uint32_t>(bytes.size()));
     return header;
   }
 
   std::string out_;
   std::string directory_;
-  std::uint16_t records_ = 0;
+  uint16_t records_ = 0;
 };
 
 void ZipWriter::add(const std::string& relative_name, std::string_view bytes) {
@@ -60,39 +60,39 @@ void ZipWriter::add(const std::string& relative_name, std::string_view bytes) {
   const auto header = common_header(bytes);
   // An extra field of zeros, 'FB' as PyTorch's, moves the data to a multiple of the alignment.
   const auto unpadded = header_offset + 4 + header.size() + 4 + name.size() + 4;
-  const auto padding = (kAlignment - unpadded % kAlignment) % kAlignment;
+  const auto padding = (alignment - unpadded % alignment) % alignment;
   out_ += "PK\x03\x04" + header;
-  append_integer(out_, static_cast<std::uint16_t>(name.size()));
-  append_integer(out_, static_cast<std::uint16_t>(4 + padding));
+  append_integer(out_, static_cast<uint16_t>(name.size()));
+  append_integer(out_, static_cast<uint16_t>(4 + padding));
   out_ += name + "FB";
-  append_integer(out_, static_cast<std::uint16_t>(padding));
+  append_integer(out_, static_cast<uint16_t>(padding));
   out_.append(padding, '\0');
   out_ += bytes;
-  if (out_.size() > std::numeric_limits<std::uint32_t>::max() ||
-      records_ == std::numeric_limits<std::uint16_t>::max()) {
+  if (out_.size() > std::numeric_limits<uint32_t>::max() ||
+      records_ == std::numeric_limits<uint16_t>::max()) {
     throw Error("ERR_WRITE", "a checkpoint of more than 4 GiB or 65,535 tensors cannot be written");
   }
 
   directory_ += "PK\x01\x02";
-  append_integer<std::uint16_t>(directory_, 10);  // made by version 1.0
+  append_integer<uint16_t>(directory_, 10);  // made by version 1.0
   directory_ += header;
-  append_integer(directory_, static_cast<std::uint16_t>(name.size()));
+  append_integer(directory_, static_cast<uint16_t>(name.size()));
   directory_.append(12, '\0');  // no extra, no comment, disk 0, no attributes
-  append_integer(directory_, static_cast<std::uint32_t>(header_offset));
+  append_integer(directory_, static_cast<uint32_t>(header_offset));
   directory_ += name;
   ++records_;
 }
 
 std::string ZipWriter::finish() {
-  const auto offset = static_cast<std::uint32_t>(out_.size());
+  const auto offset = static_cast<uint32_t>(out_.size());
   out_ += directory_;
   out_ += "PK\x05\x06";
-  append_integer<std::uint32_t>(out_, 0);  // disks
+  append_integer<uint32_t>(out_, 0);  // disks
   append_integer(out_, records_);
   append_integer(out_, records_);
-  append_integer(out_, static_cast<std::uint32_t>(directory_.size()));
+  append_integer(out_, static_cast<uint32_t>(directory_.size()));
   append_integer(out_, offset);
-  append_integer<std::uint16_t>(out_, 0);  // no comment
+  append_integer<uint16_t>(out_, 0);  // no comment
   return std::move(out_);
 }
 
@@ -110,11 +110,11 @@ const char* storage_class(at::ScalarType dtype) {
 
 void pickle_text(std::string& out, std::string_view text) {
   out += 'X';  // BINUNICODE
-  append_integer(out, static_cast<std::uint32_t>(text.size()));
+  append_integer(out, static_cast<uint32_t>(text.size()));
   out += text;
 }
 
-void pickle_integer(std::string& out, std::int64_t integer) {
+void pickle_integer(std::string& out, int64_t integer) {
   out += "\x8A\x08";  // LONG1 of eight bytes
   append_integer(out, integer);
 }
@@ -125,7 +125,7 @@ void pickle_tuple(std::string& out, at::IntArrayRef integers) {
   out += 't';  // TUPLE
 }
 
-constexpr std::string_view kEmptyOrderedDict = "ccollections\nOrderedDict\n)R";
+constexpr std::string_view empty_ordered_dict = "ccollections\nOrderedDict\n)R";
 
 // _rebuild_tensor_v2(('storage', type, key, 'cpu', numel), 0, shape, strides, False, OrderedDict())
 void pickle_tensor(std::string& out, const at::Tensor& tensor, const std::string& key) {
@@ -140,7 +140,7 @@ void pickle_tensor(std::string& out, const at::Tensor& tensor, const std::string
   pickle_tuple(out, tensor.sizes());
   pickle_tuple(out, tensor.strides());
   out += '\x89';  // NEWFALSE
-  out += kEmptyOrderedDict;
+  out += empty_ordered_dict;
   out += "tR";  // TUPLE, REDUCE
 }
 
@@ -205,7 +205,7 @@ class TemporaryFile {
     while (!bytes.empty()) {
       const auto written = ::write(file_, bytes.data(), bytes.size());
       if (written >= 0) {
-        bytes.remove_prefix(static_cast<std::size_t>(written));
+        bytes.remove_prefix(static_cast<size_t>(written));
       } else if (errno != EINTR) {
         throw_system(path_, errno);
       }
@@ -238,7 +238,7 @@ class TemporaryFile {
 std::string serialize_state_dict(const StateDict& state_dict, const std::string& metadata_json) {
   std::vector<at::Tensor> tensors;
   std::string pickle = "\x80\x02";  // PROTO 2, as torch.save
-  pickle += kEmptyOrderedDict;
+  pickle += empty_ordered_dict;
   pickle += '(';  // MARK
   for (const auto& [name, tensor] : state_dict) {
     const auto key = std::to_string(tensors.size());
@@ -251,7 +251,7 @@ std::string serialize_state_dict(const StateDict& state_dict, const std::string&
   ZipWriter zip;
   zip.add("data.pkl", pickle);
   zip.add("byteorder", "little");
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
+  for (size_t i = 0; i < tensors.size(); ++i) {
     zip.add("data/" + std::to_string(i),
             {static_cast<const char*>(tensors[i].const_data_ptr()), tensors[i].nbytes()});
   }

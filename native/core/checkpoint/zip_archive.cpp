@@ -12,32 +12,32 @@ namespace distill {
 namespace {
 
 // https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
-constexpr std::string_view kLocalHeader("PK\x03\x04", 4);
-constexpr std::string_view kCentralHeader("PK\x01\x02", 4);
-constexpr std::string_view kEndOfDirectory("PK\x05\x06", 4);
-constexpr std::string_view kZip64EndOfDirectory("PK\x06\x06", 4);
-constexpr std::string_view kZip64Locator("PK\x06\x07", 4);
-constexpr std::size_t kEndOfDirectorySize = 22;
-constexpr std::size_t kZip64LocatorSize = 20;
-constexpr std::uint32_t kInZip64Extra = 0xFFFFFFFF;
-constexpr std::uint16_t kZip64ExtraId = 1;
-constexpr std::uint16_t kEncrypted = 1 << 0;
+constexpr std::string_view local_header("PK\x03\x04", 4);
+constexpr std::string_view central_header("PK\x01\x02", 4);
+constexpr std::string_view end_of_directory("PK\x05\x06", 4);
+constexpr std::string_view zip64_end_of_directory("PK\x06\x06", 4);
+constexpr std::string_view zip64_locator("PK\x06\x07", 4);
+constexpr size_t end_of_directory_size = 22;
+constexpr size_t zip64_locator_size = 20;
+constexpr uint32_t in_zip64_extra = 0xFFFFFFFF;
+constexpr uint16_t zip64_extra_id = 1;
+constexpr uint16_t flag_encrypted = 1 << 0;
 // The local header leaves sizes and CRC to a descriptor behind the data, and to the directory.
-constexpr std::uint16_t kHasDescriptor = 1 << 3;
+constexpr uint16_t flag_descriptor = 1 << 3;
 
 struct Directory {
-  std::uint64_t offset;
-  std::uint64_t size;
+  uint64_t offset;
+  uint64_t size;
 };
 
 struct DirectoryEntry {
   std::string_view name;
-  std::uint16_t flags;
-  std::uint16_t method;  // 0: stored
-  std::uint32_t crc;
-  std::uint64_t stored_size;
-  std::uint64_t size;
-  std::uint64_t header_offset;
+  uint16_t flags;
+  uint16_t method;  // 0: stored
+  uint32_t crc;
+  uint64_t stored_size;
+  uint64_t size;
+  uint64_t header_offset;
 };
 
 void expect_signature(ByteReader& reader, std::string_view signature, const std::string& file) {
@@ -47,14 +47,14 @@ void expect_signature(ByteReader& reader, std::string_view signature, const std:
 }
 
 // Zip is read from its end, where a comment of at most 64 KiB may follow the last header.
-std::size_t find_end_of_directory(std::string_view bytes, const std::string& file) {
-  const auto first = bytes.size() - std::min(bytes.size(), kEndOfDirectorySize + 0xFFFF);
+size_t find_end_of_directory(std::string_view bytes, const std::string& file) {
+  const auto first = bytes.size() - std::min(bytes.size(), end_of_directory_size + 0xFFFF);
   for (auto end = bytes.size(); end-- > first;) {
-    if (!bytes.substr(end).starts_with(kEndOfDirectory)) continue;
+    if (!bytes.substr(end).starts_with(end_of_directory)) continue;
     const auto after = bytes.size() - end;
-    if (after < kEndOfDirectorySize) continue;
-    ByteReader comment_size(bytes, file, end + kEndOfDirectorySize - 2);
-    if (comment_size.integer<std::uint16_t>() == after - kEndOfDirectorySize) return end;
+    if (after < end_of_directory_size) continue;
+    ByteReader comment_size(bytes, file, end + end_of_directory_size - 2);
+    if (comment_size.integer<uint16_t>() == after - end_of_directory_size) return end;
   }
   throw_damaged(file, "the directory at the end of the zip archive is missing");
 }
@@ -62,17 +62,17 @@ std::size_t find_end_of_directory(std::string_view bytes, const std::string& fil
 Directory find_directory(std::string_view bytes, const std::string& file) {
   const auto end = find_end_of_directory(bytes, file);
   Directory directory;
-  if (end >= kZip64LocatorSize && bytes.substr(end - kZip64LocatorSize, 4) == kZip64Locator) {
-    ByteReader locator(bytes, file, end - kZip64LocatorSize + 8);
-    ByteReader reader(bytes, file, locator.integer<std::uint64_t>());
-    expect_signature(reader, kZip64EndOfDirectory, file);
+  if (end >= zip64_locator_size && bytes.substr(end - zip64_locator_size, 4) == zip64_locator) {
+    ByteReader locator(bytes, file, end - zip64_locator_size + 8);
+    ByteReader reader(bytes, file, locator.integer<uint64_t>());
+    expect_signature(reader, zip64_end_of_directory, file);
     reader.take(36);  // its own size, versions, disks, counts
-    directory.size = reader.integer<std::uint64_t>();
-    directory.offset = reader.integer<std::uint64_t>();
+    directory.size = reader.integer<uint64_t>();
+    directory.offset = reader.integer<uint64_t>();
   } else {
     ByteReader reader(bytes, file, end + 12);
-    directory.size = reader.integer<std::uint32_t>();
-    directory.offset = reader.integer<std::uint32_t>();
+    directory.size = reader.integer<uint32_t>();
+    directory.offset = reader.integer<uint32_t>();
   }
   if (directory.offset > end || directory.size > end - directory.offset) {
     throw_damaged(file, "the zip directory lies outside the file");
@@ -81,31 +81,31 @@ Directory find_directory(std::string_view bytes, const std::string& file) {
 }
 
 DirectoryEntry read_entry(ByteReader& reader, const std::string& file) {
-  expect_signature(reader, kCentralHeader, file);
+  expect_signature(reader, central_header, file);
   reader.take(4);  // versions
   DirectoryEntry entry;
-  entry.flags = reader.integer<std::uint16_t>();
-  entry.method = reader.integer<std::uint16_t>();
+  entry.flags = reader.integer<uint16_t>();
+  entry.method = reader.integer<uint16_t>();
   reader.take(4);  // time and date
-  entry.crc = reader.integer<std::uint32_t>();
-  entry.stored_size = reader.integer<std::uint32_t>();
-  entry.size = reader.integer<std::uint32_t>();
-  const auto name_size = reader.integer<std::uint16_t>();
-  const auto extra_size = reader.integer<std::uint16_t>();
-  const auto comment_size = reader.integer<std::uint16_t>();
+  entry.crc = reader.integer<uint32_t>();
+  entry.stored_size = reader.integer<uint32_t>();
+  entry.size = reader.integer<uint32_t>();
+  const auto name_size = reader.integer<uint16_t>();
+  const auto extra_size = reader.integer<uint16_t>();
+  const auto comment_size = reader.integer<uint16_t>();
   reader.take(8);  // disk and attributes
-  entry.header_offset = reader.integer<std::uint32_t>();
+  entry.header_offset = reader.integer<uint32_t>();
   entry.name = reader.take(name_size);
   ByteReader extras(reader.take(extra_size), file);
   reader.take(comment_size);
 
   while (extras.remaining() > 0) {
-    const auto id = extras.integer<std::uint16_t>();
-    ByteReader extra(extras.take(extras.integer<std::uint16_t>()), file);
-    if (id != kZip64ExtraId) continue;
+    const auto id = extras.integer<uint16_t>();
+    ByteReader extra(extras.take(extras.integer<uint16_t>()), file);
+    if (id != zip64_extra_id) continue;
     // Only the fields that did not fit, in this order.
     for (auto* field : {&entry.size, &entry.stored_size, &entry.header_offset}) {
-      if (*field == kInZip64Extra) *field = extra.integer<std::uint64_t>();
+      if (*field == in_zip64_extra) *field = extra.integer<uint64_t>();
     }
   }
   return entry;
@@ -115,22 +115,22 @@ DirectoryEntry read_entry(ByteReader& reader, const std::string& file) {
 std::string_view record_bytes(std::string_view bytes, const DirectoryEntry& entry,
                               const std::string& file) {
   ByteReader reader(bytes, file, entry.header_offset);
-  expect_signature(reader, kLocalHeader, file);
+  expect_signature(reader, local_header, file);
   reader.take(2);  // version
-  const auto flags = reader.integer<std::uint16_t>();
-  const auto method = reader.integer<std::uint16_t>();
+  const auto flags = reader.integer<uint16_t>();
+  const auto method = reader.integer<uint16_t>();
   reader.take(4);  // time and date
-  const auto crc = reader.integer<std::uint32_t>();
-  const auto stored_size = reader.integer<std::uint32_t>();
-  const auto size = reader.integer<std::uint32_t>();
-  const auto name_size = reader.integer<std::uint16_t>();
-  const auto extra_size = reader.integer<std::uint16_t>();
+  const auto crc = reader.integer<uint32_t>();
+  const auto stored_size = reader.integer<uint32_t>();
+  const auto size = reader.integer<uint32_t>();
+  const auto name_size = reader.integer<uint16_t>();
+  const auto extra_size = reader.integer<uint16_t>();
   const auto name = reader.take(name_size);
   reader.take(extra_size);
 
-  const bool has_descriptor = flags & kHasDescriptor;
-  const auto agrees = [&](std::uint32_t local, std::uint64_t central) {
-    return local == central || local == kInZip64Extra || has_descriptor;
+  const bool has_descriptor = flags & flag_descriptor;
+  const auto agrees = [&](uint32_t local, uint64_t central) {
+    return local == central || local == in_zip64_extra || has_descriptor;
   };
   if (flags != entry.flags || method != entry.method || name != entry.name ||
       (crc != entry.crc && !has_descriptor) || !agrees(stored_size, entry.stored_size) ||
@@ -141,15 +141,15 @@ std::string_view record_bytes(std::string_view bytes, const DirectoryEntry& entr
 }
 
 // Eight tables, so that a step consumes eight bytes ("slicing by eight", Intel 2006).
-constexpr auto kCrcTables = [] {
-  std::array<std::array<std::uint32_t, 256>, 8> tables{};
-  for (std::uint32_t byte = 0; byte < 256; ++byte) {
-    std::uint32_t crc = byte;
+constexpr auto crc_tables = [] {
+  std::array<std::array<uint32_t, 256>, 8> tables{};
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    uint32_t crc = byte;
     for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (crc & 1 ? 0xEDB88320u : 0);
     tables[0][byte] = crc;
   }
-  for (std::size_t t = 1; t < 8; ++t) {
-    for (std::size_t byte = 0; byte < 256; ++byte) {
+  for (size_t t = 1; t < 8; ++t) {
+    for (size_t byte = 0; byte < 256; ++byte) {
       const auto previous = tables[t - 1][byte];
       tables[t][byte] = (previous >> 8) ^ tables[0][previous & 0xFF];
     }
@@ -159,13 +159,13 @@ constexpr auto kCrcTables = [] {
 
 }  // namespace
 
-std::uint32_t crc32(std::string_view bytes) {
-  const auto& t = kCrcTables;
-  std::uint32_t crc = 0xFFFFFFFF;
+uint32_t crc32(std::string_view bytes) {
+  const auto& t = crc_tables;
+  uint32_t crc = 0xFFFFFFFF;
   const char* data = bytes.data();
-  std::size_t left = bytes.size();
+  size_t left = bytes.size();
   for (; left >= 8; data += 8, left -= 8) {
-    std::uint64_t word;
+    uint64_t word;
     std::memcpy(&word, data, 8);
     word ^= crc;
     crc = t[7][word & 0xFF] ^ t[6][word >> 8 & 0xFF] ^ t[5][word >> 16 & 0xFF] ^
@@ -173,7 +173,7 @@ std::uint32_t crc32(std::string_view bytes) {
           t[1][word >> 48 & 0xFF] ^ t[0][word >> 56];
   }
   for (; left > 0; ++data, --left) {
-    crc = (crc >> 8) ^ t[0][(crc ^ static_cast<std::uint8_t>(*data)) & 0xFF];
+    crc = (crc >> 8) ^ t[0][(crc ^ static_cast<uint8_t>(*data)) & 0xFF];
   }
   return ~crc;
 }
@@ -183,7 +183,7 @@ ZipArchive::ZipArchive(std::string_view bytes, const std::string& file) : file_(
   const auto records = bytes.substr(0, directory.offset);
   ByteReader reader(bytes.substr(directory.offset, directory.size), file);
   std::string_view top;
-  std::uint64_t total = 0;
+  uint64_t total = 0;
   while (reader.remaining() > 0) {
     const auto entry = read_entry(reader, file);
     const auto data = record_bytes(records, entry, file);
@@ -196,7 +196,7 @@ ZipArchive::ZipArchive(std::string_view bytes, const std::string& file) : file_(
     if (records_.empty()) top = entry.name.substr(0, entry.name.find('/') + 1);
     if (!entry.name.starts_with(top)) continue;
     const auto name = entry.name.substr(top.size());
-    const bool is_stored = entry.method == 0 && !(entry.flags & kEncrypted);
+    const bool is_stored = entry.method == 0 && !(entry.flags & flag_encrypted);
     if (!records_.emplace(name, Record{data, entry.crc, is_stored}).second) {
       throw_damaged(file, "two zip records have one name");
     }

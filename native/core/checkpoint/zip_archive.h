@@ -8,7 +8,7 @@
 namespace distill {
 
 // CRC-32 as zip defines it.
-std::uint32_t crc32(std::string_view bytes);
+uint32_t crc32(std::string_view bytes);
 
 // The records of a zip archive held in memory. Only stored ones can be read, and PyTorch writes no
 // others: a record is a view of the archive, and no length in it can ask for memory.
@@ -28,7 +28,7 @@ class ZipArchive {
  private:
   struct Record {
     std::string_view bytes;
-    std::uint32_t crc;
+    uint32_t crc;
     bool is_stored;
   };
 
