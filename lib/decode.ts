@@ -25,14 +25,15 @@ export interface DecodeCropOptions {
  * GIF and AVIF where sharp reads them; of several pages or frames, the first. Files that are damaged or cut short
  * are refused, also where the missing part lies outside the crop.
  *
- * Where the values can differ from Pillow's (13.0):
+ * Where the values can differ from Pillow's (compared with 13.0):
  * - TIFF with premultiplied alpha: by one, as libvips divides in floating point and Pillow in integers.
- * - TIFF with uncompressed YCbCr samples: libvips takes them for RGB. (JPEG inside TIFF is read right.)
- * - TIFF in L*a*b* is refused.
- * - GIF: transparent pixels are black; Pillow gives them the colour that the palette happens to hold.
+ * - TIFF with YCbCr samples outside of JPEG: libvips takes them for RGB.
+ * - TIFF with 16-bit grey whose zero is white: is inverted, as the format asks; Pillow forgets to.
+ * - TIFF in L*a*b*: is refused.
+ * - GIF with transparent pixels: they are black; Pillow gives them the colour that the palette happens to hold.
  * - AVIF: by a few levels, as the decoders interpolate colour differently.
- * - BMP with a palette that starts like a grey ramp but has fewer than 256 entries: read by its palette, where
- *   Pillow takes the bits for something else.
+ * - BMP with a palette that is a ramp of grey but not of all 256: is read by its palette; Pillow takes the samples
+ *   for another depth.
  *
  * @param source A path, or the bytes of a file.
  * @param size The side of the crop in pixels.
@@ -197,7 +198,7 @@ export async function* decodeBatches(
   const startBatches = () => {
     for (; next < sources.length && ahead.length < BATCHES_AHEAD; next += batchSize) {
       const batch = decodeBatch(next);
-      batch.catch(() => {}); // Thrown when its turn comes; until then it is not unhandled.
+       // Thrown when its turn comes; until then it is not unhandled.
       ahead.push(batch);
     }
   };

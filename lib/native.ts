@@ -56,6 +56,8 @@ export interface NativeEpoch {
   trainAccuracy: number;
   valLoss: number;
   valAccuracy: number;
+  /** The distillation loss of each training batch, in order. */
+  stepLosses: Float64Array;
   trainSeconds: number;
   valSeconds: number;
   saved: boolean;
@@ -72,9 +74,7 @@ export interface NativeSession {
   /** [async] Chooses device and threads; resolves to the device's name. ERR_DEVICE. */
   open(): Promise<string>;
   /** [async] Reads a DenseNet. ERR_CHECKPOINT_…, ERR_TEACHER_ARCHITECTURE. */
-  loadTeacher(
-    path: string,
-  ): Promise<{ architecture: string; classes: number; parameters: number }>;
+  loadTeacher(path: string): Promise<{ architecture: string; classes: number; parameters: number }>;
   /** [async] Makes an empty store, in memory or in a file. ERR_CACHE, ERR_OUT_OF_MEMORY. */
   createStore(store: NativeStore & { place: 'memory' | 'temporary' | 'kept' }): Promise<void>;
   /**
@@ -98,7 +98,10 @@ export interface NativeSession {
    * [async] Trains a student on the store. `onEpoch` is called on the JavaScript thread and must not
    * throw. ERR_NOT_FINITE, ERR_CHECKPOINT_…, ERR_WRITE.
    */
-  train(config: NativeTrainConfig, onEpoch: (epoch: NativeEpoch) => void): Promise<NativeTrainResult>;
+  train(
+    config: NativeTrainConfig,
+    onEpoch: (epoch: NativeEpoch) => void,
+  ): Promise<NativeTrainResult>;
   /** [sync] A training ends after its batch, with the ending 'stopped'. */
   stop(): void;
   /** [sync] Where a training stands: epoch from 1, batches done and in all of this epoch. */
@@ -111,8 +114,10 @@ export interface NativeSession {
 export interface NativeClassifier {
   /** [async] ERR_CHECKPOINT_…, ERR_MODEL_ARCHITECTURE, ERR_DEVICE. */
   load(): Promise<void>;
-  /** [async] pixels (n, imageSize, imageSize, 3) RGB -> probabilities (n, classes), row by row. */
-  classify(pixels: Uint8Array): Promise<Float32Array>;
+  /** [async] pixels (n, imageSize, imageSize, 3) RGB -> logits (n, classes), row by row. */
+  logits(pixels: Uint8Array): Promise<Float32Array>;
+  /** [async] The same after softmax. */
+  probabilities(pixels: Uint8Array): Promise<Float32Array>;
   /** [async] Gives the model back to the system. */
   close(): Promise<void>;
 }
@@ -147,6 +152,21 @@ export interface NativeAddon {
     classes: number;
     seed: number;
   }): Promise<void>;
+  /**
+   * [async] The distillation loss of one batch in training mode without dropout, and its gradient by
+   * each parameter of the student, without taking a step: what parity tests compare.
+   * pixels (n, imageSize, imageSize, 3), labels (n), teacherLogits (n, classes).
+   */
+  gradients(
+    options: NativePreprocessing & {
+      student: string;
+      pixels: Uint8Array;
+      labels: Int32Array;
+      teacherLogits: Float32Array;
+      temperature: number;
+      alpha: number;
+    },
+  ): Promise<{ loss: number; gradients: Record<string, Float64Array> }>;
   /** [async] Shows that a checkpoint could be written there. ERR_WRITE. */
   checkWritable(path: string): Promise<void>;
 }

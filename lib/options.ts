@@ -1,12 +1,17 @@
-import { closest, distance } from 'fastest-levenshtein';
 import { inspect } from 'node:util';
+import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { DistillError } from './errors.js';
 
 // Each option's description completes the sentence "Expected … for `name`".
 
-const path = z.string().min(1).describe('a path');
-const count = z.int().min(1).describe('a whole number of at least 1');
+/** Fields that several calls share. */
+export const fields = {
+  path: z.string().min(1).describe('a path'),
+  count: z.int().min(1).describe('a whole number of at least 1'),
+  batchSize: z.int().min(1).max(4096).describe('a whole number in 1..4096'),
+};
+
 const triple = (channel: z.ZodNumber) => z.tuple([channel, channel, channel]).readonly();
 
 /** Options that say how a picture becomes a network's input. */
@@ -29,8 +34,6 @@ export const execution = {
   signal: z.instanceof(AbortSignal).describe('an AbortSignal'),
 };
 
-export const paths = { path, count };
-
 /** Whatever the caller passed, shown briefly. */
 function show(value: unknown): string {
   const text = inspect(value, { depth: 1, breakLength: Infinity, maxStringLength: 60 });
@@ -48,7 +51,10 @@ export function checkOptions<Shape extends z.core.$ZodLooseShape>(
   options: unknown,
 ): z.output<typeof schema> {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new DistillError('ERR_OPTION', `Expected an object of options but received ${show(options)}.`);
+    throw new DistillError(
+      'ERR_OPTION',
+      `Expected an object of options but received ${show(options)}.`,
+    );
   }
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
@@ -70,5 +76,8 @@ export function checkOptions<Shape extends z.core.$ZodLooseShape>(
   const name = String(issue?.path[0] ?? '');
   const expected = (schema.shape[name] as z.ZodType | undefined)?.description ?? 'another value';
   const received = name in given ? show(given[name]) : 'nothing';
-  throw new DistillError('ERR_OPTION', `Expected ${expected} for \`${name}\` but received ${received}.`);
+  throw new DistillError(
+    'ERR_OPTION',
+    `Expected ${expected} for \`${name}\` but received ${received}.`,
+  );
 }

@@ -4,6 +4,7 @@
 
 #include "node/checkpoints.h"
 #include "node/classifier.h"
+#include "node/diagnostics.h"
 #include "node/session.h"
 
 // lib/native.ts describes what is exported here, with its errors and who owns what.
@@ -11,6 +12,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("libtorch", TORCH_VERSION);
   exports.Set("cuda", at::hasCUDA());
   distill::node::register_checkpoints(env, exports);
+  distill::node::register_diagnostics(env, exports);
   distill::node::register_session(env, exports);
   distill::node::register_classifier(env, exports);
   return exports;

@@ -65,12 +65,12 @@ Classifier::Classifier(const std::string& path, const Preprocessing& preprocessi
   std::visit([&](auto& model) { move_weights(model.state(), device); }, model_);
 }
 
-at::Tensor Classifier::classify(const at::Tensor& pixels) const {
+at::Tensor Classifier::logits(const at::Tensor& pixels) const {
   const c10::NoGradGuard no_grad;
   const at::Tensor images = normalize_(pixels);
-  const at::Tensor logits =
-      std::visit([&](const auto& model) { return model.forward(images); }, model_);
-  return at::softmax(logits, 1).to(at::kCPU).contiguous();
+  return std::visit([&](const auto& model) { return model.forward(images); }, model_)
+      .to(at::kCPU)
+      .contiguous();
 }
 
 }  // namespace distill

@@ -31,8 +31,8 @@ class Classifier {
   // Throws ERR_MODEL_ARCHITECTURE where the checkpoint holds neither, and what reading it throws.
   Classifier(const std::string& path, const Preprocessing& preprocessing, at::Device device);
 
-  // pixels (B, S, S, 3) uint8 -> probabilities (B, classes) float32 on the CPU
-  at::Tensor classify(const at::Tensor& pixels) const;
+  // pixels (B, S, S, 3) uint8 -> logits (B, classes) float32 on the CPU
+  at::Tensor logits(const at::Tensor& pixels) const;
 
  private:
   Normalizer normalize_;

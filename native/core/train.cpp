@@ -24,9 +24,9 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 // Weighs each batch by its size; the last one may be smaller.
 class Average {
  public:
-  void add(const at::Tensor& loss, const at::Tensor& logits, const at::Tensor& labels) {
+  void add(double loss, const at::Tensor& logits, const at::Tensor& labels) {
     const auto batch = static_cast<double>(labels.size(0));
-    loss_ += loss.item<double>() * batch;
+    loss_ += loss * batch;
     correct_ += logits.argmax(1).eq(labels).sum().item<double>();
     count_ += batch;
   }
@@ -67,7 +67,7 @@ Metrics validate(const Student& student, const Split& val, const Normalizer& nor
     const int64_t count = std::min(batch_size, val.count - first);
     const at::Tensor labels = val.labels.narrow(0, first, count).to(device);
     const at::Tensor logits = student.forward(normalize(val.pixels.narrow(0, first, count)));
-    average.add(at::cross_entropy_loss(logits, labels), logits, labels);
+    average.add(at::cross_entropy_loss(logits, labels).item<double>(), logits, labels);
     ++control.step;
   }
   return average.metrics();
@@ -112,7 +112,8 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
       loss.backward();
       adam.step();
 
-      average.add(loss, logits, labels);
+      report.step_losses.push_back(loss.item<double>());
+      average.add(report.step_losses.back(), logits, labels);
       ++control.step;
     }
     report.train = average.metrics();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include "core/config.h"
 #include "core/models/student.h"
@@ -21,6 +22,7 @@ struct EpochReport {
   int64_t epoch = 0;  // from 1
   Metrics train;      // the distillation loss, dropout on
   Metrics val;        // plain cross entropy
+  std::vector<double> step_losses;  // of each training batch, in order
   double train_seconds = 0, val_seconds = 0;
   bool saved = false;  // the student of this epoch is now in the file
 };

@@ -18,7 +18,8 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Classifier",
                        {InstanceMethod<&ClassifierWrap::load>("load"),
-                        InstanceMethod<&ClassifierWrap::classify>("classify"),
+                        InstanceMethod<&ClassifierWrap::logits>("logits"),
+                        InstanceMethod<&ClassifierWrap::probabilities>("probabilities"),
                         InstanceMethod<&ClassifierWrap::close>("close")});
   }
 
@@ -43,7 +44,15 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
         [](Napi::Env env, const bool&) { return env.Undefined(); }, {Value()});
   }
 
-  Napi::Value classify(const Napi::CallbackInfo& info) {
+  Napi::Value logits(const Napi::CallbackInfo& info) {
+    return answer(info, [](const at::Tensor& logits) { return logits; });
+  }
+
+  Napi::Value probabilities(const Napi::CallbackInfo& info) {
+    return answer(info, [](const at::Tensor& logits) { return at::softmax(logits, 1); });
+  }
+
+  Napi::Value answer(const Napi::CallbackInfo& info, at::Tensor (*finish)(const at::Tensor&)) {
     const auto pixels = info[0].As<Napi::Uint8Array>();
     const int64_t side = preprocessing_.image_size;
     const auto length = static_cast<int64_t>(pixels.ElementLength());
@@ -52,13 +61,14 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
     }
     return worker_.run<at::Tensor>(
         info.Env(),
-        [this, data = pixels.Data(), side, length](Channel&) {
-          return classifier_.value().classify(
-              at::from_blob(const_cast<uint8_t*>(data), {length / (side * side * 3), side, side, 3}, at::kByte));
+        [this, data = pixels.Data(), side, length, finish](Channel&) {
+          const int64_t count = length / (side * side * 3);
+          return finish(classifier_.value().logits(
+              at::from_blob(const_cast<uint8_t*>(data), {count, side, side, 3}, at::kByte)));
         },
-        [](Napi::Env env, const at::Tensor& probabilities) {
-          auto array = Napi::Float32Array::New(env, probabilities.numel());
-          std::memcpy(array.Data(), probabilities.const_data_ptr(), probabilities.nbytes());
+        [](Napi::Env env, const at::Tensor& answers) {
+          auto array = Napi::Float32Array::New(env, answers.numel());
+          std::memcpy(array.Data(), answers.const_data_ptr(), answers.nbytes());
           return array;
         },
         {Value(), pixels});

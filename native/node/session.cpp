@@ -28,6 +28,9 @@ Napi::Object to_object(Napi::Env env, const EpochReport& report) {
   object.Set("trainAccuracy", report.train.accuracy);
   object.Set("valLoss", report.val.loss);
   object.Set("valAccuracy", report.val.accuracy);
+  auto step_losses = Napi::Float64Array::New(env, report.step_losses.size());
+  std::copy(report.step_losses.begin(), report.step_losses.end(), step_losses.Data());
+  object.Set("stepLosses", step_losses);
   object.Set("trainSeconds", report.train_seconds);
   object.Set("valSeconds", report.val_seconds);
   object.Set("saved", report.saved);

@@ -1,0 +1,20 @@
+export { type DistillOptions, distill } from './distill.js';
+export { DistillError } from './errors.js';
+export { type CheckpointContents, inspect } from './inspect.js';
+export type { StudentMetadata } from './metadata.js';
+export {
+  type ClassProbability,
+  type Prediction,
+  type PredictOptions,
+  predict,
+} from './predict.js';
+export type {
+  DistillEvents,
+  DistillResult,
+  DistillRun,
+  DistillWarning,
+  EpochReport,
+  PrepareProgress,
+  TrainingProgress,
+} from './run.js';
+export { type DatasetStats, type DatasetStatsOptions, datasetStats } from './stats.js';

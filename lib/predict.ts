@@ -1,0 +1,180 @@
+import { z } from 'zod';
+import { scanPictures } from './dataset.js';
+import { decodeBatches } from './decode.js';
+import { DistillError } from './errors.js';
+import { inspect } from './inspect.js';
+import { readLabels } from './labels.js';
+import { loadAddon, native } from './native.js';
+import { checkOptions, execution, fields, preprocessing } from './options.js';
+import type { DistillWarning } from './run.js';
+
+/** Options of {@link predict}. Paths are relative to the current folder. */
+export interface PredictOptions {
+  /** The `.pth` of a student (or of a DenseNet, to see what a teacher says). */
+  student: string;
+  /** A file, a folder (searched recursively), a file's bytes, or several of these. */
+  images: string | Uint8Array | readonly (string | Uint8Array)[];
+  /** Class names by index, or a file of `index name` lines. Default: from the student's file. */
+  labels?: string | readonly string[] | undefined;
+  /** Means of R, G, B in 0..1. Default: from the student's file. */
+  mean?: readonly [number, number, number] | undefined;
+  /** Standard deviations of R, G, B in 0..1. Default: from the student's file. */
+  std?: readonly [number, number, number] | undefined;
+  /** Pixels a side of the centre crop. Default: from the student's file, else 224. */
+  imageSize?: number | undefined;
+  /** How many classes `top` lists. Default 5, or all where there are fewer. */
+  topK?: number | undefined;
+  /** Pictures that go through the student together. Default 32. */
+  batchSize?: number | undefined;
+  /** 'auto' (a GPU where LibTorch can use one), 'cpu', 'cuda' or 'cuda:N'. Default 'auto'. */
+  device?: string | undefined;
+  /** Threads of LibTorch. Default: one a core. */
+  threads?: number | undefined;
+  /** What a picture that does not decode does: end everything, or be passed over with a warning. Default 'error'. */
+  onBadImage?: 'error' | 'skip' | undefined;
+  /** Told of pictures passed over. Default: `process.emitWarning`. */
+  onWarning?: ((warning: DistillWarning) => void) | undefined;
+  /** Ends the iteration: it throws the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A class with its probability. */
+export interface ClassProbability {
+  label: string;
+  index: number;
+  /** 0..1 */
+  probability: number;
+}
+
+/** What the student says of one picture: its most probable class, and the runners-up. */
+export interface Prediction extends ClassProbability {
+  /** The picture's file; `null` for bytes. */
+  path: string | null;
+  /** The most probable classes, the most probable first. */
+  top: ClassProbability[];
+}
+
+const picture = z.union([fields.path, z.instanceof(Uint8Array)]);
+const schema = z.strictObject({
+  student: fields.path,
+  images: z
+    .union([picture, z.array(picture).min(1).readonly()])
+    .describe('a path, a Buffer, or a list of these'),
+  labels: z
+    .union([fields.path, z.array(z.string()).min(1).readonly()])
+    .describe('a path or a list of names')
+    .optional(),
+  mean: preprocessing.mean.optional(),
+  std: preprocessing.std.optional(),
+  imageSize: preprocessing.imageSize.optional(),
+  topK: fields.count.default(5),
+  batchSize: fields.batchSize.default(32),
+  device: execution.device.default('auto'),
+  threads: execution.threads.optional(),
+  onBadImage: execution.onBadImage.default('error'),
+  onWarning: z
+    .custom<(warning: DistillWarning) => void>((value) => typeof value === 'function')
+    .describe('a function')
+    .optional(),
+  signal: execution.signal.optional(),
+});
+
+/**
+ * Classifies pictures, in the order in which they are given. Decoding runs ahead of the student.
+ *
+ * @throws DistillError While iterating: `ERR_OPTION`, `ERR_PICTURES_NOT_FOUND`, `ERR_BAD_IMAGE`,
+ * `ERR_LABELS`, `ERR_NO_METADATA` where the student's file names no classes or normalisation and the
+ * options do not either, `ERR_CHECKPOINT_…` and `ERR_MODEL_ARCHITECTURE`.
+ *
+ * @example
+ * for await (const { path, label, probability } of predict({ student: 'student.pth', images: 'photos/' })) {
+ *   console.log(path, label, probability.toFixed(4));
+ * }
+ */
+export async function* predict(
+  options: PredictOptions,
+): AsyncGenerator<Prediction, void, undefined> {
+  const checked = checkOptions(schema, options);
+  const { student, topK, batchSize, onBadImage, signal } = checked;
+  const onWarning =
+    checked.onWarning ??
+    (({ code, message }) => process.emitWarning(message, { type: 'DistillWarning', code }));
+  const given = Array.isArray(checked.images) ? checked.images : [checked.images];
+  const sources = (
+    await Promise.all(
+      given.map(async (image) => (typeof image === 'string' ? await scanPictures(image) : [image])),
+    )
+  ).flat();
+  const { labels, mean, std, imageSize } = await model(checked);
+
+  const classifier = new (loadAddon().Classifier)({
+    model: student,
+    mean,
+    std,
+    imageSize,
+    device: checked.device,
+    threads: checked.threads ?? 0,
+  });
+  try {
+    await native(classifier.load());
+    const batches = decodeBatches(sources, {
+      size: imageSize,
+      batchSize,
+      onBadImage,
+      ...(signal && { signal }),
+      onSkip: (source, error) =>
+        onWarning({
+          code: 'WARN_IMAGE_SKIPPED',
+          message: error.message,
+          ...(typeof source === 'string' && { path: source }),
+        }),
+    });
+    for await (const { pixels, indices } of batches) {
+      const probabilities = await native(classifier.probabilities(pixels));
+      for (const [i, index] of indices.entries()) {
+        const source = sources[index];
+        const row = probabilities.subarray(i * labels.length, (i + 1) * labels.length);
+        const top = Array.from(row, (probability, index) => ({
+          label: labels[index] as string,
+          index,
+          probability,
+        }))
+          .sort((a, b) => b.probability - a.probability)
+          .slice(0, topK);
+        yield {
+          path: typeof source === 'string' ? source : null,
+          ...(top[0] as ClassProbability),
+          top,
+        };
+      }
+    }
+  } finally {
+    await classifier.close();
+  }
+}
+
+/** Class names and preprocessing: the caller's, else those in the student's file. */
+async function model(options: z.output<typeof schema>) {
+  const { classes, metadata, architecture } = await inspect(options.student);
+  const labels =
+    typeof options.labels === 'string' ? await readLabels(options.labels) : options.labels;
+  const names = labels ?? metadata?.classes;
+  const mean = options.mean ?? metadata?.mean;
+  const std = options.std ?? metadata?.std;
+  if (!names || !mean || !std) {
+    const missing = Object.entries({ labels: names, mean, std }).filter(([, value]) => !value);
+    throw new DistillError(
+      'ERR_NO_METADATA',
+      `'${options.student}' carries no ${missing.map(([name]) => name).join(', ')}; pass ${missing.length > 1 ? 'them' : 'it'} as options.`,
+    );
+  }
+  // Where the architecture is unknown, loading says so.
+  if (architecture !== null && classes !== names.length) {
+    throw new DistillError(
+      'ERR_LABELS',
+      `'${options.student}' tells ${classes} classes apart, but there are ${names.length} labels${typeof options.labels === 'string' ? ` in '${options.labels}'` : ''}.`,
+    );
+  }
+  const imageSize = options.imageSize ?? metadata?.imageSize ?? 224;
+  return { labels: names, mean, std, imageSize };
+}

@@ -1,0 +1,181 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { type LabelledFolder, statSamples } from './dataset.js';
+import { decodeBatches } from './decode.js';
+import { DistillError } from './errors.js';
+import { type NativeSession, type NativeStore, native } from './native.js';
+import type { PrepareProgress } from './run.js';
+
+/** The pictures of a distillation. */
+export interface Dataset {
+  classes: string[];
+  train: LabelledFolder;
+  val: LabelledFolder;
+}
+
+export interface PrepareOptions {
+  teacher: string;
+  mean: readonly number[];
+  std: readonly number[];
+  imageSize: number;
+  device: string;
+  onBadImage: 'error' | 'skip';
+  /** Bytes. */
+  cacheMemory: number | undefined;
+  cacheDir: string | undefined;
+  onProgress: (progress: PrepareProgress) => void;
+  onSkip: (path: string, reason: string) => void;
+  signal: AbortSignal;
+}
+
+export interface Prepared {
+  /** Pictures in the store. */
+  train: number;
+  val: number;
+  /** The kept store's file. */
+  file: string | null;
+  /** Whether an earlier run had prepared it. */
+  reused: boolean;
+}
+
+/** Pictures the teacher sees at once: enough to keep every core busy, few enough to end soon. */
+const TEACHER_BATCH = 16;
+
+/**
+ * Fills the session's store: each picture is decoded once and each training picture answered by the
+ * teacher once, the decoding of the next batch overlapping the teacher's work on this one.
+ *
+ * With `cacheDir` the store is a file that a later run with the same teacher, pictures and
+ * preprocessing takes over. Otherwise it is memory or, beyond `cacheMemory`, a file without a name.
+ */
+export async function prepare(
+  session: NativeSession,
+  dataset: Dataset,
+  options: PrepareOptions,
+): Promise<Prepared> {
+  const { imageSize, cacheDir } = options;
+  const store: NativeStore = {
+    imageSize,
+    classes: dataset.classes.length,
+    trainCapacity: dataset.train.samples.length,
+    valCapacity: dataset.val.samples.length,
+    folder: cacheDir === undefined ? temporaryFolder() : path.resolve(cacheDir),
+    fingerprint: cacheDir === undefined ? 'temporary' : await fingerprint(dataset, options),
+  };
+  const file =
+    cacheDir === undefined ? null : path.join(store.folder, `${store.fingerprint}.store`);
+  const total = store.trainCapacity + store.valCapacity;
+
+  if (file !== null) {
+    const held = await native(session.reopenStore(store));
+    if (held !== null) {
+      for (const split of ['train', 'val'] as const) {
+        const indices = new Set(held[split]);
+        for (const [i, sample] of dataset[split].samples.entries()) {
+          if (!indices.has(i)) options.onSkip(sample.path, 'passed over when the store was made');
+        }
+      }
+      options.onProgress({ done: total, total });
+      return { train: held.train.length, val: held.val.length, file, reused: true };
+    }
+  }
+
+  const inMemory = file === null && bytesOf(store) <= (options.cacheMemory ?? freeMemory() / 2);
+  if (!inMemory) await makeFolder(store.folder);
+  await native(
+    session.createStore({ ...store, place: file ? 'kept' : inMemory ? 'memory' : 'temporary' }),
+  );
+
+  let done = 0;
+  const counts = { train: 0, val: 0 };
+  for (const split of ['train', 'val'] as const) {
+    const { samples, root } = dataset[split];
+    const perClass = new Array<number>(dataset.classes.length).fill(0);
+    const paths = samples.map((sample) => sample.path);
+    const batches = decodeBatches(paths, {
+      size: imageSize,
+      batchSize: TEACHER_BATCH,
+      onBadImage: options.onBadImage,
+      signal: options.signal,
+      onSkip: (source, error) => {
+        done += 1;
+        options.onSkip(source as string, error.message);
+      },
+    });
+    for await (const { pixels, indices } of batches) {
+      const labels = indices.map((index) => samples[index]?.label ?? 0);
+      await native(session.append({ split, pixels, labels, sources: indices }));
+      for (const label of labels) perClass[label] = (perClass[label] ?? 0) + 1;
+      counts[split] += labels.length;
+      done += labels.length;
+      options.onProgress({ done, total });
+    }
+    const lost = perClass.indexOf(0);
+    if (lost >= 0) {
+      throw new DistillError(
+        'ERR_DATASET_EMPTY_CLASS',
+        `None of the pictures of '${dataset.classes[lost]}' in '${root}' could be decoded; replace them.`,
+      );
+    }
+  }
+  await native(session.sealStore());
+  return { ...counts, file, reused: false };
+}
+
+/** Bytes of a store, its page-sized paddings not counted. */
+function bytesOf({ imageSize, classes, trainCapacity, valCapacity }: NativeStore): number {
+  return (trainCapacity + valCapacity) * (imageSize * imageSize * 3 + classes * 4 + 16);
+}
+
+/** Bytes that this process could still use: what the system has free, within its container's limit. */
+function freeMemory(): number {
+  return process.availableMemory?.() ?? os.freemem();
+}
+
+/** For files without a name. Not the system's temporary folder, which may itself be memory. */
+function temporaryFolder(): string {
+  const caches = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
+  return path.join(process.env.DISTILL_CACHE || path.join(caches, 'node-distill'), 'stores');
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (cause) {
+    throw new DistillError(
+      'ERR_CACHE',
+      `The folder '${folder}' for prepared pictures cannot be made (${(cause as NodeJS.ErrnoException).code}); name another as cacheDir.`,
+      { cause },
+    );
+  }
+}
+
+/** The SHA-256 of all that a store's contents follow from. */
+async function fingerprint(dataset: Dataset, options: PrepareOptions): Promise<string> {
+  const { mean, std, imageSize, device, onBadImage } = options;
+  const teacher = await sha256(options.teacher);
+  const files = await Promise.all([statSamples(dataset.train), statSamples(dataset.val)]);
+  const labels = [dataset.train, dataset.val].map(({ samples }) => samples.map((s) => s.label));
+  return createHash('sha256')
+    .update(
+      JSON.stringify([
+        1, // raised when the meaning of a store changes
+        { teacher, mean, std, imageSize, device: device.split(':')[0], onBadImage },
+        dataset.classes,
+        labels,
+        files,
+      ]),
+    )
+    .digest('hex');
+}
+
+/** The SHA-256 of a file, in hexadecimal. */
+export async function sha256(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}

@@ -1,0 +1,127 @@
+import { rmSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { SetupFailure, sentence } from './failure.js';
+import { inspect } from './inspect.js';
+import { VERSION } from './pinned.js';
+import { size } from './progress.js';
+
+const INCOMING = '.incoming-';
+const DAY = 24 * 3600 * 1000;
+
+/**
+ * The folder that keeps LibTorch between installs.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ */
+export function cacheFolder(env) {
+  if (env.DISTILL_CACHE) return path.resolve(env.DISTILL_CACHE);
+  if (env.XDG_CACHE_HOME) return path.resolve(env.XDG_CACHE_HOME, 'node-distill');
+  const place = process.platform === 'darwin' ? 'Library/Caches' : '.cache';
+  return path.join(os.homedir(), place, 'node-distill');
+}
+
+/**
+ * Where a build of the pinned LibTorch lies in the cache: `torch/`, and `nvidia/` beside it where it
+ * needs one, as the libraries' own RPATH expects.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @param {boolean} cuda
+ */
+export function cachedBuild(env, cuda) {
+  return path.join(cacheFolder(env), `libtorch-${VERSION}-${cuda ? 'cuda' : 'cpu'}`);
+}
+
+/**
+ * Gives `work` a new folder inside the cache, and removes whatever it leaves there. What is half
+ * downloaded or half unpacked is therefore never taken for a LibTorch.
+ *
+ * @template T
+ * @param {NodeJS.ProcessEnv} env
+ * @param {(folder: string) => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export async function withIncoming(env, work) {
+  const folder = await newFolder(cacheFolder(env));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  // Ctrl-C must not leave gigabytes behind.
+  const interrupted = () => process.exit(130);
+  process.once('exit', remove).once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  try {
+    return await work(folder);
+  } finally {
+    remove();
+    process.off('exit', remove).off('SIGINT', interrupted).off('SIGTERM', interrupted);
+  }
+}
+
+/**
+ * Moves a finished tree to its place in the cache, in one step. Where another install was faster its
+ * tree serves as well, unless it is broken or `replace` asks for a new one.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @param {string} tree a folder that {@link withIncoming} gave, holding `torch/`
+ * @param {{ cuda: boolean, replace: boolean }} options
+ * @returns {Promise<import('./inspect.js').LibTorch>}
+ */
+export async function keep(env, tree, { cuda, replace }) {
+  const target = cachedBuild(env, cuda);
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await rename(tree, target);
+      break;
+    } catch (error) {
+      const { code = '' } = /** @type {NodeJS.ErrnoException} */ (error);
+      if (!['ENOTEMPTY', 'EEXIST'].includes(code) || attempt === 3) throw error;
+      if (!replace && !inspect(path.join(target, 'torch')).problem) break;
+      // Aside first, into our own folder: a rename is one step, a removal is not.
+      await rename(target, `${tree}.old${attempt}`).catch(() => {});
+    }
+  }
+  return inspect(path.join(target, 'torch'));
+}
+
+/**
+ * Fails in one sentence when a folder's disk has too little room.
+ *
+ * @param {string} folder
+ * @param {number} bytes
+ */
+export async function needRoom(folder, bytes) {
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize < bytes) {
+    throw new Error(
+      `it needs ${size(bytes)} and the cache's disk has ${size(bavail * bsize)} left: ` +
+        'set DISTILL_CACHE to a folder with more room',
+    );
+  }
+}
+
+/** @param {string} cache */
+async function newFolder(cache) {
+  try {
+    await mkdir(cache, { recursive: true });
+    await removeLeftovers(cache);
+    return await mkdtemp(path.join(cache, INCOMING));
+  } catch (error) {
+    // No rung below needs the cache less.
+    throw new SetupFailure(`the cache cannot be written: ${sentence(error)}`, {
+      remedies: ['DISTILL_CACHE=<folder> npx distill setup    # a folder that can be written'],
+    });
+  }
+}
+
+/**
+ * Removes what killed installs left. Young folders may belong to an install that still runs.
+ *
+ * @param {string} cache
+ */
+async function removeLeftovers(cache) {
+  for (const name of await readdir(cache)) {
+    if (!name.startsWith(INCOMING)) continue;
+    const folder = path.join(cache, name);
+    const age = Date.now() - (await stat(folder).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
+    if (age > DAY) await rm(folder, { recursive: true, force: true });
+  }
+}

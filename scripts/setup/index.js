@@ -1,0 +1,115 @@
+import { existsSync, statSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { addonFile, buildAddon, builtWith, checkAddon } from './build.js';
+import { SetupFailure, sentence } from './failure.js';
+import { findLibtorch } from './libtorch.js';
+import { VERSION } from './pinned.js';
+import { clear, say } from './progress.js';
+import { checkPlatform, checkToolchain } from './toolchain.js';
+
+/** The package's folder, wherever it is installed. */
+const ROOT = path.resolve(import.meta.dirname, '../..');
+
+const HELP = `Usage: distill setup [options]
+
+Finds or brings LibTorch ${VERSION} and builds the native addon with it. It can be repeated: a step
+with nothing to do takes seconds.
+
+Options:
+  --force     fetch LibTorch anew and build from scratch
+  --no-build  only find or bring LibTorch, and print its folder
+  -h, --help  show this help
+
+LibTorch is taken from the first of these that has it:
+  1. LIBTORCH, a folder with its include/ and lib/
+  2. an earlier install, or its cache
+  3. the torch ${VERSION} of the active Python
+  4. PyTorch's official archive
+  5. pip download torch==${VERSION}
+
+Environment:
+  LIBTORCH              see above
+  DISTILL_LIBTORCH      cpu (default) or cuda: the build to bring where there is a choice
+  DISTILL_LIBTORCH_URL  a mirror of the official archives
+  DISTILL_CACHE         where LibTorch is kept (default: node-distill in the user's cache folder)
+  DISTILL_SKIP_SETUP=1  makes the package's install script do nothing
+  CXX                   the C++ compiler
+`;
+
+/**
+ * The command `distill setup`, and the package's install script.
+ *
+ * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} [env]
+ * @returns {Promise<number>} exit code: 0 done, 1 failed, 2 wrong usage
+ */
+export async function main(args, env = process.env) {
+  try {
+    const { help, force, build } = readOptions(args);
+    if (help) process.stdout.write(HELP);
+    else await setup({ env, force, build });
+    return 0;
+  } catch (error) {
+    clear();
+    const failure = error instanceof SetupFailure ? error : new SetupFailure(sentence(error));
+    process.stderr.write(`${failure.screen()}\n`);
+    return failure.status;
+  }
+}
+
+/**
+ * @param {object} options
+ * @param {NodeJS.ProcessEnv} options.env
+ * @param {boolean} options.force
+ * @param {boolean} options.build
+ */
+async function setup({ env, force, build }) {
+  const start = performance.now();
+  // A LibTorch that the user built serves where PyTorch publishes none.
+  if (!env.LIBTORCH) checkPlatform();
+  // Before LibTorch: half a gigabyte is not fetched only to say that there is no compiler.
+  const toolchain = build ? await checkToolchain(env) : undefined;
+  const libtorch = await findLibtorch({ env, force, built: builtWith(ROOT) });
+  clear();
+  if (!toolchain) {
+    process.stdout.write(`${libtorch.folder}\n`);
+    return;
+  }
+
+  const name = `LibTorch ${VERSION} (${libtorch.cuda ? 'CUDA' : 'CPU'})`;
+  say(`building the addon with ${name} from ${libtorch.folder}`);
+  if (force) await rm(path.join(ROOT, 'build'), { recursive: true, force: true });
+  const before = builtAt();
+  await buildAddon({ root: ROOT, libtorch: libtorch.folder, toolchain, env });
+  await checkAddon(ROOT);
+
+  const seconds = Math.ceil((performance.now() - start) / 1000);
+  say(`${builtAt() === before ? 'up to date' : 'done'}: ${name}, ${seconds} s`);
+  if (!libtorch.cuda && !env.DISTILL_LIBTORCH && existsSync('/proc/driver/nvidia/version')) {
+    say('there is an NVIDIA GPU here; for a CUDA build: DISTILL_LIBTORCH=cuda npx distill setup');
+  }
+}
+
+/** When the addon was linked; 0 when it is not there. */
+function builtAt() {
+  return statSync(addonFile(ROOT), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+/** @param {string[]} args */
+function readOptions(args) {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        force: { type: 'boolean', default: false },
+        'no-build': { type: 'boolean', default: false },
+      },
+    });
+    return { help: values.help, force: values.force, build: !values['no-build'] };
+  } catch (error) {
+    throw new SetupFailure(sentence(error), { remedies: ['npx distill setup --help'], status: 2 });
+  }
+}

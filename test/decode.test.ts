@@ -1,0 +1,537 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { afterAll, describe, expect, test } from 'vitest';
+import { decodeBatches, decodeCrop, type PictureSource } from '../lib/decode.js';
+import { DistillError } from '../lib/errors.js';
+import { python, runPython } from './helpers/python.js';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const fixtures = path.join(here, 'fixtures/pictures');
+const maker = path.join(here, 'fixtures/make_pictures.py');
+const judge = path.join(here, 'judge/decode.py');
+const hymenoptera = path.join(here, '../../shared/data/hymenoptera');
+const folder = mkdtempSync(path.join(tmpdir(), 'distill-decode-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+if (!existsSync(hymenoptera)) {
+  console.warn(`Skipping the comparison over hymenoptera: there is no ${hymenoptera}.`);
+}
+
+const fixture = (name: string) => path.join(fixtures, name);
+
+function write(name: string, data: string | Uint8Array): string {
+  const file = path.join(folder, name);
+  writeFileSync(file, data);
+  return file;
+}
+
+/** The SHA-256 of a crop, or null where the picture is refused. */
+async function digest(source: PictureSource, size: number): Promise<string | null> {
+  try {
+    const crop = await decodeCrop(source, size);
+    return createHash('sha256').update(crop).digest('hex');
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'ERR_BAD_IMAGE' });
+    return null;
+  }
+}
+
+async function refusal(source: PictureSource, name?: string): Promise<DistillError> {
+  const error = await decodeCrop(source, 16, name === undefined ? {} : { name }).then(
+    () => expect.unreachable('was read'),
+    (error: unknown) => error,
+  );
+  expect(error).toBeInstanceOf(DistillError);
+  expect(error).toMatchObject({ code: 'ERR_BAD_IMAGE' });
+  return error as DistillError;
+}
+
+/** A P6 file whose values are all different from their neighbours'. */
+function ppm(width: number, height: number): Uint8Array {
+  const pixels = Uint8Array.from(
+    { length: width * height * 3 },
+    (_, i) => (i * 37 + (i >> 3)) % 251,
+  );
+  return Buffer.concat([Buffer.from(`P6 ${width} ${height} 255\n`), pixels]);
+}
+
+// ---------------------------------------------------------------------------------- the values that Pillow reads
+
+// Where decodeCrop and Pillow differ on purpose; each has its own test below.
+const different = ['lab.tif', '32-bit-unusual-masks.bmp'];
+
+type Expected = Record<string, Record<string, string | null>>;
+
+function expectedIn(pictures: string): [string, Record<string, string | null>][] {
+  const expected: Expected = JSON.parse(readFileSync(path.join(pictures, 'expected.json'), 'utf8'));
+  return Object.entries(expected).filter(([name]) => !different.includes(name));
+}
+
+async function digestsOf(file: string, sizes: string[]): Promise<Record<string, string | null>> {
+  const digests: Record<string, string | null> = {};
+  for (const size of sizes) digests[size] = await digest(file, Number(size));
+  return digests;
+}
+
+describe('every kind of picture has the values that Pillow reads', () => {
+  test.each(expectedIn(fixtures))('%s', async (name, expected) => {
+    expect(await digestsOf(fixture(name), Object.keys(expected))).toEqual(expected);
+  });
+
+  test('bytes are read as their file is', async () => {
+    const data = readFileSync(fixture('rgb-420.jpg'));
+    expect(await digest(data, 24)).toBe(await digest(fixture('rgb-420.jpg'), 24));
+    const inside = Buffer.concat([Buffer.alloc(3), data]).subarray(3);
+    expect(await digest(inside, 24)).toBe(await digest(data, 24));
+  });
+
+  test('channels of a BMP in any byte order are read, which Pillow refuses', async () => {
+    const plain = await decodeCrop(fixture('32-bit.bmp'), 32);
+    const mixed = await decodeCrop(fixture('32-bit-unusual-masks.bmp'), 32);
+    const [r, g, b] = [0, 1, 2].map((c) => plain.filter((_, i) => i % 3 === c));
+    const [first, second, third] = [0, 1, 2].map((c) => mixed.filter((_, i) => i % 3 === c));
+    expect([first, second, third]).toEqual([g, b, r]);
+  });
+
+  test('TIFF in L*a*b* is refused, which Pillow reads', async () => {
+    expect((await refusal(fixture('lab.tif'))).message).toContain('lab.tif');
+  });
+});
+
+describe.skipIf(python === null)('compared with Pillow and torchvision', () => {
+  test('larger pictures of every kind', async () => {
+    const pictures = path.join(folder, 'larger');
+    execFileSync(python ?? '', [maker, pictures, '301', '227', '224', '256', '320']);
+    for (const [name, expected] of expectedIn(pictures)) {
+      const digests = await digestsOf(path.join(pictures, name), Object.keys(expected));
+      expect(digests, name).toEqual(expected);
+    }
+  });
+
+  test('every odd and even margin and padding', async () => {
+    const files: string[] = [];
+    for (let side = 1; side <= 30; side++) {
+      files.push(write(`${side}x9.ppm`, ppm(side, 9)), write(`12x${side}.ppm`, ppm(12, side)));
+    }
+    const expected = runPython([judge, '11'], files);
+    expect(await Promise.all(files.map((file) => digest(file, 11)))).toEqual(expected);
+  });
+
+  test('files cut anywhere are read or refused alike', async () => {
+    const names = [
+      ...[
+        'rgb-420.jpg',
+        'progressive.jpg',
+        'cmyk.jpg',
+        'trailing-bytes.jpg',
+        'rgb.png',
+        'interlaced.png',
+      ],
+      ...[
+        'lossy.webp',
+        'lossless.webp',
+        'lzw.tif',
+        'jpeg.tif',
+        'rgb.bmp',
+        'one-bit.bmp',
+        'rle8.bmp',
+      ],
+      ...['rle4.bmp', 'grey.pgm', 'bits.pgm', 'rgb-1023.ppm', 'plain-grey.pgm'],
+    ];
+    const files = names.flatMap((name) => {
+      const data = readFileSync(fixture(name));
+      // libvips wants a PNG's last checksum and its end as well; Pillow does not.
+      const last = data.length - (name.endsWith('.png') ? 24 : 0);
+      const cuts = new Set(Array.from({ length: 60 }, (_, i) => Math.floor((last * i) / 60)));
+      for (let cut = last - 20; cut < last; cut++) cuts.add(cut);
+      return [...cuts].map((cut) => write(`${cut}-${name}`, data.subarray(0, cut)));
+    });
+    const expected = runPython([judge, '24'], files) as (string | null)[];
+    for (const [i, file] of files.entries()) {
+      expect(await digest(file, 24), file).toBe(expected[i]);
+    }
+  });
+
+  test.skipIf(!existsSync(hymenoptera))('all pictures of hymenoptera', async () => {
+    const files = readdirSync(hymenoptera, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.jpg'))
+      .map((name) => path.join(hymenoptera, name));
+    expect(files.length).toBeGreaterThan(300);
+    const expected = runPython([judge, '224'], files) as string[];
+    for (const [i, file] of files.entries()) {
+      expect(await digest(file, 224), file).toBe(expected[i]);
+    }
+  });
+});
+
+// ------------------------------------------------------------------------------------------------- bad pictures
+
+describe('a picture that is none', () => {
+  test.each(['jpg', 'png', 'webp', 'tif', 'bmp', 'ppm'])('cut short: %s', async (extension) => {
+    const error = await refusal(fixture(`truncated.${extension}`));
+    expect(error.message).toMatch(/truncated\.\w+ is not read: it is .*cut short/);
+  });
+
+  test('a file cut short below the crop', async () => {
+    const noise = { type: 'gaussian', mean: 128, sigma: 30 } as const;
+    const whole = await sharp({
+      create: { width: 64, height: 640, channels: 3, background: 'black', noise },
+    })
+      .jpeg()
+      .toBuffer();
+    expect((await decodeCrop(whole, 16)).length).toBe(768);
+    await refusal(whole.subarray(0, whole.length * 0.9));
+  });
+
+  test('an empty file', async () => {
+    expect((await refusal(write('empty.jpg', ''))).message).toMatch(
+      /empty\.jpg is not read: it is empty/,
+    );
+  });
+
+  test('a text', async () => {
+    const error = await refusal(write('text.jpg', 'No picture, just words.'));
+    expect(error.message).toContain('it is not a JPEG, PNG, WebP, TIFF, GIF, BMP, PPM or PGM file');
+    expect(error.cause).toBeInstanceOf(Error);
+  });
+
+  test('a folder', async () => {
+    mkdirSync(path.join(folder, 'folder.jpg'));
+    expect((await refusal(path.join(folder, 'folder.jpg'))).message).toContain('it is not a file');
+  });
+
+  test('a path to nothing', async () => {
+    const error = await refusal(path.join(folder, 'nothing.jpg'));
+    expect(error.message).toContain('it does not exist');
+    expect(error.cause).toMatchObject({ code: 'ENOENT' });
+  });
+
+  test('a path through a file', async () => {
+    const error = await refusal(path.join(fixture('rgb.png'), 'inside.jpg'));
+    expect(error.message).toContain('it cannot be opened (ENOTDIR)');
+  });
+
+  test.skipIf(process.platform === 'win32')('a pipe, which would never end', async () => {
+    execFileSync('mkfifo', [path.join(folder, 'pipe.jpg')]);
+    expect((await refusal(path.join(folder, 'pipe.jpg'))).message).toContain('it is not a file');
+  });
+
+  test('a drawing', async () => {
+    const svg =
+      '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>';
+    expect((await refusal(Buffer.from(svg))).message).toContain('it is a drawing (svg)');
+  });
+
+  test.each([
+    ['PPM', Buffer.from('P6 1000000000 1000000000 255\n')],
+    ['plain PGM', Buffer.from('P2 1000000000 1000000000 255\n')],
+    ['BMP of 2^31 pixels', bmpHeader(65536, 32768, 24, 0)],
+    ['BMP in run lengths', bmpHeader(65535, 65535, 8, 1)],
+    ['PNG', pngHeader(100_000, 100_000)],
+  ])('a size that no picture has: %s', async (_, data) => {
+    expect((await refusal(data)).message).toContain('it is too large');
+  });
+
+  test('a header with a size and nothing behind it takes no memory', async () => {
+    const before = process.memoryUsage();
+    for (const data of [bmpHeader(16000, 16000, 8, 1), Buffer.from('P3 16000 16000 255\n')]) {
+      expect((await refusal(data)).message).toContain('cut short');
+    }
+    const after = process.memoryUsage();
+    expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(16e6);
+  });
+
+  test.each([
+    ['no pixels', 'P6 0 5 255\n', 'has no pixels'],
+    ['a largest value of zero', 'P5 2 2 0\n', 'largest value 0'],
+    ['a largest value above 65535', 'P5 2 2 65536\n', 'largest value 65536'],
+    [
+      'a letter among the numbers',
+      'P2 2 2 255\n1 2 x 4',
+      'something else than a number at byte 15',
+    ],
+    ['a negative number', 'P2 2 2 255\n1 2 -3 4', 'something else than a number'],
+    ['an endless number', `P2 2 2 255\n1 2 ${'9'.repeat(11)} 4`, 'something else than a number'],
+    ['something else than bits', 'P1 2 2\n0120', 'something else than a bit'],
+    ['a header that ends', 'P6 5', 'is cut short'],
+  ])('PNM with %s', async (_, text, reason) => {
+    expect((await refusal(Buffer.from(text))).message).toContain(reason);
+  });
+
+  test.each([
+    ['an unknown header', bmpHeader(4, 4, 24, 0).fill(41, 14, 15), 'unknown header of 41 bytes'],
+    ['64 bits', bmpHeader(4, 4, 64, 0), '64 bits a pixel'],
+    ['JPEG inside', bmpHeader(4, 4, 24, 4), 'compression 4'],
+    ['run lengths of 24 bits', bmpHeader(4, 4, 24, 1), '24 bits a pixel in run lengths'],
+    ['too many colours', bmpHeader(4, 4, 8, 0, 300), '300 colours'],
+    ['a header that ends', bmpHeader(4, 4, 24, 0).subarray(0, 30), 'is cut short'],
+  ])('BMP with %s', async (_, data, reason) => {
+    expect((await refusal(data)).message).toContain(reason);
+  });
+
+  test('has a name in the message', async () => {
+    expect((await refusal(new Uint8Array())).message).toContain('The picture buffer is not read');
+    expect((await refusal(new Uint8Array(), 'bee 7')).message).toContain(
+      'The picture bee 7 is not read',
+    );
+  });
+});
+
+test('decodes into a given array, and writes all of it', async () => {
+  const into = new Uint8Array(32 * 32 * 3).fill(7);
+  const crop = await decodeCrop(fixture('rgb.png'), 32, { into });
+  expect(crop).toBe(into);
+  expect(crop).toEqual(await decodeCrop(fixture('rgb.png'), 32));
+  expect(crop.subarray(0, 32 * 3)).toEqual(new Uint8Array(32 * 3)); // a row of padding
+});
+
+test('an array of another size is not written', async () => {
+  const into = new Uint8Array(100);
+  await expect(decodeCrop(fixture('rgb.png'), 32, { into })).rejects.toThrow(
+    'expected 3072 bytes to decode into, received 100',
+  );
+  expect(into).toEqual(new Uint8Array(100));
+});
+
+function bmpHeader(
+  width: number,
+  height: number,
+  bits: number,
+  compression: number,
+  colours = 0,
+): Buffer {
+  const data = Buffer.alloc(70);
+  data.write('BM');
+  data.writeUInt32LE(54, 10);
+  data.writeUInt32LE(40, 14);
+  data.writeInt32LE(width, 18);
+  data.writeInt32LE(height, 22);
+  data.writeUInt16LE(1, 26);
+  data.writeUInt16LE(bits, 28);
+  data.writeUInt32LE(compression, 30);
+  data.writeUInt32LE(colours, 46);
+  return data;
+}
+
+/** A one-pixel PNG that claims another size, with a checksum that agrees. */
+function pngHeader(width: number, height: number): Buffer {
+  const data = readFileSync(fixture('rgb.png'));
+  data.writeUInt32BE(width, 16);
+  data.writeUInt32BE(height, 20);
+  let crc = 0xffffffff;
+  for (const byte of data.subarray(12, 29)) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  }
+  data.writeUInt32BE(~crc >>> 0, 29);
+  return data;
+}
+
+// ------------------------------------------------------------------------------------------------------ batches
+
+const SIZE = 24;
+const good = [
+  'rgb-420.jpg',
+  'rgb.png',
+  'lossy.webp',
+  'rgb.bmp',
+  'rgb.ppm',
+  'strips.tif',
+  'grey.jpg',
+].map(fixture);
+const bad = fixture('truncated.jpg');
+
+async function collect(
+  sources: readonly PictureSource[],
+  options: Partial<Parameters<typeof decodeBatches>[1]> = {},
+) {
+  const batches: { pixels: Uint8Array; indices: number[]; count: number }[] = [];
+  for await (const batch of decodeBatches(sources, { size: SIZE, batchSize: 3, ...options })) {
+    batches.push({ ...batch, indices: [...batch.indices] });
+  }
+  return batches;
+}
+
+/** Sources whose reading is counted. */
+function counted(sources: readonly string[]): { sources: readonly string[]; reads: () => number } {
+  let reads = 0;
+  const watched = new Proxy(sources, {
+    get(target, key) {
+      if (typeof key === 'string' && /^\d+$/.test(key)) reads += 1;
+      return Reflect.get(target, key);
+    },
+  });
+  return { sources: watched, reads: () => reads };
+}
+
+const settle = () => new Promise((resolve) => setTimeout(resolve, 100));
+
+describe('batches', () => {
+  test('hold the crops in the order of the sources', async () => {
+    const batches = await collect(good);
+    expect(batches.map(({ indices, count }) => [indices, count])).toEqual([
+      [[0, 1, 2], 3],
+      [[3, 4, 5], 3],
+      [[6], 1],
+    ]);
+    const crops = await Promise.all(good.map((file) => decodeCrop(file, SIZE)));
+    expect(Buffer.concat(batches.map((batch) => batch.pixels))).toEqual(Buffer.concat(crops));
+    expect(new Set(batches.map((batch) => batch.pixels.buffer)).size).toBe(3);
+  });
+
+  test('of no sources are none', async () => {
+    expect(await collect([])).toEqual([]);
+  });
+
+  test('of bytes', async () => {
+    const [batch] = await collect(good.slice(0, 2).map((file) => readFileSync(file)));
+    expect(batch?.pixels.subarray(0, SIZE * SIZE * 3)).toEqual(
+      await decodeCrop(good[0] ?? '', SIZE),
+    );
+  });
+
+  test('a bad picture ends them after the batches before it', async () => {
+    const sources = [...good.slice(0, 4), bad, fixture('truncated.png'), ...good];
+    const seen: number[] = [];
+    const run = (async () => {
+      for await (const batch of decodeBatches(sources, { size: SIZE, batchSize: 3 }))
+        seen.push(...batch.indices);
+    })();
+    await expect(run).rejects.toMatchObject({
+      code: 'ERR_BAD_IMAGE',
+      message: expect.stringContaining(bad),
+    });
+    expect(seen).toEqual([0, 1, 2]);
+  });
+
+  test('the first of several bad pictures is thrown', async () => {
+    // The second fails long before the first, which has to be decoded to its end.
+    const noise = { type: 'gaussian', mean: 128, sigma: 30 } as const;
+    const large = await sharp({
+      create: { width: 2000, height: 2000, channels: 3, background: 'black', noise },
+    })
+      .jpeg()
+      .toBuffer();
+    const sources = [large.subarray(0, large.length - 100), Buffer.from('words')];
+    await expect(collect(sources)).rejects.toThrow('The picture buffer 0 is not read');
+  });
+
+  test('what follows a bad picture is not started', async () => {
+    const { sources, reads } = counted([bad, ...Array<string>(50).fill(good[0] ?? '')]);
+    await expect(collect(sources, { batchSize: 20, concurrency: 2 })).rejects.toThrow(bad);
+    await settle();
+    expect(reads()).toBeLessThan(10);
+  });
+
+  test('bad pictures are left out on demand, and reported in order', async () => {
+    const skipped: [PictureSource, string, number][] = [];
+    const sources = [good[0], bad, good[1], bad, bad, 'nothing.jpg', good[2], bad].map(
+      (file) => file ?? '',
+    );
+    const batches = await collect(sources, {
+      onBadImage: 'skip',
+      onSkip: (source, error, index) => skipped.push([source, error.code, index]),
+    });
+    expect(batches.map((batch) => batch.indices)).toEqual([[0, 2], [6]]);
+    expect(skipped).toEqual([
+      [bad, 'ERR_BAD_IMAGE', 1],
+      [bad, 'ERR_BAD_IMAGE', 3],
+      [bad, 'ERR_BAD_IMAGE', 4],
+      ['nothing.jpg', 'ERR_BAD_IMAGE', 5],
+      [bad, 'ERR_BAD_IMAGE', 7],
+    ]);
+    const crops = await Promise.all(good.slice(0, 3).map((file) => decodeCrop(file, SIZE)));
+    expect(Buffer.concat(batches.map((batch) => batch.pixels))).toEqual(Buffer.concat(crops));
+  });
+
+  test('an error in onSkip is not swallowed', async () => {
+    const onSkip = () => {
+      throw new Error('from onSkip');
+    };
+    await expect(collect([bad], { onBadImage: 'skip', onSkip })).rejects.toThrow('from onSkip');
+  });
+
+  test('are decoded two ahead of the consumer, and no further', async () => {
+    const { sources, reads } = counted(Array<string>(40).fill(good[0] ?? ''));
+    const batches = decodeBatches(sources, { size: SIZE, batchSize: 4 });
+    await settle();
+    expect(reads()).toBe(0);
+    await batches.next();
+    await settle();
+    expect(reads()).toBe(12);
+    await batches.next();
+    await settle();
+    expect(reads()).toBe(16);
+    await batches.return();
+  });
+
+  test('decode at most `concurrency` pictures at a time', async () => {
+    let most = 0;
+    const many = new Proxy(Array<string>(60).fill(good[0] ?? ''), {
+      get(target, key) {
+        const { queue, process } = sharp.counters();
+        most = Math.max(most, queue + process);
+        return Reflect.get(target, key);
+      },
+    });
+    await collect(many, { batchSize: 30, concurrency: 3 });
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(3);
+  });
+
+  test('leave nothing running when the consumer stops early', async () => {
+    // The bad picture lies in a batch that is decoded ahead and never asked for.
+    const { sources, reads } = counted([
+      ...good.slice(0, 4),
+      bad,
+      ...Array<string>(40).fill(good[0] ?? ''),
+    ]);
+    for await (const batch of decodeBatches(sources, {
+      size: SIZE,
+      batchSize: 3,
+      concurrency: 2,
+    })) {
+      expect(batch.count).toBe(3);
+      break;
+    }
+    const before = reads();
+    expect(sharp.counters()).toEqual({ queue: 0, process: 0 });
+    await settle();
+    expect(reads()).toBe(before);
+  });
+
+  test('end with the reason of an aborted signal', async () => {
+    const controller = new AbortController();
+    const { sources, reads } = counted(Array<string>(60).fill(good[0] ?? ''));
+    const seen: number[] = [];
+    const run = (async () => {
+      const options = { size: SIZE, batchSize: 3, signal: controller.signal };
+      for await (const batch of decodeBatches(sources, options)) {
+        seen.push(...batch.indices);
+        controller.abort(new Error('enough'));
+      }
+    })();
+    await expect(run).rejects.toThrow('enough');
+    expect(seen).toEqual([0, 1, 2]);
+    expect(reads()).toBeLessThanOrEqual(9);
+  });
+
+  test('are none for a signal that was aborted before', async () => {
+    const { sources, reads } = counted(good);
+    await expect(collect(sources, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/);
+    expect(reads()).toBe(0);
+  });
+});
