@@ -198,7 +198,7 @@ export async function* decodeBatches(
   const startBatches = () => {
     for (; next < sources.length && ahead.length < BATCHES_AHEAD; next += batchSize) {
       const batch = decodeBatch(next);
-       // Thrown when its turn comes; until then it is not unhandled.
+      batch.catch(() => {}); // Thrown when its turn comes; until then it is not unhandled.
       ahead.push(batch);
     }
   };
