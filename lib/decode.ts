@@ -40,6 +40,7 @@ export interface DecodeCropOptions {
  * @returns uint8 RGB (size, size, 3).
  * @throws {DistillError} `ERR_BAD_IMAGE` if there is no such file or it cannot be read as a picture. What sharp
  *   or the file system reported is the cause.
+ * @throws {RangeError} If `into` has another length than the crop.
  */
 export async function decodeCrop(
   source: PictureSource,

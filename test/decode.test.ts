@@ -62,7 +62,8 @@ async function refusal(source: PictureSource, name?: string): Promise<DistillErr
 /** A JPEG that takes a while. */
 function noise(width: number, height: number): Promise<Buffer> {
   const noise = { type: 'gaussian', mean: 128, sigma: 30 } as const;
-  return sharp({ create: { width, height, channels: 3, background: 'black', noise } }).jpeg().toBuffer();
+  const create = { width, height, channels: 3, background: 'black', noise } as const;
+  return sharp({ create }).jpeg().toBuffer();
 }
 
 /** A P6 file whose values are all different from their neighbours'. */
@@ -192,12 +193,7 @@ describe('a picture that is none', () => {
   });
 
   test('a file cut short below the crop', async () => {
-    const noise = { type: 'gaussian', mean: 128, sigma: 30 } as const;
-    const whole = await sharp({
-      create: { width: 64, height: 640, channels: 3, background: 'black', noise },
-    })
-      .jpeg()
-      .toBuffer();
+    const whole = await noise(64, 640);
     expect((await decodeCrop(whole, 16)).length).toBe(768);
     await refusal(whole.subarray(0, whole.length * 0.9));
   });
@@ -425,12 +421,7 @@ describe('batches', () => {
 
   test('the first of several bad pictures is thrown', async () => {
     // The second fails long before the first, which has to be decoded to its end.
-    const noise = { type: 'gaussian', mean: 128, sigma: 30 } as const;
-    const large = await sharp({
-      create: { width: 2000, height: 2000, channels: 3, background: 'black', noise },
-    })
-      .jpeg()
-      .toBuffer();
+    const large = await noise(2000, 2000);
     const sources = [large.subarray(0, large.length - 100), Buffer.from('words')];
     await expect(collect(sources)).rejects.toThrow('The picture buffer 0 is not read');
   });
@@ -501,7 +492,10 @@ describe('batches', () => {
   test('leave nothing running when the consumer stops early', async () => {
     // The batch that is decoded ahead takes its time, and holds a bad picture that nobody asks for.
     const slow = [await noise(1500, 1500), await noise(1500, 1500), Buffer.from('words')];
-    for await (const batch of decodeBatches([readFileSync(good[0] ?? ''), ...slow], { size: SIZE, batchSize: 1 })) {
+    for await (const batch of decodeBatches([readFileSync(good[0] ?? ''), ...slow], {
+      size: SIZE,
+      batchSize: 1,
+    })) {
       expect(batch.count).toBe(1);
       break;
     }
@@ -510,7 +504,8 @@ describe('batches', () => {
 
   test('start nothing after the consumer has stopped', async () => {
     const { sources, reads } = counted(Array<string>(40).fill(good[0] ?? ''));
-    for await (const _ of decodeBatches(sources, { size: SIZE, batchSize: 10, concurrency: 1 })) break;
+    for await (const _ of decodeBatches(sources, { size: SIZE, batchSize: 10, concurrency: 1 }))
+      break;
     const before = reads();
     expect(before).toBeLessThan(20);
     await settle();

@@ -85,54 +85,68 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
     expect(gap).toBeLessThan(1e-5);
   });
 
-  test('loss within 1e-6, gradients within 1e-4 relative', async () => {
-    const batch = some.filter((_, i) => i % 4 === 0);
-    const size = 224 * 224 * 3;
-    const batchPixels = Buffer.concat(
-      batch.map((sample) => {
-        const i = some.indexOf(sample);
-        return pixels.subarray(i * size, (i + 1) * size);
-      }),
-    );
-    const labels = batch.map((sample) => sample.label);
-    const teacherLogits = await logitsOf(teacher, batchPixels);
-    const rows = batch.map((_, i) => Array.from(teacherLogits.subarray(2 * i, 2 * i + 2)));
-    const theirs = ask<{ loss: number; gradients: Record<string, number[]> }>('gradients', {
-      ...preprocessing,
-      student: initial,
-      paths: batch.map((sample) => sample.path),
-      labels,
-      teacherLogits: rows,
-      temperature,
-      alpha,
-    });
-    const ours = await loadAddon().gradients({
-      ...preprocessing,
-      student: initial,
-      pixels: batchPixels,
-      labels: Int32Array.from(labels),
-      teacherLogits,
-      temperature,
-      alpha,
-    });
-    console.log(`losses differ by ${Math.abs(ours.loss - theirs.loss)}`);
-    expect(Math.abs(ours.loss - theirs.loss)).toBeLessThan(1e-6);
+  // Where an activation lies within rounding of zero, or two of a pool's within rounding of each other,
+  // ReLU and MaxPool send the gradient one way or the other, and a single such activation among the
+  // millions of a 224-pixel batch moves the first layers' gradients by several 1e-4: PyTorch's own
+  // float32 differs by that much from its float64. So the whole network is compared with the reference
+  // on crops small enough to have none, and at full size with PyTorch in the same memory layout.
+  test.each([
+    { imageSize: 48, channelsLast: false },
+    { imageSize: 224, channelsLast: true },
+  ])(
+    'loss within 1e-6, gradients within 1e-4 relative: %o',
+    async ({ imageSize, channelsLast }) => {
+      const input = { ...preprocessing, imageSize };
+      const norm = (values: ArrayLike<number>) => Math.hypot(...Array.from(values));
+      let largestLoss = 0;
+      let largestGradient = 0;
+      for (let first = 0; first < some.length; first += 8) {
+        const batch = some.slice(first, first + 8);
+        const paths = batch.map((sample) => sample.path);
+        const labels = Int32Array.from(batch, (sample) => sample.label);
+        let crops = new Uint8Array();
+        for await (const decoded of decodeBatches(paths, { size: imageSize, batchSize: 8 })) {
+          crops = decoded.pixels;
+        }
+        const teacherLogits = (await logitsOf(teacher, pixels)).slice(2 * first, 2 * first + 16);
+        const theirs = ask<{ loss: number; gradients: Record<string, number[]> }>('gradients', {
+          ...input,
+          student: initial,
+          paths,
+          labels: Array.from(labels),
+          teacherLogits: batch.map((_, i) => Array.from(teacherLogits.subarray(2 * i, 2 * i + 2))),
+          temperature,
+          alpha,
+          channelsLast,
+        });
+        const ours = await loadAddon().gradients({
+          ...input,
+          student: initial,
+          pixels: crops,
+          labels,
+          teacherLogits,
+          temperature,
+          alpha,
+        });
+        largestLoss = Math.max(largestLoss, Math.abs(ours.loss - theirs.loss));
+        expect(largestLoss).toBeLessThan(1e-6);
 
-    expect(Object.keys(ours.gradients).sort()).toEqual(Object.keys(theirs.gradients).sort());
-    const norm = (values: ArrayLike<number>) => Math.hypot(...Array.from(values));
-    let largest = 0;
-    for (const [name, gradient] of Object.entries(theirs.gradients)) {
-      const mine = ours.gradients[name] as Float64Array;
-      const gap = norm(gradient.map((value, i) => value - (mine[i] as number)));
-      // A convolution's bias vanishes in the BatchNorm behind it. Its true gradient is zero and what
-      // is computed is rounding: it is measured by the weight's gradient, of which it is a sum.
-      const isBias = /^features\.(0|4|8|12)\.bias$/.test(name);
-      const scale = norm(isBias ? (theirs.gradients[name.replace('bias', 'weight')] ?? []) : gradient);
-      largest = Math.max(largest, gap / scale);
-      expect(gap / scale, name).toBeLessThan(1e-4);
-    }
-    console.log(`gradients differ by ${largest} relative`);
-  });
+        expect(Object.keys(ours.gradients).sort()).toEqual(Object.keys(theirs.gradients).sort());
+        for (const [name, gradient] of Object.entries(theirs.gradients)) {
+          const mine = ours.gradients[name] as Float64Array;
+          const gap = norm(gradient.map((value, i) => value - (mine[i] as number)));
+          // A convolution's bias vanishes in the BatchNorm behind it. Its true gradient is zero and what
+          // is computed is rounding: it is measured by the gradient of the convolution's weight.
+          const isVanishing = /^features\.(0|4|8|12)\.bias$/.test(name);
+          const measure = isVanishing ? name.replace('bias', 'weight') : name;
+          const relative = gap / norm(theirs.gradients[measure] as number[]);
+          largestGradient = Math.max(largestGradient, relative);
+          expect(relative, name).toBeLessThan(1e-4);
+        }
+      }
+      console.log(`losses differ by ${largestLoss}, gradients by ${largestGradient} relative`);
+    },
+  );
 
   test('losses of the first 50 steps, within 1e-3 relative', async () => {
     const steps = 50;
@@ -150,7 +164,10 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
       folder: '',
       fingerprint: '',
     });
-    const samples = { train: dataset.train.samples.slice(0, count), val: dataset.val.samples.slice(0, 4) };
+    const samples = {
+      train: dataset.train.samples.slice(0, count),
+      val: dataset.val.samples.slice(0, 4),
+    };
     for (const split of ['train', 'val'] as const) {
       const paths = samples[split].map((sample) => sample.path);
       for await (const batch of decodeBatches(paths, { size: 224, batchSize: 16 })) {
@@ -207,7 +224,10 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
       ],
       { encoding: 'utf8' },
     );
-    const events = lines.trim().split('\n').map((line) => JSON.parse(line));
+    const events = lines
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     const epochs = events.filter((event) => event.event === 'epoch');
     expect(epochs).toHaveLength(5);
     const best = events.filter((event) => event.event === 'best').at(-1);

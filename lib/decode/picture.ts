@@ -18,10 +18,10 @@ export interface Picture {
   read(region: Region): Uint8Array | Promise<Uint8Array>;
 }
 
-/** Says in plain words why a picture cannot be read: `message` completes "the picture is not read: it …". */
+/** Says in plain words why a picture cannot be read: `message` completes "The picture … is not read: it". */
 export class BadPicture extends Error {}
 
-/** The largest picture that is read, in pixels: sharp's own default, for the decoders here as well. */
+/** The largest picture that is read, in pixels: sharp's own default. */
 export const MAX_PIXELS = 0x3fff ** 2;
 
 /**

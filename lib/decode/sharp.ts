@@ -7,7 +7,7 @@
  * read in order pass by libvips's cache, and many small pictures at once leave its threads little to do.
  */
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
-import { BadPicture, type Picture, type Region } from './picture.js';
+import { BadPicture, MAX_PIXELS, type Picture, type Region } from './picture.js';
 
 /** Reads a picture's header; throws a {@link BadPicture} if sharp knows no such format. */
 export async function openWithSharp(data: Uint8Array): Promise<Picture> {
@@ -15,6 +15,7 @@ export async function openWithSharp(data: Uint8Array): Promise<Picture> {
     // The level at which libvips and Pillow refuse the same damaged files: warnings pass, missing data does not.
     failOn: 'error',
     ignoreIcc: true,
+    limitInputPixels: MAX_PIXELS,
   };
   const header = await inPlainWords(() => sharp(data, options).metadata());
   if (header.format === 'svg' || header.format === 'pdf') {
@@ -107,7 +108,7 @@ async function inPlainWords<T>(work: () => Promise<T>): Promise<T> {
       );
     }
     if (/exceeds pixel limit/.test(said)) {
-      throw new BadPicture('is too large: more pixels than are read', { cause: error });
+      throw new BadPicture(`is too large: at most ${MAX_PIXELS} pixels are read`, { cause: error });
     }
     throw new BadPicture(`is damaged or cut short (${said.split('\n', 1)[0]})`, { cause: error });
   }

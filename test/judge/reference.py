@@ -104,8 +104,9 @@ def answer_logits(q):
 def answer_gradients(q):
     """The loss of one batch in training mode, and each parameter's gradient."""
     student = load_student(q["student"]).train()
+    layout = torch.channels_last if q["channelsLast"] else torch.contiguous_format
     loss = distillation_loss(
-        student(images(q)),
+        student.to(memory_format=layout)(images(q).contiguous(memory_format=layout)),
         torch.tensor(q["teacherLogits"]),
         torch.tensor(q["labels"]),
         q["temperature"],

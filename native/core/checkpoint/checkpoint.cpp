@@ -3,7 +3,6 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -106,25 +105,7 @@ void expect_little_endian(bool little, const std::string& path) {
 }
 
 // PyTorch's older format: a magic number, a version, a description of the system, the object and
-// the list of its storages' keys, each a pickle; then each storage, its number of elements before
-// it.
-std::unordered_map<std::string_view, std::string_view> read_legacy_storages(
-    ByteReader& reader, const Pickle& object, const std::string& path) {
-  const Pickle keys(reader, path);
-  std::unordered_map<std::string_view, StorageId> ids;
-  for (const auto& id : PickledTensors(object, path).storages()) ids.emplace(id.key, id);
-  std::unordered_map<std::string_view, std::string_view> storages;
-  for (const auto ref : keys.root().items) {
-    const auto id = ids.find(keys[ref].text);
-    if (id == ids.end()) throw_damaged(path, "it holds a storage that no tensor uses");
-    if (reader.integer<int64_t>() != id->second.numel) {
-      throw_damaged(path, "a storage's size is not what its tensor says");
-    }
-    storages[id->first] = reader.take(id->second.bytes());
-  }
-  return storages;
-}
-
+// the keys of its storages, each a pickle; then the storages, each behind its number of elements.
 Pickle read_legacy_object(ByteReader& reader, const std::string& path) {
   constexpr std::string_view magic_number("\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19", 10);
   constexpr int64_t protocol_version = 1001;
@@ -144,6 +125,23 @@ Pickle read_legacy_object(ByteReader& reader, const std::string& path) {
     }
   }
   return Pickle(reader, path);
+}
+
+std::unordered_map<std::string_view, std::string_view> read_legacy_storages(
+    ByteReader& reader, const Pickle& object, const std::string& path) {
+  const Pickle keys(reader, path);
+  std::unordered_map<std::string_view, StorageId> ids;
+  for (const auto& id : PickledTensors(object, path).storages()) ids.emplace(id.key, id);
+  std::unordered_map<std::string_view, std::string_view> storages;
+  for (const auto ref : keys.root().items) {
+    const auto id = ids.find(keys[ref].text);
+    if (id == ids.end()) throw_damaged(path, "it holds a storage that no tensor uses");
+    if (reader.integer<int64_t>() != id->second.numel) {
+      throw_damaged(path, "a storage's size is not what its tensor says");
+    }
+    storages[id->first] = reader.take(id->second.bytes());
+  }
+  return storages;
 }
 
 // torchvision's first DenseNets had 'denselayer1.norm.1.weight' where today's have
@@ -261,9 +259,8 @@ void Checkpoint::read_zip(std::string_view bytes) {
 
 void Checkpoint::read_legacy(std::string_view bytes) {
   // A pickle begins with its protocol, or at protocol 0 with a name or a mark.
-  if (std::string_view("\x80"
-                       "c(")
-          .find(bytes.front()) == std::string_view::npos) {
+  const char first = bytes.front();
+  if (first != '\x80' && first != 'c' && first != '(') {
     throw_format(path_,
                  "is no PyTorch checkpoint: give a file written by torch.save(model.state_dict(), "
                  "'weights.pth')");

@@ -22,6 +22,7 @@ namespace distill {
 // mapped file ends this one with SIGBUS, which no code can turn into an error.
 class Checkpoint {
  public:
+  // A file's bytes.
   struct File {
     std::unique_ptr<const char[]> bytes;
     size_t size;

@@ -64,7 +64,7 @@ constexpr uint8_t build = 'b';
 constexpr uint8_t bin_pers_id = 'Q';
 }  // namespace op
 
-// A training checkpoint of a DenseNet201 with Adam's state takes some 100,000 of each.
+// A training checkpoint of a DenseNet201 with Adam's state takes some 150,000 steps.
 constexpr size_t most_steps = size_t{1} << 22;
 constexpr size_t deepest_mark = 1000;
 
@@ -123,8 +123,6 @@ bool looks_like_python_name(std::string_view text) {
     return std::isalnum(c) || c == '_' || c == '.' || c >= 0x80;
   });
 }
-
-}  // namespace
 
 // Python's unpickler without its teeth: the same stack, marks and memo, but values only.
 class PickleMachine {
@@ -271,7 +269,7 @@ void PickleMachine::step(uint8_t opcode) {
     case op::bin_unicode:
     case op::bin_bytes:
       return push_text(reader_.integer<uint32_t>());
-    case op::string:
+    case op::string:  // with its quotes: known only so that old spellings of a call are named
       return push({.kind = Kind::text, .text = reader_.line()});
     case op::bin_unicode8:
     case op::bin_bytes8:
@@ -392,6 +390,8 @@ void PickleMachine::call() {
   }
   push({.kind = Kind::dict, .items = std::move(items)});
 }
+
+}  // namespace
 
 Pickle::Pickle(ByteReader& reader, const std::string& file) {
   PickleMachine machine(reader, file);

@@ -38,7 +38,7 @@ struct StorageId {
   uint64_t bytes() const;
 };
 
-// Gives the meaning that PyTorch gives them to a pickle's values.
+// Gives a pickle's values the meaning that PyTorch gives them.
 class PickledTensors {
  public:
   // Gives a storage's bytes.

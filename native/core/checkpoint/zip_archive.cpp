@@ -132,9 +132,8 @@ std::string_view record_bytes(std::string_view bytes, const DirectoryEntry& entr
   const auto agrees = [&](uint32_t local, uint64_t central) {
     return local == central || local == in_zip64_extra || has_descriptor;
   };
-  if (flags != entry.flags || method != entry.method || name != entry.name ||
-      (crc != entry.crc && !has_descriptor) || !agrees(stored_size, entry.stored_size) ||
-      !agrees(size, entry.size)) {
+  if (method != entry.method || name != entry.name || (crc != entry.crc && !has_descriptor) ||
+      !agrees(stored_size, entry.stored_size) || !agrees(size, entry.size)) {
     throw_damaged(file, "a zip header contradicts the directory");
   }
   return reader.take(entry.stored_size);

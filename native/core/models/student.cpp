@@ -1,5 +1,6 @@
 #include "core/models/student.h"
 
+#include "core/kernels/norm_relu_pool.h"
 #include "core/models/weights.h"
 
 namespace distill {
@@ -41,11 +42,16 @@ at::Tensor Student::forward(const at::Tensor& images, bool training,
                             std::optional<at::Generator> generator) const {
   at::Tensor x = images;  // (B, 3, S, S)
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    x = blocks_[i].norm(blocks_[i].convolution(x), training).relu_();
-    if (i + 1 < blocks_.size()) x = at::max_pool2d(x, /*kernel_size=*/2);
+    const Pool pool = i + 1 < blocks_.size() ? Pool::max2 : Pool::average;
+    x = blocks_[i].convolution(x);
+    if (x.is_cpu()) {
+      x = norm_relu_pool(x, blocks_[i].norm, pool, training);
+    } else {
+      x = blocks_[i].norm(x, training).relu_();
+      x = pool == Pool::max2 ? at::max_pool2d(x, 2) : at::adaptive_avg_pool2d(x, {1, 1});
+    }
   }
-  x = at::adaptive_avg_pool2d(x, {1, 1}).flatten(1);  // (B, 256)
-  x = hidden_(x).relu_();                             // (B, 128)
+  x = hidden_(x.flatten(1)).relu_();  // (B, 256) -> (B, 128)
   if (training && drop_rate_ > 0) {
     // at::dropout draws from the process's generator; a run repeats only with one of its own.
     const double keep = 1 - drop_rate_;

@@ -1,0 +1,121 @@
+import { type Command, Option } from 'commander';
+import { DistillError } from '../errors.js';
+
+// What a command line says, as the API's options. Text that is no number, no triple and so on is handed
+// on as it is: the API says what was expected, and shows the user's own words.
+
+type Parsed<T> = T | string;
+
+export function number(text: string): Parsed<number> {
+  const value = Number(text);
+  return text.trim() === '' || Number.isNaN(value) ? text : value;
+}
+
+/** `0.485,0.456,0.406`, or a tuple of Python's: `(0.485, 0.456, 0.406)`. */
+export function triple(text: string): Parsed<Parsed<number>[]> {
+  const [, inner] = /^\s*[([]?([^()[\]]*?)[,\s]*[)\]]?\s*$/.exec(text) ?? [];
+  const values = (inner ?? '').split(',').map(number);
+  return values.length === 3 && values.every((value) => typeof value === 'number') ? values : text;
+}
+
+/** Bytes, or as `2GB` (10^9), `512MiB` (2^20). */
+export function bytes(text: string): Parsed<number> {
+  const [, count, prefix, binary] = /^\s*([\d.]+)\s*([kmgt]?)(i?)b?\s*$/i.exec(text) ?? [];
+  if (count === undefined || prefix === undefined) return number(text);
+  const power = ' kmgt'.indexOf(prefix.toLowerCase() || ' ');
+  const value = Math.round(Number(count) * (binary ? 1024 : 1000) ** power);
+  return Number.isNaN(value) ? text : value;
+}
+
+/**
+ * An option as the API has it.
+ *
+ * @param given.shown The default, for the help; the value itself is the API's business.
+ */
+export function option<T>(
+  flags: string,
+  description: string,
+  { parse, shown }: { parse?: (text: string) => Parsed<T>; shown?: string | undefined } = {},
+): Option {
+  const made = new Option(flags, shown ? `${description} (default: ${shown})` : description);
+  return parse ? made.argParser(parse) : made;
+}
+
+/**
+ * The options of learning that this command shares with the reference, and its defaults.
+ *
+ * @param joint What stands between the words of a name.
+ */
+export function learningOptions(joint: '-' | '_'): Option[] {
+  const learning = (flags: string, description: string, value: number) =>
+    new Option(flags, description).argParser(number).default(value);
+  return [
+    learning('--epochs <n>', 'passes over the training pictures, at most', 500),
+    learning('--lr <rate>', "Adam's learning rate", 0.0001),
+    learning(`--drop${joint}rate <p>`, 'dropout before the last layer, in [0, 1)', 0.2),
+    learning('--temperature <t>', "softens both models' answers; greater is softer", 2),
+    learning('--alpha <a>', "weight of the teacher's term; the labels' term weighs 1 - alpha", 0.7),
+  ];
+}
+
+/** Options that several commands have. */
+export const shared = {
+  mean: (description: string, shown?: string) =>
+    option('--mean <r,g,b>', description, { parse: triple, shown }),
+  std: (description: string, shown?: string) =>
+    option('--std <r,g,b>', description, { parse: triple, shown }),
+  imageSize: (shown: string) =>
+    option('--image-size <pixels>', 'side of the centre crop', { parse: number, shown }),
+  batchSize: (description: string, shown: string) =>
+    option('--batch-size <n>', description, { parse: number, shown }),
+  device: () => option('--device <name>', 'auto, cpu, cuda or cuda:N', { shown: 'auto' }),
+  threads: () =>
+    option('--threads <n>', 'threads of LibTorch', { parse: number, shown: 'one a core' }),
+  onBadImage: () =>
+    option('--on-bad-image <what>', 'error: a picture that does not decode ends it; skip: warn', {
+      shown: 'error',
+    }),
+  json: () => option('--json', 'for machines: one JSON object a line'),
+};
+
+/** Wrong usage: exit code 2. */
+export function usageError(message: string): DistillError {
+  return new DistillError('ERR_USAGE', message);
+}
+
+/**
+ * Checks that options are there, and names all that are not.
+ *
+ * @param who The command, such as `train`.
+ * @param options Values by flag.
+ */
+export function demand(who: string, options: Record<string, unknown>): void {
+  const missing = Object.keys(options).filter((flag) => options[flag] === undefined);
+  if (missing.length === 0) return;
+  const measured = missing.some((flag) => flag === '--mean' || flag === '--std');
+  const hint = measured ? '; `distill stats <folder>` measures --mean and --std' : '';
+  throw usageError(`${who} needs ${missing.join(', ')}${hint}.`);
+}
+
+/** What the API's options are called on the command line. */
+export type Flags = ReadonlyMap<string, string>;
+
+export function flagsOf(program: Command): Flags {
+  return new Map(
+    program.commands.flatMap((command) => [
+      ...command.registeredArguments.map((made) => [made.name(), `<${made.name()}>`] as const),
+      ...command.options.map((made) => [made.attributeName(), made.long ?? made.flags] as const),
+    ]),
+  );
+}
+
+/** Says an error of the API in the words of the command line. */
+export function inFlags(error: DistillError, flags: Flags): DistillError {
+  // Options stand between backticks; names with a capital inside are unmistakable, except in a path.
+  const names = /`(\w+)`|(?<![\w/\\'".-])([a-z]+[A-Z]\w*)(?![\w/\\'"-])/g;
+  const message = error.message.replace(
+    names,
+    (all, quoted?: string, bare?: string) => flags.get(quoted ?? bare ?? '') ?? all,
+  );
+  return new DistillError(error.code, message, { cause: error });
+}

@@ -1,0 +1,109 @@
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { type CheckpointContents, inspect } from '../inspect.js';
+import { checkOptions, execution, preprocessing } from '../options.js';
+import { datasetStats } from '../stats.js';
+import { option, shared } from './arguments.js';
+import type { Output } from './output.js';
+import { interruptible } from './signals.js';
+
+export function addInspect(program: Command, output: Output): void {
+  program
+    .command('inspect')
+    .description('tell what a .pth holds, without executing anything in it')
+    .argument('<file>', 'a PyTorch checkpoint')
+    .addOption(option('--tensors', 'list every tensor'))
+    .addOption(shared.json())
+    .action(async (file: string, { tensors }: { tensors?: boolean }) => {
+      const contents = await inspect(file);
+      if (output.json) output.event('checkpoint', contents);
+      else for (const line of describe(contents, tensors === true)) output.print(line);
+    });
+}
+
+/** A column of names and one of values. */
+function describe(contents: CheckpointContents, withTensors: boolean): string[] {
+  const { path, format, architecture, classes, parameters, tensors, metadata } = contents;
+  const rows: [string, string | number | undefined][] = [
+    ['file', path],
+    ['format', format === 'zip' ? 'zip' : "legacy (PyTorch's before 1.6)"],
+    ['architecture', architecture ?? 'unknown'],
+    ['classes', classes ?? undefined],
+    ['parameters', parameters.toLocaleString('en')],
+    ['tensors', tensors.length],
+  ];
+  if (metadata) {
+    const { teacher, epoch, metrics, options, versions } = metadata;
+    rows.push(
+      ['names', metadata.classes.join(', ')],
+      ['image size', metadata.imageSize],
+      ['mean', metadata.mean.join(',')],
+      ['std', metadata.std.join(',')],
+      ['teacher', teacher && pairs(teacher)],
+      ['options', options && pairs(options)],
+      ['epoch', epoch],
+      ['metrics', metrics && pairs(metrics)],
+      ['made with', versions && pairs(versions)],
+    );
+  }
+  const lines = rows
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name.padEnd(14)}${value}`);
+  if (!withTensors) return lines;
+  return [
+    ...lines,
+    ...tensors.map(({ name, shape, dtype }) => `${name}\t${dtype}\t(${shape.join(', ')})`),
+  ];
+}
+
+function pairs(record: Record<string, unknown>): string {
+  // A seed is shown whole, a loss is not.
+  const show = (value: unknown) =>
+    typeof value === 'number' && !Number.isInteger(value) ? +value.toPrecision(6) : value;
+  return Object.entries(record)
+    .map(([name, value]) => `${name} ${show(value)}`)
+    .join(', ');
+}
+
+/** What `datasetStats` takes unchecked. */
+const statsSchema = z.strictObject({
+  imageSize: preprocessing.imageSize.optional(),
+  onBadImage: execution.onBadImage.optional(),
+});
+
+export function addStats(program: Command, output: Output): void {
+  program
+    .command('stats')
+    .description("measure the mean and std of a folder's pictures")
+    .argument('<folder>', 'a dataset (its train/ is used), class folders, or pictures')
+    .addOption(shared.imageSize('224'))
+    .addOption(shared.onBadImage())
+    .addOption(shared.json())
+    .action(async (folder: string, { json, ...given }) => {
+      const options = checkOptions(statsSchema, given);
+      const found = await interruptible(output, 'Stopping.', (signal) =>
+        datasetStats(folder, {
+          ...(options.imageSize && { imageSize: options.imageSize }),
+          ...(options.onBadImage && { onBadImage: options.onBadImage }),
+          signal,
+          onProgress: (done, total) =>
+            output.showBar({
+              label: 'measuring',
+              fraction: done / total,
+              text: `${done}/${total} pictures`,
+            }),
+          onSkip: (source, { message }) =>
+            output.warn({ code: 'WARN_IMAGE_SKIPPED', message, path: String(source) }),
+        }),
+      );
+      if (output.json) {
+        output.event('stats', found);
+        return;
+      }
+      const { mean, std, images, classes } = found;
+      output.note(`${images} pictures${classes ? ` of ${classes.length} classes` : ''}`);
+      // Ready to be pasted behind `distill train`.
+      const digits = (values: number[]) => values.map((value) => value.toFixed(6)).join(',');
+      output.print(`--mean ${digits(mean)} --std ${digits(std)}`);
+    });
+}

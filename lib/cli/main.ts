@@ -1,0 +1,99 @@
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { DistillError } from '../errors.js';
+import { type Flags, flagsOf, inFlags, usageError } from './arguments.js';
+import { addInspect, addStats } from './files.js';
+import { Output } from './output.js';
+import { addPredict } from './predict.js';
+import { asksForReference, REFERENCE_FLAGS, referenceProgram } from './reference.js';
+import { Interrupted } from './signals.js';
+import { addTrain } from './train.js';
+
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+
+/**
+ * The command `distill`, without `setup`, which needs no built package and is handled before.
+ *
+ * @param argv The arguments alone.
+ * @returns The exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted (143 by SIGTERM).
+ */
+export async function main(argv: string[]): Promise<number> {
+  // Looked for by hand, so that wrong usage is told in JSON as well.
+  const output = new Output({ json: argv.includes('--json'), quiet: argv.includes('--quiet') });
+  const isReference = asksForReference(argv);
+  const program = tamed(new Command('distill'), output);
+  if (isReference) {
+    referenceProgram(program, output);
+  } else {
+    program
+      .description('Distils a trained DenseNet into a small CNN, on LibTorch.')
+      .version(version)
+      .addHelpText('after', EPILOGUE);
+    addTrain(program, output);
+    addPredict(program, output);
+    addInspect(program, output);
+    addStats(program, output);
+    addSetup(program);
+  }
+
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    output.hideBar();
+    await output.flush();
+    return 0;
+  } catch (error) {
+    output.hideBar();
+    return conclude(error, output, isReference ? REFERENCE_FLAGS : flagsOf(program));
+  }
+}
+
+const EPILOGUE = `
+The form of the reference script is understood as well: distill --task train --help
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`;
+
+/** Makes commander report through us instead of printing errors and ending the process. */
+function tamed(program: Command, output: Output): Command {
+  return program.exitOverride().configureOutput({
+    writeOut: (text) => output.print(text.trimEnd()),
+    writeErr: (text) => output.alert(text.trimEnd()),
+    outputError: () => {},
+  });
+}
+
+/** Listed for the help; the command's script has handled it before this is reached. */
+function addSetup(program: Command): void {
+  program
+    .command('setup')
+    .description('find or bring LibTorch and build the native addon')
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(() => {
+      throw usageError('setup is the first argument: distill setup --help.');
+    });
+}
+
+/** Reports why a command ended. */
+function conclude(error: unknown, output: Output, flags: Flags): number {
+  if (error instanceof Interrupted) return error.exitCode;
+  if (error instanceof CommanderError) {
+    // Help or the version, which is on the screen already. Help that nobody asked for is wrong usage.
+    if (error.exitCode === 0) return 0;
+    if (error.code === 'commander.help') return 2;
+  }
+  const failure = inFlags(asDistillError(error), flags);
+  output.fail(failure);
+  return failure.code === 'ERR_OPTION' || failure.code === 'ERR_USAGE' ? 2 : 1;
+}
+
+function asDistillError(error: unknown): DistillError {
+  if (error instanceof DistillError) return error;
+  if (error instanceof CommanderError) {
+    return usageError(
+      error.message.replace(/^error: /, '').replace(/\n\((?:D)(id you mean .*\?)\)$/, '; d$1'),
+    );
+  }
+  const { code = 'ERR_INTERNAL', message } = error as NodeJS.ErrnoException;
+  return new DistillError(code, message, { cause: error });
+}

@@ -1,0 +1,147 @@
+import { styleText } from 'node:util';
+import { SingleBar } from 'cli-progress';
+import { DistillError } from '../errors.js';
+
+/** What a progress bar shows: `label [===   ] text`. */
+export interface BarState {
+  label: string;
+  /** 0..1 */
+  fraction: number;
+  text: string;
+}
+
+/**
+ * Everything that a command writes. Data (plain lines, or with `--json` events) goes to stdout, which
+ * can be piped; notes, warnings, errors and the progress bar go to stderr.
+ */
+export class Output {
+  /** Events instead of lines for people. */
+  readonly json: boolean;
+  readonly quiet: boolean;
+  /** Called when stdout can no longer be written. */
+  onClosed: () => void = () => {};
+  #closed = false;
+  #failure: DistillError | undefined;
+  readonly #bar = new Bar();
+
+  constructor({ json, quiet }: { json: boolean; quiet: boolean }) {
+    this.json = json;
+    this.quiet = quiet;
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      this.#closed = true;
+      if (error.code !== 'EPIPE') {
+        this.#failure ??= new DistillError(
+          'ERR_OUTPUT',
+          `The output cannot be written (${error.code}).`,
+          { cause: error },
+        );
+      }
+      this.onClosed();
+    });
+    // There is nobody left to tell.
+    process.stderr.on('error', () => {});
+  }
+
+  /** Whether {@link showBar} shows something: on a terminal that can. */
+  get hasBar(): boolean {
+    return (
+      process.stderr.isTTY === true && process.env.TERM !== 'dumb' && !this.json && !this.quiet
+    );
+  }
+
+  /** A line of data. */
+  print(line: string): void {
+    this.hideBar();
+    if (!this.#closed) process.stdout.write(`${line}\n`);
+  }
+
+  /** An event of `--json`: one object, one line. */
+  event(event: string, payload: object): void {
+    this.print(JSON.stringify({ event, ...payload }));
+  }
+
+  /** A line about what goes on, for who is watching. */
+  note(line: string): void {
+    if (!this.json && !this.quiet) this.alert(line);
+  }
+
+  /** A line that is shown whatever the options. */
+  alert(line: string): void {
+    this.hideBar();
+    process.stderr.write(`${line}\n`);
+  }
+
+  warn(warning: { code: string; message: string; path?: string }): void {
+    if (this.json) this.event('warning', warning);
+    else this.alert(`distill: warning: ${warning.message} (${warning.code})`);
+  }
+
+  /** The last line of a command that failed. */
+  fail({ code, message }: { code: string; message: string }): void {
+    if (this.json) this.event('error', { code, message });
+    this.alert(`distill: ${message} (${code})`);
+  }
+
+  /** Colours a line of data, on a terminal. */
+  colour(name: 'green' | 'yellow', line: string): string {
+    return process.stdout.isTTY && !process.env.NO_COLOR ? styleText(name, line) : line;
+  }
+
+  /** Shows a bar, until it is hidden or something else is written. */
+  showBar(state: BarState): void {
+    if (this.hasBar) this.#bar.show(state);
+  }
+
+  hideBar(): void {
+    this.#bar.hide();
+  }
+
+  /**
+   * Waits until all data is written.
+   *
+   * @throws DistillError `ERR_OUTPUT` where it could not be. That its reader left early is no error.
+   */
+  async flush(): Promise<void> {
+    await new Promise((resolve) => process.stdout.write('', resolve));
+    if (this.#failure) throw this.#failure;
+  }
+}
+
+/** The widest bar, in characters. */
+const BAR_WIDTH = 40;
+
+/** One line of a terminal that is redrawn. */
+class Bar {
+  #visible = false;
+  readonly #bar = new SingleBar({
+    stream: process.stderr,
+    clearOnComplete: true,
+    // The terminal's settings stay as they are, so that a killed process leaves none behind.
+    hideCursor: false,
+    linewrap: true,
+    gracefulExit: false,
+    format: (_, { progress, maxWidth }, { label, text }) => {
+      const room = maxWidth - label.length - text.length - 5;
+      const width = Math.min(BAR_WIDTH, room);
+      const done = Math.round(width * progress);
+      const bar = width < 8 ? '' : `[${'='.repeat(done)}${' '.repeat(width - done)}] `;
+      return `${label} ${bar}${text}`.slice(0, maxWidth - 1);
+    },
+  });
+
+  show({ label, fraction, text }: BarState): void {
+    if (this.#visible) this.#bar.update(fraction, { label, text });
+    else this.#bar.start(1, fraction, { label, text });
+    this.#visible = true;
+  }
+
+  hide(): void {
+    if (this.#visible) this.#bar.stop();
+    this.#visible = false;
+  }
+}
+
+/** A word as a shell takes it. */
+export function shellWord(text: string): string {
+  return /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

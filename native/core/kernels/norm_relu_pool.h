@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "core/models/layers.h"
+
+namespace distill {
+
+// What follows the ReLU: the largest of each 2x2 (a last odd row or column is dropped), or the average
+// of the whole picture.
+enum class Pool { max2, average };
+
+// BatchNorm, ReLU and pooling as one pass forward and two backward (one for the sums over the batch,
+// one that writes). As separate operators each of the three passes over the activations, which are
+// far larger than the caches, once forward and once backward.
+//
+// x: (B, C, H, W) float32 in channels-last memory, on the CPU.
+// -> (B, C, H/2, W/2) or (B, C, 1, 1), channels-last.
+//
+// Training normalises by the batch's statistics, moves the running ones, and can be differentiated.
+// The statistics are summed in double precision, as PyTorch does for its contiguous layout: its own
+// channels-last path sums in float, which moves the gradients of the first layers by 1e-4 to 1e-3.
+// NaN and infinity go where PyTorch lets them go.
+at::Tensor norm_relu_pool(const at::Tensor& x, const BatchNorm2d& norm, Pool pool, bool training);
+
+}  // namespace distill

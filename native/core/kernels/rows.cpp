@@ -1,0 +1,164 @@
+#include "core/kernels/rows.h"
+
+// One version for AVX-512, one for AVX2 with FMA, one for any x86-64; elsewhere (NEON) the compiler's
+// baseline has vectors of its own.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define VERSIONS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define VERSIONS
+#endif
+
+namespace distill::rows {
+namespace {
+
+// The largest of the four normalised values of a pool and the x that it came from. As PyTorch's
+// MaxPool: the first of equals, and NaN beats everything.
+struct Winner {
+  float value, x;
+  int32_t position;
+};
+
+[[gnu::always_inline]] inline Winner winner(float x0, float x1, float x2, float x3, float scale,
+                                            float shift) {
+  const float v0 = x0 * scale + shift, v1 = x1 * scale + shift;
+  const float v2 = x2 * scale + shift, v3 = x3 * scale + shift;
+  Winner best{v0, x0, 0};
+  const bool one = (v1 > best.value) | (v1 != v1);
+  best = {one ? v1 : best.value, one ? x1 : best.x, one ? 1 : best.position};
+  const bool two = (v2 > best.value) | (v2 != v2);
+  best = {two ? v2 : best.value, two ? x2 : best.x, two ? 2 : best.position};
+  const bool three = (v3 > best.value) | (v3 != v3);
+  return {three ? v3 : best.value, three ? x3 : best.x, three ? 3 : best.position};
+}
+
+// ReLU and its derivative as PyTorch has them: NaN passes.
+[[gnu::always_inline]] inline float relu(float value) { return value <= 0 ? 0 : value; }
+[[gnu::always_inline]] inline float gate(float value, float g) { return value <= 0 ? 0 : g; }
+
+}  // namespace
+
+VERSIONS void moments(const float* __restrict x, const float* __restrict origin,
+                      float* __restrict sum, float* __restrict square, int64_t count,
+                      int64_t channels) {
+  for (int64_t i = 0; i < count; ++i, x += channels) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const float d = x[c] - origin[c];
+      sum[c] += d;
+      square[c] += d * d;
+    }
+  }
+}
+
+VERSIONS void max2_forward(const float* __restrict upper, const float* __restrict lower,
+                           Affine affine, float* __restrict y, int64_t count, int64_t channels) {
+  const float* __restrict scale = affine.scale;
+  const float* __restrict shift = affine.shift;
+  for (int64_t i = 0; i < count; ++i, y += channels) {
+    const float* __restrict x0 = upper + 2 * i * channels;
+    const float* __restrict x2 = lower + 2 * i * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      y[c] = relu(
+          winner(x0[c], x0[c + channels], x2[c], x2[c + channels], scale[c], shift[c]).value);
+    }
+  }
+}
+
+VERSIONS void max2_sums(const float* __restrict upper, const float* __restrict lower,
+                        const float* __restrict dy, Backward backward, float* __restrict sum,
+                        float* __restrict product, int64_t count, int64_t channels) {
+  const float* __restrict scale = backward.affine.scale;
+  const float* __restrict shift = backward.affine.shift;
+  const float* __restrict mean = backward.mean;
+  const float* __restrict inverse_std = backward.inverse_std;
+  for (int64_t i = 0; i < count; ++i, dy += channels) {
+    const float* __restrict x0 = upper + 2 * i * channels;
+    const float* __restrict x2 = lower + 2 * i * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      const Winner best =
+          winner(x0[c], x0[c + channels], x2[c], x2[c + channels], scale[c], shift[c]);
+      const float g = gate(best.value, dy[c]);
+      sum[c] += g;
+      product[c] += g * ((best.x - mean[c]) * inverse_std[c]);
+    }
+  }
+}
+
+VERSIONS void max2_backward(const float* __restrict upper, const float* __restrict lower,
+                            const float* __restrict dy, Backward backward,
+                            float* __restrict upper_dx, float* __restrict lower_dx, int64_t count,
+                            int64_t channels) {
+  const float* __restrict scale = backward.affine.scale;
+  const float* __restrict shift = backward.affine.shift;
+  const float* __restrict mean = backward.mean;
+  const float* __restrict slope = backward.slope;
+  const float* __restrict offset = backward.offset;
+  for (int64_t i = 0; i < count; ++i, dy += channels) {
+    const float* __restrict x0 = upper + 2 * i * channels;
+    const float* __restrict x2 = lower + 2 * i * channels;
+    float* __restrict dx0 = upper_dx + 2 * i * channels;
+    float* __restrict dx2 = lower_dx + 2 * i * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      const float a0 = x0[c], a1 = x0[c + channels], a2 = x2[c], a3 = x2[c + channels];
+      const Winner best = winner(a0, a1, a2, a3, scale[c], shift[c]);
+      const float g = scale[c] * gate(best.value, dy[c]);
+      const int32_t at = best.position;
+      dx0[c] = (at == 0 ? g : 0) + (slope[c] * (a0 - mean[c]) + offset[c]);
+      dx0[c + channels] = (at == 1 ? g : 0) + (slope[c] * (a1 - mean[c]) + offset[c]);
+      dx2[c] = (at == 2 ? g : 0) + (slope[c] * (a2 - mean[c]) + offset[c]);
+      dx2[c + channels] = (at == 3 ? g : 0) + (slope[c] * (a3 - mean[c]) + offset[c]);
+    }
+  }
+}
+
+VERSIONS void unpooled_backward(const float* __restrict x, Backward backward, float* __restrict dx,
+                                int64_t count, int64_t channels) {
+  const float* __restrict mean = backward.mean;
+  const float* __restrict slope = backward.slope;
+  const float* __restrict offset = backward.offset;
+  for (int64_t i = 0; i < count; ++i, x += channels, dx += channels) {
+    for (int64_t c = 0; c < channels; ++c) dx[c] = slope[c] * (x[c] - mean[c]) + offset[c];
+  }
+}
+
+VERSIONS void average_forward(const float* __restrict x, Affine affine, float* __restrict sum,
+                              int64_t count, int64_t channels) {
+  const float* __restrict scale = affine.scale;
+  const float* __restrict shift = affine.shift;
+  for (int64_t i = 0; i < count; ++i, x += channels) {
+    for (int64_t c = 0; c < channels; ++c) sum[c] += relu(x[c] * scale[c] + shift[c]);
+  }
+}
+
+VERSIONS void average_sums(const float* __restrict x, const float* __restrict dy,
+                           Backward backward, float* __restrict sum, float* __restrict product,
+                           int64_t count, int64_t channels) {
+  const float* __restrict scale = backward.affine.scale;
+  const float* __restrict shift = backward.affine.shift;
+  const float* __restrict mean = backward.mean;
+  const float* __restrict inverse_std = backward.inverse_std;
+  for (int64_t i = 0; i < count; ++i, x += channels) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const float g = gate(x[c] * scale[c] + shift[c], dy[c]);
+      sum[c] += g;
+      product[c] += g * ((x[c] - mean[c]) * inverse_std[c]);
+    }
+  }
+}
+
+VERSIONS void average_backward(const float* __restrict x, const float* __restrict dy,
+                               Backward backward, float* __restrict dx, int64_t count,
+                               int64_t channels) {
+  const float* __restrict scale = backward.affine.scale;
+  const float* __restrict shift = backward.affine.shift;
+  const float* __restrict mean = backward.mean;
+  const float* __restrict slope = backward.slope;
+  const float* __restrict offset = backward.offset;
+  for (int64_t i = 0; i < count; ++i, x += channels, dx += channels) {
+    for (int64_t c = 0; c < channels; ++c) {
+      dx[c] = scale[c] * gate(x[c] * scale[c] + shift[c], dy[c]) +
+              (slope[c] * (x[c] - mean[c]) + offset[c]);
+    }
+  }
+}
+
+}  // namespace distill::rows

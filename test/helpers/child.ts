@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { packageRoot } from '../../lib/native.js';
+
+/** The built package, for processes and workers that run without the tests' TypeScript loader. */
+export const built = new URL('dist/index.js', pathToFileURL(packageRoot)).href;
+
+if (!existsSync(new URL(built))) throw new Error('There is no dist/; run `npm run build` first.');
+
+export interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+/**
+ * Runs a module's text in a process of its own, with the package's exports and `input` in scope.
+ *
+ * @param onLine Told each line that the child prints, with the child.
+ */
+export function runChild(
+  text: string,
+  {
+    input,
+    command = [],
+    env = {},
+    onLine = () => {},
+  }: {
+    input?: unknown;
+    /** What starts Node, such as `unshare -rm`. */
+    command?: string[];
+    env?: NodeJS.ProcessEnv;
+    onLine?: (line: string, child: ReturnType<typeof spawn>) => void;
+  } = {},
+): Promise<Ended> {
+  const module = [
+    `import { distill, predict } from '${built}';`,
+    'const input = JSON.parse(process.argv[1]);',
+    text,
+  ].join('\n');
+  const [program = process.execPath, ...args] = [
+    ...command,
+    process.execPath,
+    ...['--input-type=module', '--eval', module, '--', JSON.stringify(input ?? null)],
+  ];
+  const child = spawn(program, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  return new Promise((resolve, reject) => {
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      const seen = stdout.split('\n').length - 1;
+      stdout += chunk;
+      for (const line of stdout.split('\n').slice(seen, -1)) onLine(line, child);
+    });
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      stderr += chunk;
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+}
