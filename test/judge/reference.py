@@ -102,19 +102,21 @@ def answer_logits(q):
 
 
 def answer_gradients(q):
-    """The loss of one batch in training mode, and each parameter's gradient."""
-    student = load_student(q["student"]).train()
-    layout = torch.channels_last if q["channelsLast"] else torch.contiguous_format
-    loss = distillation_loss(
-        student.to(memory_format=layout)(images(q).contiguous(memory_format=layout)),
-        torch.tensor(q["teacherLogits"]),
-        torch.tensor(q["labels"]),
-        q["temperature"],
-        q["alpha"],
-    )
-    loss.backward()
-    gradients = {name: p.grad.flatten().tolist() for name, p in student.named_parameters()}
-    return {"loss": loss.item(), "gradients": gradients}
+    """For each batch: the loss in training mode, and each parameter's gradient."""
+    answers = []
+    for batch in q["batches"]:
+        student = load_student(q["student"]).train()
+        loss = distillation_loss(
+            student(images({**q, **batch})),
+            torch.tensor(batch["teacherLogits"]),
+            torch.tensor(batch["labels"]),
+            q["temperature"],
+            q["alpha"],
+        )
+        loss.backward()
+        gradients = {name: p.grad.flatten().tolist() for name, p in student.named_parameters()}
+        answers.append({"loss": loss.item(), "gradients": gradients})
+    return answers
 
 
 def answer_steps(q):
