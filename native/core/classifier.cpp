@@ -31,7 +31,8 @@ std::variant<Student, DenseNet> load_model(const std::string& path) {
   if (const auto shape = densenet_shape(checkpoint)) return load_densenet(checkpoint, *shape);
   const auto classes = student_classes(checkpoint);
   if (!classes) {
-    refuse("ERR_MODEL_ARCHITECTURE", checkpoint, "a student that this package trains or a DenseNet");
+    refuse("ERR_MODEL_ARCHITECTURE", checkpoint,
+           "a student that this package trains or a DenseNet");
   }
   Student student(*classes);
   load_weights(student.state(), checkpoint,

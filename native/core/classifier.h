@@ -21,8 +21,8 @@ struct Architecture {
 };
 std::optional<Architecture> recognize(const Checkpoint& checkpoint);
 
-// The teacher of a distillation. Throws ERR_TEACHER_ARCHITECTURE where the checkpoint holds something
-// else than a DenseNet 121, 161, 169 or 201, and what reading it throws.
+// The teacher of a distillation. Throws ERR_TEACHER_ARCHITECTURE where the checkpoint holds
+// something else than a DenseNet 121, 161, 169 or 201, and what reading it throws.
 DenseNet load_teacher(const std::string& path);
 
 // A model for evaluation: a student, or a teacher for comparison.

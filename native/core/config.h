@@ -8,7 +8,7 @@ namespace distill {
 
 // How a picture becomes a network's input.
 struct Preprocessing {
-  int64_t image_size = 224;              // pixels a side of the centre crop
+  int64_t image_size = 224;                // pixels a side of the centre crop
   std::array<double, 3> mean = {0, 0, 0};  // R, G, B, of values in 0..1
   std::array<double, 3> std = {1, 1, 1};
 };

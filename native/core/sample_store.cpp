@@ -19,7 +19,9 @@ constexpr int64_t alignment = 4096;
 constexpr char magic[8] = {'D', 'I', 'S', 'T', 'I', 'L', 'L', '1'};
 constexpr uint32_t byte_order = 0x01020304;
 
-int64_t aligned(int64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+int64_t aligned(int64_t bytes) {
+  return (bytes + alignment - 1) / alignment * alignment;
+}
 
 // Where the parts of a split begin.
 struct SplitLayout {
@@ -56,7 +58,9 @@ std::string store_path(const std::string& folder, const std::string& fingerprint
 
 }  // namespace
 
-int64_t StoreShape::bytes() const { return Layout(*this).val.end; }
+int64_t StoreShape::bytes() const {
+  return Layout(*this).val.end;
+}
 
 // The first page of a store: what it holds, and whether all of it is there.
 struct SampleStore::Header {
@@ -136,8 +140,8 @@ SampleStore::SampleStore(const StoreShape& shape, std::shared_ptr<void> memory,
                          std::unique_ptr<File> file)
     : shape_(shape), memory_(std::move(memory)), file_(std::move(file)) {
   const auto look = [this](int64_t offset, at::IntArrayRef sizes, at::ScalarType dtype) {
-    return at::from_blob(static_cast<char*>(memory_.get()) + offset, sizes,
-                         [memory = memory_](void*) {}, dtype);
+    return at::from_blob(
+        static_cast<char*>(memory_.get()) + offset, sizes, [memory = memory_](void*) {}, dtype);
   };
   const auto split = [&](const SplitLayout& layout, int64_t capacity) {
     const int64_t side = shape_.image_size;
@@ -155,7 +159,9 @@ SampleStore::SampleStore(SampleStore&&) = default;
 SampleStore& SampleStore::operator=(SampleStore&&) = default;
 SampleStore::~SampleStore() = default;
 
-SampleStore::Header& SampleStore::header() const { return *static_cast<Header*>(memory_.get()); }
+SampleStore::Header& SampleStore::header() const {
+  return *static_cast<Header*>(memory_.get());
+}
 
 SampleStore SampleStore::in_memory(const StoreShape& shape) {
   auto memory = map(shape.bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);

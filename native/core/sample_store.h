@@ -11,7 +11,7 @@ namespace distill {
 
 // How much room a store needs.
 struct StoreShape {
-  int64_t image_size = 0;      // pixels a side
+  int64_t image_size = 0;  // pixels a side
   int64_t classes = 0;
   int64_t train_capacity = 0;  // pictures, at most
   int64_t val_capacity = 0;

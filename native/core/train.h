@@ -19,9 +19,9 @@ struct Metrics {
 };
 
 struct EpochReport {
-  int64_t epoch = 0;  // from 1
-  Metrics train;      // the distillation loss, dropout on
-  Metrics val;        // plain cross entropy
+  int64_t epoch = 0;                // from 1
+  Metrics train;                    // the distillation loss, dropout on
+  Metrics val;                      // plain cross entropy
   std::vector<double> step_losses;  // of each training batch, in order
   double train_seconds = 0, val_seconds = 0;
   bool saved = false;  // the student of this epoch is now in the file

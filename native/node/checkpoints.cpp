@@ -54,9 +54,9 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
         auto object = Napi::Object::New(env);
         const auto& architecture = contents.architecture;
         object.Set("format", contents.format);
-        object.Set("architecture",
-                   architecture ? static_cast<Napi::Value>(Napi::String::New(env, architecture->name))
-                                : env.Null());
+        object.Set("architecture", architecture ? static_cast<Napi::Value>(
+                                                      Napi::String::New(env, architecture->name))
+                                                : env.Null());
         object.Set("classes", architecture ? static_cast<Napi::Value>(Napi::Number::New(
                                                  env, static_cast<double>(architecture->classes)))
                                            : env.Null());
@@ -74,7 +74,8 @@ Napi::Value read_tensor(Worker& worker, const Napi::CallbackInfo& info) {
       [path = info[0].ToString().Utf8Value(), name = info[1].ToString().Utf8Value()](Channel&) {
         const Checkpoint checkpoint = Checkpoint::open(path);
         const TensorEntry* entry = checkpoint.find(name);
-        if (!entry) throw Error("ERR_CHECKPOINT_MISMATCH", "'" + path + "' holds no '" + name + "'");
+        if (!entry)
+          throw Error("ERR_CHECKPOINT_MISMATCH", "'" + path + "' holds no '" + name + "'");
         return checkpoint.read(*entry).to(at::kDouble);
       },
       [](Napi::Env env, const at::Tensor& tensor) {

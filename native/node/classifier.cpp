@@ -23,8 +23,7 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
                         InstanceMethod<&ClassifierWrap::close>("close")});
   }
 
-  explicit ClassifierWrap(const Napi::CallbackInfo& info)
-      : ObjectWrap(info), worker_(info.Env()) {
+  explicit ClassifierWrap(const Napi::CallbackInfo& info) : ObjectWrap(info), worker_(info.Env()) {
     const auto options = info[0].ToObject();
     model_ = read_string(options, "model");
     preprocessing_ = read_preprocessing(options);
@@ -86,9 +85,9 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
 
   std::string model_, device_name_;
   Preprocessing preprocessing_;
-  int64_t threads_ = 0;                    // 0: LibTorch's choice
+  int64_t threads_ = 0;                   // 0: LibTorch's choice
   std::optional<Classifier> classifier_;  // touched on the worker's thread alone
-  Worker worker_;                          // last: its thread ends before what it works on goes
+  Worker worker_;                         // last: its thread ends before what it works on goes
 };
 
 }  // namespace

@@ -33,7 +33,8 @@ Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
   const Preprocessing preprocessing = read_preprocessing(options);
   const auto count = static_cast<int64_t>(labels.ElementLength());
   const int64_t side = preprocessing.image_size;
-  const int64_t classes = static_cast<int64_t>(teacher.ElementLength()) / std::max<int64_t>(count, 1);
+  const int64_t classes =
+      static_cast<int64_t>(teacher.ElementLength()) / std::max<int64_t>(count, 1);
   if (count == 0 || static_cast<int64_t>(pixels.ElementLength()) != count * side * side * 3 ||
       static_cast<int64_t>(teacher.ElementLength()) != count * classes) {
     throw Napi::RangeError::New(info.Env(), "pixels, labels and teacherLogits disagree in length");
@@ -49,9 +50,8 @@ Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
         Student student(classes, /*drop_rate=*/0);
         load_weights(student.state(), Checkpoint::open(path), "the student");
         for (at::Tensor parameter : student.parameters()) parameter.requires_grad_();
-        const at::Tensor logits =
-            student.forward(Normalizer(preprocessing, at::kCPU)(images),
-                            at::detail::createCPUGenerator());
+        const at::Tensor logits = student.forward(Normalizer(preprocessing, at::kCPU)(images),
+                                                  at::detail::createCPUGenerator());
         const at::Tensor loss = distillation_loss(logits, teacher, labels, temperature, alpha);
         loss.backward();
         Gradients result{loss.item<double>(), {}};
@@ -80,8 +80,7 @@ Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
 
 void register_diagnostics(Napi::Env env, Napi::Object exports) {
   auto worker = std::make_shared<Worker>(env);
-  exports.Set("gradients",
-              Napi::Function::New(env, [worker](const Napi::CallbackInfo& info) {
+  exports.Set("gradients", Napi::Function::New(env, [worker](const Napi::CallbackInfo& info) {
                 return gradients(*worker, info);
               }));
 }

@@ -9,8 +9,8 @@
 #include "core/config.h"
 #include "core/sample_store.h"
 
-// Plain values out of JavaScript objects. The façade has checked types and ranges; a wrong type here
-// still throws a TypeError rather than being read as something else.
+// Plain values out of JavaScript objects. The façade has checked types and ranges; a wrong type
+// here still throws a TypeError rather than being read as something else.
 namespace distill::node {
 
 inline std::string read_string(const Napi::Object& object, const char* name) {

@@ -19,7 +19,9 @@ namespace {
 
 struct Nothing {};
 
-Napi::Value to_undefined(Napi::Env env, const Nothing&) { return env.Undefined(); }
+Napi::Value to_undefined(Napi::Env env, const Nothing&) {
+  return env.Undefined();
+}
 
 Napi::Object to_object(Napi::Env env, const EpochReport& report) {
   auto object = Napi::Object::New(env);
@@ -43,9 +45,12 @@ Napi::Value to_value(Napi::Env env, const std::optional<EpochReport>& report) {
 
 const char* to_string(Ending ending) {
   switch (ending) {
-    case Ending::completed: return "completed";
-    case Ending::early_stop: return "early-stop";
-    case Ending::stopped: return "stopped";
+    case Ending::completed:
+      return "completed";
+    case Ending::early_stop:
+      return "early-stop";
+    case Ending::stopped:
+      return "stopped";
   }
   return "";
 }
@@ -53,17 +58,16 @@ const char* to_string(Ending ending) {
 class Session : public Napi::ObjectWrap<Session> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Session",
-                       {InstanceMethod<&Session::open>("open"),
-                        InstanceMethod<&Session::load_teacher>("loadTeacher"),
-                        InstanceMethod<&Session::create_store>("createStore"),
-                        InstanceMethod<&Session::reopen_store>("reopenStore"),
-                        InstanceMethod<&Session::append>("append"),
-                        InstanceMethod<&Session::seal_store>("sealStore"),
-                        InstanceMethod<&Session::train>("train"),
-                        InstanceMethod<&Session::stop>("stop"),
-                        InstanceMethod<&Session::progress>("progress"),
-                        InstanceMethod<&Session::close>("close")});
+    return DefineClass(
+        env, "Session",
+        {InstanceMethod<&Session::open>("open"),
+         InstanceMethod<&Session::load_teacher>("loadTeacher"),
+         InstanceMethod<&Session::create_store>("createStore"),
+         InstanceMethod<&Session::reopen_store>("reopenStore"),
+         InstanceMethod<&Session::append>("append"),
+         InstanceMethod<&Session::seal_store>("sealStore"),
+         InstanceMethod<&Session::train>("train"), InstanceMethod<&Session::stop>("stop"),
+         InstanceMethod<&Session::progress>("progress"), InstanceMethod<&Session::close>("close")});
   }
 
   explicit Session(const Napi::CallbackInfo& info)
@@ -171,14 +175,13 @@ class Session : public Napi::ObjectWrap<Session> {
         static_cast<int64_t>(sources.ElementLength()) != count) {
       throw Napi::RangeError::New(info.Env(), "pixels, labels and sources disagree in length");
     }
-    return worker_.run<Nothing>(
-        info.Env(),
-        [this, is_train, count, pixels = pixels.Data(), labels = labels.Data(),
-         sources = sources.Data()](Channel&) {
-          append(is_train, pixels, labels, sources, count);
-          return Nothing{};
-        },
-        to_undefined, {Value(), pixels, labels, sources});
+    return worker_.run<Nothing>(info.Env(),
+                                [this, is_train, count, pixels = pixels.Data(),
+                                 labels = labels.Data(), sources = sources.Data()](Channel&) {
+                                  append(is_train, pixels, labels, sources, count);
+                                  return Nothing{};
+                                },
+                                to_undefined, {Value(), pixels, labels, sources});
   }
 
   void append(bool is_train, const uint8_t* pixels, const int32_t* labels, const int32_t* sources,
@@ -196,27 +199,25 @@ class Session : public Napi::ObjectWrap<Session> {
   }
 
   Napi::Value seal_store(const Napi::CallbackInfo& info) {
-    return worker_.run<Nothing>(
-        info.Env(),
-        [this](Channel&) {
-          store_.value().seal();
-          teacher_.reset();  // its answers are in the store
-          return Nothing{};
-        },
-        to_undefined, {Value()});
+    return worker_.run<Nothing>(info.Env(),
+                                [this](Channel&) {
+                                  store_.value().seal();
+                                  teacher_.reset();  // its answers are in the store
+                                  return Nothing{};
+                                },
+                                to_undefined, {Value()});
   }
 
   Napi::Value train(const Napi::CallbackInfo& info) {
     return worker_.run<TrainResult>(
         info.Env(),
         [this, config = read_train_config(info[0].ToObject())](Channel& channel) {
-          return distill::train(
-              store_.value(), preprocessing_, config, device_, control_,
-              [&channel](const EpochReport& report) {
-                channel.send([report](Napi::Env env, Napi::Function on_epoch) {
-                  on_epoch.Call({to_object(env, report)});
-                });
-              });
+          return distill::train(store_.value(), preprocessing_, config, device_, control_,
+                                [&channel](const EpochReport& report) {
+                                  channel.send([report](Napi::Env env, Napi::Function on_epoch) {
+                                    on_epoch.Call({to_object(env, report)});
+                                  });
+                                });
         },
         [](Napi::Env env, const TrainResult& result) {
           auto object = Napi::Object::New(env);
@@ -242,14 +243,13 @@ class Session : public Napi::ObjectWrap<Session> {
   }
 
   Napi::Value close(const Napi::CallbackInfo& info) {
-    return worker_.run<Nothing>(
-        info.Env(),
-        [this](Channel&) {
-          teacher_.reset();
-          store_.reset();
-          return Nothing{};
-        },
-        to_undefined, {Value()});
+    return worker_.run<Nothing>(info.Env(),
+                                [this](Channel&) {
+                                  teacher_.reset();
+                                  store_.reset();
+                                  return Nothing{};
+                                },
+                                to_undefined, {Value()});
   }
 
   Preprocessing preprocessing_;

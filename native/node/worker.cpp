@@ -38,7 +38,9 @@ Napi::Error to_error(Napi::Env env, const Failure& failure) {
 Channel::Channel(Napi::Env env, Napi::Function callback)
     : queue_(Queue::New(env, callback, "node-distill", /*maxQueueSize=*/0, /*threads=*/1)) {}
 
-Channel::~Channel() { queue_.Release(); }
+Channel::~Channel() {
+  queue_.Release();
+}
 
 void Channel::send(Message message) {
   auto* queued = new Message(std::move(message));
@@ -76,7 +78,9 @@ Worker::~Worker() {
   shut_down();
 }
 
-void Worker::on_environment_end(void* self) { static_cast<Worker*>(self)->shut_down(); }
+void Worker::on_environment_end(void* self) {
+  static_cast<Worker*>(self)->shut_down();
+}
 
 void Worker::post(std::function<void()> task) {
   const std::lock_guard lock(mutex_);

@@ -48,15 +48,16 @@ class Channel {
 class Worker {
  public:
   // `request_stop` makes the running job return soon; it is called from the JavaScript thread.
-  Worker(Napi::Env env, std::function<void()> request_stop = [] {});
+  Worker(
+      Napi::Env env, std::function<void()> request_stop = [] {});
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   // Runs `work` on the thread and resolves to what `convert` makes of its result.
   //
-  // `kept` are the JavaScript objects that must stay alive until then: the owner of this worker, and
-  // whatever memory `work` reads. `callback` is what `work` may call through its channel.
+  // `kept` are the JavaScript objects that must stay alive until then: the owner of this worker,
+  // and whatever memory `work` reads. `callback` is what `work` may call through its channel.
   template <typename Result>
   Napi::Value run(Napi::Env env, std::function<Result(Channel&)> work,
                   std::function<Napi::Value(Napi::Env, const Result&)> convert,

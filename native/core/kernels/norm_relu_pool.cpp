@@ -76,12 +76,14 @@ Statistics running_statistics(const BatchNorm2d& norm) {
 }
 
 // Those of the batch; the running ones move towards them.
-Statistics batch_statistics(const at::Tensor& x, const Geometry& geometry, const BatchNorm2d& norm) {
+Statistics batch_statistics(const at::Tensor& x, const Geometry& geometry,
+                            const BatchNorm2d& norm) {
   const float* data = x.const_data_ptr<float>();
-  // Measured from some value of the channel, so that a large mean does not swallow a small variance.
+  // Measured from some value of the channel, so that a large mean does not swallow a small
+  // variance.
   const std::vector<float> origin(data, data + geometry.channels);
-  const Sums sums = sum_rows(
-      geometry.rows(), geometry.channels, [&](int64_t row, float* sum, float* square) {
+  const Sums sums =
+      sum_rows(geometry.rows(), geometry.channels, [&](int64_t row, float* sum, float* square) {
         rows::moments(geometry.row(data, row), origin.data(), sum, square, geometry.width,
                       geometry.channels);
       });
@@ -114,8 +116,8 @@ struct AffineValues {
 };
 
 at::Tensor forward(const at::Tensor& x, const Geometry& geometry, const AffineValues& affine) {
-  at::Tensor y = at::empty(geometry.pooled_sizes(),
-                           x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  at::Tensor y =
+      at::empty(geometry.pooled_sizes(), x.options().memory_format(at::MemoryFormat::ChannelsLast));
   const float* data = x.const_data_ptr<float>();
   float* result = y.data_ptr<float>();
   const int64_t channels = geometry.channels, width = geometry.width;

@@ -6,13 +6,13 @@
 
 namespace distill {
 
-// What follows the ReLU: the largest of each 2x2 (a last odd row or column is dropped), or the average
-// of the whole picture.
+// What follows the ReLU: the largest of each 2x2 (a last odd row or column is dropped), or the
+// average of the whole picture.
 enum class Pool { max2, average };
 
-// BatchNorm, ReLU and pooling as one pass forward and two backward (one for the sums over the batch,
-// one that writes). As separate operators each of the three passes over the activations, which are
-// far larger than the caches, once forward and once backward.
+// BatchNorm, ReLU and pooling as one pass forward and two backward (one for the sums over the
+// batch, one that writes). As separate operators each of the three passes over the activations,
+// which are far larger than the caches, once forward and once backward.
 //
 // x: (B, C, H, W) float32 in channels-last memory, on the CPU.
 // -> (B, C, H/2, W/2) or (B, C, 1, 1), channels-last.

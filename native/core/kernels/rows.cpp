@@ -1,7 +1,7 @@
 #include "core/kernels/rows.h"
 
-// One version for AVX-512, one for AVX2 with FMA, one for any x86-64; elsewhere (NEON) the compiler's
-// baseline has vectors of its own.
+// One version for AVX-512, one for AVX2 with FMA, one for any x86-64; elsewhere (NEON) the
+// compiler's baseline has vectors of its own.
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
 #define VERSIONS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -32,8 +32,12 @@ struct Winner {
 }
 
 // ReLU and its derivative as PyTorch has them: NaN passes.
-[[gnu::always_inline]] inline float relu(float value) { return value <= 0 ? 0 : value; }
-[[gnu::always_inline]] inline float gate(float value, float g) { return value <= 0 ? 0 : g; }
+[[gnu::always_inline]] inline float relu(float value) {
+  return value <= 0 ? 0 : value;
+}
+[[gnu::always_inline]] inline float gate(float value, float g) {
+  return value <= 0 ? 0 : g;
+}
 
 }  // namespace
 
@@ -57,8 +61,8 @@ VERSIONS void max2_forward(const float* __restrict upper, const float* __restric
     const float* __restrict x0 = upper + 2 * i * channels;
     const float* __restrict x2 = lower + 2 * i * channels;
     for (int64_t c = 0; c < channels; ++c) {
-      y[c] = relu(
-          winner(x0[c], x0[c + channels], x2[c], x2[c + channels], scale[c], shift[c]).value);
+      y[c] =
+          relu(winner(x0[c], x0[c + channels], x2[c], x2[c + channels], scale[c], shift[c]).value);
     }
   }
 }
@@ -129,9 +133,9 @@ VERSIONS void average_forward(const float* __restrict x, Affine affine, float* _
   }
 }
 
-VERSIONS void average_sums(const float* __restrict x, const float* __restrict dy,
-                           Backward backward, float* __restrict sum, float* __restrict product,
-                           int64_t count, int64_t channels) {
+VERSIONS void average_sums(const float* __restrict x, const float* __restrict dy, Backward backward,
+                           float* __restrict sum, float* __restrict product, int64_t count,
+                           int64_t channels) {
   const float* __restrict scale = backward.affine.scale;
   const float* __restrict shift = backward.affine.shift;
   const float* __restrict mean = backward.mean;

@@ -6,7 +6,8 @@
 // vectorises them for each kind of processor and the right version is chosen when the addon loads.
 namespace distill::rows {
 
-// What turns a channel's x into its normalised value, x * scale + shift, and its gradient. (C) each.
+// What turns a channel's x into its normalised value, x * scale + shift, and its gradient. (C)
+// each.
 struct Affine {
   const float* scale;  // weight / sqrt(var + eps)
   const float* shift;  // bias - mean * scale
@@ -15,7 +16,7 @@ struct Backward {
   Affine affine;
   const float* mean;
   const float* inverse_std;
-  const float* slope;   // dx = scale * g + slope * (x - mean) + offset
+  const float* slope;  // dx = scale * g + slope * (x - mean) + offset
   const float* offset;
 };
 

@@ -7,7 +7,8 @@
 namespace distill {
 namespace {
 
-constexpr int64_t bottleneck = 4;  // torchvision's bn_size: a layer's inner channels, in growth rates
+constexpr int64_t bottleneck =
+    4;  // torchvision's bn_size: a layer's inner channels, in growth rates
 
 std::string numbered(const std::string& name, size_t index) {
   return name + std::to_string(index + 1);  // torchvision counts from one
@@ -116,11 +117,13 @@ at::Tensor DenseNet::forward(const at::Tensor& images) const {
 std::optional<DenseNetShape> densenet_shape(const Checkpoint& checkpoint) {
   const TensorEntry* conv0 = checkpoint.find("features.conv0.weight");
   const TensorEntry* classifier = checkpoint.find("classifier.weight");
-  if (!conv0 || !classifier || conv0->shape.size() != 4 || !plausible_classes(*classifier)) return {};
+  if (!conv0 || !classifier || conv0->shape.size() != 4 || !plausible_classes(*classifier))
+    return {};
   std::array<int64_t, 4> layers = {};
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::string block = "features." + numbered("denseblock", i) + ".";
-    while (checkpoint.find(block + numbered("denselayer", layers[i]) + ".conv1.weight")) ++layers[i];
+    while (checkpoint.find(block + numbered("denselayer", layers[i]) + ".conv1.weight"))
+      ++layers[i];
   }
   for (const DenseNetVariant& variant : densenet_variants()) {
     if (variant.block_config == layers && variant.init_features == conv0->shape[0]) {

@@ -38,7 +38,9 @@ Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel, int6
       stride(stride),
       padding(padding) {}
 
-void Conv2d::initialize(at::Generator generator) { reset_parameters(weight, bias, generator); }
+void Conv2d::initialize(at::Generator generator) {
+  reset_parameters(weight, bias, generator);
+}
 
 at::Tensor Conv2d::operator()(const at::Tensor& x) const {
   return at::conv2d(x, weight, bias, stride, padding);
@@ -69,8 +71,12 @@ at::Tensor BatchNorm2d::operator()(const at::Tensor& x, bool training) const {
 Linear::Linear(const Scope& scope, int64_t in, int64_t out)
     : weight(scope.tensor("weight", {out, in})), bias(scope.tensor("bias", {out})) {}
 
-void Linear::initialize(at::Generator generator) { reset_parameters(weight, bias, generator); }
+void Linear::initialize(at::Generator generator) {
+  reset_parameters(weight, bias, generator);
+}
 
-at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  return at::linear(x, weight, bias);
+}
 
 }  // namespace distill

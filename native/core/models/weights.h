@@ -11,8 +11,9 @@ namespace distill {
 // Fills a model's tensors from a checkpoint, strictly. `what` names the model in messages.
 void load_weights(StateDict& model, const Checkpoint& checkpoint, const std::string& what);
 
-// Whether the weight of a last linear layer, (classes, features), has a believable number of classes:
-// a model is made of the size that a file names before the rest of the file is compared with it.
+// Whether the weight of a last linear layer, (classes, features), has a believable number of
+// classes: a model is made of the size that a file names before the rest of the file is compared
+// with it.
 bool plausible_classes(const TensorEntry& weight);
 
 // Moves a model's tensors to a device; the layers that hold them see them there.
