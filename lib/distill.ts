@@ -5,6 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { scanDataset } from './dataset.js';
 import { DistillError } from './errors.js';
+import { inspect } from './inspect.js';
 import { loadAddon, type NativeEpoch, type NativeSession, native } from './native.js';
 import { checkOptions, execution, fields, preprocessing } from './options.js';
 import { prepare, sha256 } from './prepare.js';
@@ -153,11 +154,12 @@ class Distillation implements Course {
 
   async #distill(options: Checked, run: DistillRun): Promise<DistillResult> {
     const started = performance.now();
+    const folders = datasetFolders(options);
     const addon = loadAddon();
     const student = path.resolve(options.student);
     await native(addon.checkWritable(student));
     await refuseToOverwrite(student, options);
-    const dataset = await scanDataset(datasetFolders(options));
+    const dataset = await scanDataset(folders);
     const { classes } = dataset;
     run.report('dataset', {
       classes,
@@ -175,9 +177,14 @@ class Distillation implements Course {
       threads: options.threads ?? 0,
     });
     const session = this.#session;
+    // A stop that came before there was a session to tell.
+    if (this.#stopping.signal.aborted) session.stop();
     const device = await native(session.open());
     const teacher = await native(session.loadTeacher(options.teacher));
     checkClasses(classes, teacher.classes, options.teacher, dataset.train.root);
+    if (options.initialStudent !== undefined) {
+      await checkInitialStudent(options.initialStudent, classes.length);
+    }
 
     const skipped: string[] = [];
     const result: DistillResult = {
@@ -324,6 +331,18 @@ async function refuseToOverwrite(student: string, options: Checked): Promise<voi
   throw new DistillError(
     'ERR_OPTION',
     `\`student\` is the teacher's own file '${options.teacher}'; name another to write to.`,
+  );
+}
+
+/** Training would refuse it as well, but only after all has been prepared. */
+async function checkInitialStudent(file: string, expected: number): Promise<void> {
+  const { architecture, classes } = await inspect(file);
+  if (architecture === 'student' && classes === expected) return;
+  const found =
+    architecture === null ? 'another network' : `a ${architecture} with ${classes} classes`;
+  throw new DistillError(
+    'ERR_CHECKPOINT_MISMATCH',
+    `Expected a student with ${expected} classes in '${file}' (initialStudent), but it holds ${found}.`,
   );
 }
 

@@ -169,6 +169,11 @@ export interface NativeAddon {
   ): Promise<{ loss: number; gradients: Record<string, Float64Array> }>;
   /** [async] Shows that a checkpoint could be written there. ERR_WRITE. */
   checkWritable(path: string): Promise<void>;
+  /**
+   * [sync] Ends all work within a batch; what is not settled by then never will be. For the process's
+   * end: process.exit() would destroy LibTorch under threads at work.
+   */
+  shutDown(): void;
 }
 
 /** The package's folder: lib/ and dist/ lie in it side by side. */
@@ -186,7 +191,9 @@ export function loadAddon(): NativeAddon {
   // CommonJS, so that only a call, never an import, depends on it.
   const bindings: typeof Bindings = createRequire(import.meta.url)('bindings');
   try {
-    addon = bindings({ bindings: 'distill', module_root: packageRoot }) as NativeAddon;
+    const loaded = bindings({ bindings: 'distill', module_root: packageRoot }) as NativeAddon;
+    process.on('exit', () => loaded.shutDown());
+    addon = loaded;
   } catch (cause) {
     const reason = (cause as Error).message.split('\n')[0];
     const state = reason?.startsWith('Could not locate')

@@ -6,6 +6,7 @@
 #include "node/classifier.h"
 #include "node/diagnostics.h"
 #include "node/session.h"
+#include "node/worker.h"
 
 // lib/native.ts describes what is exported here, with its errors and who owns what.
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
@@ -15,6 +16,9 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   distill::node::register_diagnostics(env, exports);
   distill::node::register_session(env, exports);
   distill::node::register_classifier(env, exports);
+  exports.Set("shutDown", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+                distill::node::Worker::shut_down_all(info.Env());
+              }));
   return exports;
 }
 

@@ -48,6 +48,11 @@ export async function main(argv: string[]): Promise<number> {
 }
 
 const EPILOGUE = `
+Example:
+  distill train photos/ --teacher teacher.pth --student student.pth \\
+    --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+  distill predict photos/new --student student.pth
+
 The form of the reference script is understood as well: distill --task train --help
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`;
@@ -65,7 +70,9 @@ function tamed(program: Command, output: Output): Command {
 function addSetup(program: Command): void {
   program
     .command('setup')
-    .description('find or bring LibTorch and build the native addon')
+    .description(
+      'find or bring LibTorch and build the native addon (its help: distill setup --help)',
+    )
     .helpOption(false)
     .allowUnknownOption()
     .allowExcessArguments()

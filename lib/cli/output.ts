@@ -29,7 +29,8 @@ export class Output {
     this.quiet = quiet;
     process.stdout.on('error', (error: NodeJS.ErrnoException) => {
       this.#closed = true;
-      if (error.code !== 'EPIPE') {
+      // A reader that has gone is no failure; a socket may report it by its own name.
+      if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') {
         this.#failure ??= new DistillError(
           'ERR_OUTPUT',
           `The output cannot be written (${error.code}).`,
@@ -84,7 +85,8 @@ export class Output {
 
   /** Colours a line of data, on a terminal. */
   colour(name: 'green' | 'yellow', line: string): string {
-    return process.stdout.isTTY && !process.env.NO_COLOR ? styleText(name, line) : line;
+    // Node knows terminals, and NO_COLOR.
+    return process.stdout.isTTY && process.stdout.hasColors() ? styleText(name, line) : line;
   }
 
   /** Shows a bar, until it is hidden or something else is written. */
@@ -107,8 +109,9 @@ export class Output {
   }
 }
 
-/** The widest bar, in characters. */
+/** The widest bar, and the room that is left for the text behind it, in characters. */
 const BAR_WIDTH = 40;
+const TEXT_WIDTH = 42;
 
 /** One line of a terminal that is redrawn. */
 class Bar {
@@ -121,8 +124,7 @@ class Bar {
     linewrap: true,
     gracefulExit: false,
     format: (_, { progress, maxWidth }, { label, text }) => {
-      const room = maxWidth - label.length - text.length - 5;
-      const width = Math.min(BAR_WIDTH, room);
+      const width = Math.min(BAR_WIDTH, maxWidth - label.length - TEXT_WIDTH - 4);
       const done = Math.round(width * progress);
       const bar = width < 8 ? '' : `[${'='.repeat(done)}${' '.repeat(width - done)}] `;
       return `${label} ${bar}${text}`.slice(0, maxWidth - 1);

@@ -124,8 +124,8 @@ class Progress {
   readonly #output: Output;
   #prepared: PrepareProgress = { done: 0, total: 0 };
   #best: EpochReport | undefined;
-  #started = performance.now();
   #isTraining = false;
+  #remaining = new Remaining();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(run: DistillRun, epochs: number, output: Output) {
@@ -136,8 +136,8 @@ class Progress {
       this.#best = report;
     });
     run.on('dataset', ({ train, val }) => {
-      this.#started = performance.now();
       this.#prepared = { done: 0, total: train + val };
+      this.#remaining = new Remaining();
       if (output.hasBar) this.#timer = setInterval(() => this.#show(), GLANCE);
     });
     run.on('prepare', (progress) => {
@@ -158,42 +158,69 @@ class Progress {
 
   #show(): void {
     const { epoch, step, steps } = this.#run.progress;
-    if (epoch > 0 && !this.#isTraining) {
+    if (epoch === 0) this.#showPreparing();
+    else this.#showTraining(epoch, steps === 0 ? 0 : step / steps);
+  }
+
+  #showPreparing(): void {
+    const { done, total } = this.#prepared;
+    const rate = done > 0 ? `  ${(done / this.#remaining.elapsed).toFixed(1)}/s` : '';
+    this.#output.showBar({
+      label: 'preparing',
+      fraction: done / total,
+      text: `${done}/${total} pictures${rate}${this.#remaining.at(done / total)}`,
+    });
+  }
+
+  /** @param part How much of the epoch is done, 0..1. */
+  #showTraining(epoch: number, part: number): void {
+    if (!this.#isTraining) {
       this.#isTraining = true;
-      const seconds = (performance.now() - this.#started) / 1000;
-      this.#output.note(`prepared ${this.#prepared.total} pictures in ${duration(seconds)}`);
-      this.#started = performance.now();
+      const { total } = this.#prepared;
+      this.#output.note(`prepared ${total} pictures in ${duration(this.#remaining.elapsed)}`);
+      this.#remaining = new Remaining();
     }
-    const seconds = (performance.now() - this.#started) / 1000;
-    if (epoch > 0) {
-      const fraction = (epoch - 1 + (steps > 0 ? step / steps : 0)) / this.#epochs;
-      const best = this.#best ? `  best accuracy ${this.#best.valAccuracy.toFixed(4)}` : '';
-      this.#output.showBar({
-        label: 'training ',
-        fraction,
-        text: `epoch ${epoch}/${this.#epochs}${best}${eta(seconds, fraction)}`,
-      });
-    } else {
-      const { done, total } = this.#prepared;
-      const rate = done > 0 ? `  ${(done / seconds).toFixed(1)}/s` : '';
-      this.#output.showBar({
-        label: 'preparing',
-        fraction: done / total,
-        text: `${done}/${total} pictures${rate}${eta(seconds, done / total)}`,
-      });
-    }
+    const fraction = (epoch - 1 + part) / this.#epochs;
+    const best = this.#best ? `  best ${this.#best.valAccuracy.toFixed(4)}` : '';
+    this.#output.showBar({
+      label: 'training ',
+      fraction,
+      text: `epoch ${epoch}/${this.#epochs}${best}${this.#remaining.at(fraction)}`,
+    });
   }
 }
 
-function eta(seconds: number, fraction: number): string {
-  return fraction > 0 ? `  ETA ${duration((seconds / fraction) * (1 - fraction))}` : '';
+/** How long something will take from now on, if it goes on as it has. */
+class Remaining {
+  readonly #start = performance.now();
+  #fraction = 0;
+  #end = 0;
+
+  /** Seconds from the start. */
+  get elapsed(): number {
+    return (performance.now() - this.#start) / 1000;
+  }
+
+  /** Between two steps the clock runs down. */
+  at(fraction: number): string {
+    if (fraction <= 0 || fraction >= 1) return '';
+    if (fraction !== this.#fraction) {
+      this.#fraction = fraction;
+      this.#end = this.elapsed / fraction;
+    }
+    const seconds = Math.ceil(Math.max(0, this.#end - this.elapsed));
+    const two = (n: number) => String(n % 60).padStart(2, '0');
+    const hours = Math.floor(seconds / 3600);
+    const minutes = Math.floor(seconds / 60);
+    return `  ETA ${hours > 0 ? `${hours}:${two(minutes)}` : minutes}:${two(seconds)}`;
+  }
 }
 
 function duration(seconds: number): string {
-  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 10) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 async function summary(result: DistillResult, options: DistillOptions): Promise<string[]> {
@@ -212,8 +239,11 @@ async function summary(result: DistillResult, options: DistillOptions): Promise<
   } else {
     lines.push(`Student: none was saved; ${file} is untouched`);
   }
-  if (skipped.length > 0) lines.push(`Skipped: ${skipped.length} pictures that did not decode`);
-  lines.push(`Time: ${duration(seconds.total)} on ${device} (${times.join(', ')}), seed ${seed}`);
+  if (skipped.length > 0) lines.push(`Skipped because they did not decode: ${skipped.length}`);
+  // Of a run that was stopped while it prepared, there is none.
+  if (result.images.train > 0) {
+    lines.push(`Time: ${duration(seconds.total)} on ${device} (${times.join(', ')}), seed ${seed}`);
+  }
   if (best) lines.push(`Next: distill predict <images> --student ${shellWord(file)}`);
   return lines;
 }
@@ -221,8 +251,10 @@ async function summary(result: DistillResult, options: DistillOptions): Promise<
 function why({ reason, epochs, last, images }: DistillResult, asked: number): string {
   if (reason === 'completed') return `Done: all ${asked} epochs were run.`;
   if (reason === 'stopped') {
-    const when = images.train === 0 ? 'while preparing' : `after ${epochs} of ${asked} epochs`;
-    return `Stopped: ${when}.`;
+    if (images.train === 0) return 'Stopped: while preparing.';
+    return epochs === 0
+      ? 'Stopped: in the first epoch.'
+      : `Stopped: after ${epochs} of ${asked} epochs.`;
   }
   const cause =
     last && last.valLoss < 0.0001 ? 'loss fell below 0.0001' : 'accuracy rose above 0.9999';

@@ -102,6 +102,7 @@ class Session : public Napi::ObjectWrap<Session> {
         info.Env(),
         [this, path](Channel&) {
           teacher_ = distill::load_teacher(path);
+          teacher_path_ = path;
           move_weights(teacher_->state(), device_);
           return Loaded{teacher_->variant().name, teacher_->classes(),
                         count_parameters(teacher_->state())};
@@ -193,7 +194,9 @@ class Session : public Napi::ObjectWrap<Session> {
     const at::Tensor logits =
         teacher_.value().forward(Normalizer(preprocessing_, device_)(rows)).to(at::kCPU);
     if (!logits.isfinite().all().item<bool>()) {
-      throw Error("ERR_NOT_FINITE", "the teacher's logits are not finite numbers");
+      throw Error("ERR_NOT_FINITE", "the answers of the teacher '" + teacher_path_ +
+                                        "' are not finite numbers: check mean and std, or use a "
+                                        "checkpoint from before its training diverged");
     }
     split.teacher_logits.narrow(0, split.count - count, count).copy_(logits);
   }
@@ -260,6 +263,7 @@ class Session : public Napi::ObjectWrap<Session> {
   // Touched on the worker's thread alone.
   at::Device device_ = at::kCPU;
   std::optional<DenseNet> teacher_;
+  std::string teacher_path_;
   std::optional<SampleStore> store_;
 
   Worker worker_;  // last: its thread ends before what it works on goes

@@ -2,9 +2,25 @@
 
 #include <ATen/ATen.h>
 
+#include <set>
+
 #include "core/error.h"
 
 namespace distill::node {
+
+namespace {
+
+// All workers of the process. Never destroyed: a worker may end after this file's own objects.
+struct Live {
+  std::mutex mutex;
+  std::set<Worker*> workers;
+};
+Live& live() {
+  static auto* const live = new Live;
+  return *live;
+}
+
+}  // namespace
 
 Failure current_failure() {
   try {
@@ -71,15 +87,34 @@ void Worker::Job::settle(Napi::Env env, const std::function<void()>& settle_prom
 Worker::Worker(Napi::Env env, std::function<void()> request_stop)
     : env_(env), request_stop_(std::move(request_stop)) {
   napi_add_env_cleanup_hook(env_, on_environment_end, this);
+  const std::lock_guard lock(live().mutex);
+  live().workers.insert(this);
 }
 
 Worker::~Worker() {
+  {
+    const std::lock_guard lock(live().mutex);
+    live().workers.erase(this);
+  }
   napi_remove_env_cleanup_hook(env_, on_environment_end, this);
   shut_down();
 }
 
 void Worker::on_environment_end(void* self) {
   static_cast<Worker*>(self)->shut_down();
+}
+
+void Worker::shut_down_all(Napi::Env env) {
+  std::vector<Worker*> workers;
+  {
+    const std::lock_guard lock(live().mutex);
+    for (Worker* worker : live().workers) {
+      // An environment's workers are made and destroyed on its own thread: this one.
+      if (napi_env(worker->env_) == napi_env(env)) workers.push_back(worker);
+    }
+  }
+  for (Worker* worker : workers) worker->request_stop_();  // all first: they end at the same time
+  for (Worker* worker : workers) worker->shut_down();
 }
 
 void Worker::post(std::function<void()> task) {

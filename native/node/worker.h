@@ -54,6 +54,10 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  // Ends the threads of all workers of an environment: process.exit() runs no cleanup hooks, but it
+  // does run the destructors of LibTorch's own objects, which no thread at work may live to see.
+  static void shut_down_all(Napi::Env env);
+
   // Runs `work` on the thread and resolves to what `convert` makes of its result.
   //
   // `kept` are the JavaScript objects that must stay alive until then: the owner of this worker,

@@ -1,5 +1,6 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { packageRoot } from '../../lib/native.js';
 
@@ -63,4 +64,20 @@ export function runChild(
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
+}
+
+/** Whether this system lets the tests mount small disks; where not, tests that fill one are skipped. */
+export const canMount = findMount();
+
+function findMount(): boolean {
+  const { status } = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()]);
+  if (status !== 0)
+    console.warn('Skipping the tests of full disks: unshare and mount do not work.');
+  return status === 0;
+}
+
+/** The command that starts Node with a disk of its own mounted on `folder`, seen by nobody else. */
+export function withDisk(folder: string, options: string): string[] {
+  const script = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"';
+  return ['unshare', '-rm', 'sh', '-c', script, 'sh', options, folder];
 }

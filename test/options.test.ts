@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest';
+import {
+  DistillError,
+  type DistillOptions,
+  distill,
+  type PredictOptions,
+  predict,
+} from '../lib/index.js';
+
+// Each option, with values that are refused. None of the files exists: options are looked at first.
+
+const notAPath = ['', 5, null, true, ['a'], new URL('file:///a')];
+const notACount = [0, -1, 1.5, NaN, Infinity, '5', null, 2 ** 53];
+const notAChannelTriple = [[], [0.5, 0.5], [0.5, 0.5, 0.5, 0.5], [0.5, NaN, 0.5], 0.5, '0.5', null];
+const notMean = [...notAChannelTriple, [-0.1, 0.5, 0.5], [0.5, 0.5, 1.1], [123, 117, 104]];
+const notStd = [...notAChannelTriple, [0.2, 0, 0.2], [-0.2, 0.2, 0.2], [0.2, 0.2, 58]];
+const notABatchSize = [...notACount, 4097];
+const notAnImageSize = [...notACount, 31, 4097];
+const notADevice = ['gpu', 'CPU', '', 'cuda:', 'cuda:-1', 'cuda:100', 0, null];
+const notThreads = [...notACount, 1025];
+const notASignal = [{}, 'abort', null, new AbortController()];
+const notOnBadImage = ['ignore', 'Skip', '', true, null];
+
+const distillOptions = {
+  teacher: notAPath,
+  student: notAPath,
+  dataset: notAPath,
+  train: notAPath,
+  val: notAPath,
+  mean: notMean,
+  std: notStd,
+  epochs: notACount,
+  lr: [0, -1e-4, 1.01, NaN, '1e-4', null],
+  dropRate: [-0.1, 1, NaN, '0.2', null],
+  temperature: [0, -1, 1001, NaN, '2', null],
+  alpha: [-0.1, 1.1, NaN, '0.7', null],
+  batchSize: notABatchSize,
+  imageSize: notAnImageSize,
+  seed: [-1, 0.5, NaN, 2 ** 53, '1', null],
+  device: notADevice,
+  threads: notThreads,
+  signal: notASignal,
+  initialStudent: notAPath,
+  shuffle: [0, 1, 'false', null],
+  onBadImage: notOnBadImage,
+  cacheMemory: [-1, NaN, Infinity, '1GB', null],
+  cacheDir: notAPath,
+} satisfies Record<keyof DistillOptions, unknown[]>;
+
+const predictOptions = {
+  student: notAPath,
+  images: ['', 5, null, [], [''], [5], ['a', null], {}],
+  labels: ['', 5, null, [], [5], {}],
+  mean: notMean,
+  std: notStd,
+  imageSize: notAnImageSize,
+  topK: notACount,
+  batchSize: notABatchSize,
+  device: notADevice,
+  threads: notThreads,
+  onBadImage: notOnBadImage,
+  onWarning: ['log', null, {}],
+  signal: notASignal,
+} satisfies Record<keyof PredictOptions, unknown[]>;
+
+const triple = [0.5, 0.5, 0.5] as const;
+const calls = {
+  distill: {
+    table: distillOptions,
+    valid: {
+      teacher: 'none/t.pth',
+      student: 'none/s.pth',
+      dataset: 'none',
+      mean: triple,
+      std: triple,
+    },
+    required: ['teacher', 'student', 'mean', 'std'],
+    call: async (options: unknown) => void (await distill(options as DistillOptions)),
+  },
+  predict: {
+    table: predictOptions,
+    valid: { student: 'none/s.pth', images: 'none' },
+    required: ['student', 'images'],
+    call: async (options: unknown) => void (await predict(options as PredictOptions).next()),
+  },
+};
+
+describe.each(Object.entries(calls))('%s()', (_, { table, valid, required, call }) => {
+  const refusal = async (options: unknown): Promise<DistillError> => {
+    const error = await call(options).then(
+      () => expect.unreachable('was accepted'),
+      (error: unknown) => error,
+    );
+    expect(error).toBeInstanceOf(DistillError);
+    return error as DistillError;
+  };
+  const refused = (message: unknown) => ({ name: 'DistillError', code: 'ERR_OPTION', message });
+
+  test('has no option that this test forgets', async () => {
+    const { message } = await refusal({ ...valid, 'nothing like any of them': 1 });
+    const names = /the options are (.*)\.$/.exec(message)?.[1]?.split(', ');
+    expect(names?.sort()).toEqual(Object.keys(table).sort());
+  });
+
+  test.each(Object.entries(table))(
+    'refuses a wrong `%s`, saying what it should be',
+    async (name, values) => {
+      for (const value of values) {
+        const error = await refusal({ ...valid, [name]: value });
+        const message = new RegExp(`^Expected .{5,} for \`${name}\` but received .+\\.$`);
+        expect(error, String(value)).toMatchObject(refused(expect.stringMatching(message)));
+      }
+    },
+  );
+
+  test.each(required)('asks for `%s`', async (name) => {
+    for (const options of [{ ...valid, [name]: undefined }, without(valid, name)]) {
+      const message = new RegExp(`for \`${name}\` but received nothing`);
+      expect(await refusal(options)).toMatchObject(refused(expect.stringMatching(message)));
+    }
+  });
+
+  test.each(Object.keys(table))('suggests `%s` for its misspellings', async (name) => {
+    for (const misspelt of [`${name}x`, `${name}${name.at(-1)}`, `${name[0]}${name}`]) {
+      const message = `There is no option \`${misspelt}\`; did you mean \`${name}\`?`;
+      expect(await refusal({ ...valid, [misspelt]: 1 })).toMatchObject(refused(message));
+    }
+  });
+
+  test('takes undefined for an option that is not given', async () => {
+    const absent = Object.fromEntries(Object.keys(table).map((name) => [name, undefined]));
+    expect((await refusal({ ...absent, ...valid })).code).not.toBe('ERR_OPTION');
+  });
+
+  test.each([undefined, null, 'teacher.pth', 5, []])('refuses %o for options', async (options) => {
+    const message = expect.stringMatching(/^Expected an object of options but received /);
+    expect(await refusal(options)).toMatchObject(refused(message));
+  });
+
+  test('shows a value of any size briefly', async () => {
+    const { message } = await refusal({ ...valid, mean: new Array(10_000).fill(0.5) });
+    expect(message.length).toBeLessThan(250);
+  });
+});
+
+describe('distill()', () => {
+  test.each([
+    ['no folder', {}],
+    ['train alone', { train: 'a' }],
+    ['val alone', { val: 'a' }],
+    ['all three', { dataset: 'a', train: 'b', val: 'c' }],
+    ['dataset and train', { dataset: 'a', train: 'b' }],
+  ])('asks for either dataset or both train and val, not %s', async (_, folders) => {
+    const { dataset, ...valid } = calls.distill.valid;
+    await expect(distill({ ...valid, ...folders })).rejects.toMatchObject({
+      code: 'ERR_OPTION',
+      message:
+        'Expected either `dataset`, a folder with train/ and val/, or both `train` and `val`.',
+    });
+  });
+});
+
+function without(options: object, name: string): object {
+  return Object.fromEntries(Object.entries(options).filter(([key]) => key !== name));
+}
