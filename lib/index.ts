@@ -1,4 +1,5 @@
-export { type DistillOptions, distill } from './distill.js';
+export { distill } from './distill.js';
+export type { DistillOptions } from './distill-options.js';
 export { DistillError } from './errors.js';
 export { type CheckpointContents, inspect } from './inspect.js';
 export type { StudentMetadata } from './metadata.js';

@@ -18,7 +18,8 @@ export interface Dataset {
 }
 
 export interface PrepareOptions {
-  teacher: string;
+  /** The SHA-256 of the teacher's file. */
+  teacherHash: string;
   mean: readonly number[];
   std: readonly number[];
   imageSize: number;
@@ -156,15 +157,14 @@ async function makeFolder(folder: string): Promise<void> {
 
 /** The SHA-256 of all that a store's contents follow from. */
 async function fingerprint(dataset: Dataset, options: PrepareOptions): Promise<string> {
-  const { mean, std, imageSize, device, onBadImage } = options;
-  const teacher = await sha256(options.teacher);
+  const { teacherHash, mean, std, imageSize, device, onBadImage } = options;
   const files = await Promise.all([statSamples(dataset.train), statSamples(dataset.val)]);
   const labels = [dataset.train, dataset.val].map(({ samples }) => samples.map((s) => s.label));
   return createHash('sha256')
     .update(
       JSON.stringify([
         1, // raised when the meaning of a store changes
-        { teacher, mean, std, imageSize, device: device.split(':')[0], onBadImage },
+        { teacherHash, mean, std, imageSize, device: device.split(':')[0], onBadImage },
         dataset.classes,
         labels,
         files,

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { type DistillOptions, distill } from '../distill.js';
+import { distill } from '../distill.js';
+import type { DistillOptions } from '../distill-options.js';
 import type { DistillResult, DistillRun, EpochReport, PrepareProgress } from '../run.js';
 import { bytes, demand, learningOptions, number, option, shared } from './arguments.js';
 import { type Output, shellWord } from './output.js';
