@@ -34,6 +34,14 @@ export const execution = {
   signal: z.instanceof(AbortSignal).describe('an AbortSignal'),
 };
 
+/** A field's description, which a default or optional() around it hides. */
+function describe(field: z.core.$ZodType | undefined): string | undefined {
+  if (field instanceof z.ZodDefault || field instanceof z.ZodOptional) {
+    return describe(field.def.innerType);
+  }
+  return (field as z.ZodType | undefined)?.description;
+}
+
 /** Whatever the caller passed, shown briefly. */
 function show(value: unknown): string {
   const text = inspect(value, { depth: 1, breakLength: Infinity, maxStringLength: 60 });
@@ -74,7 +82,7 @@ export function checkOptions<Shape extends z.core.$ZodLooseShape>(
     throw new DistillError('ERR_OPTION', `There is no option \`${unknown}\`; ${hint}`);
   }
   const name = String(issue?.path[0] ?? '');
-  const expected = (schema.shape[name] as z.ZodType | undefined)?.description ?? 'another value';
+  const expected = describe(schema.shape[name]) ?? 'another value';
   const received = name in given ? show(given[name]) : 'nothing';
   throw new DistillError(
     'ERR_OPTION',

@@ -149,7 +149,7 @@ async function makeFolder(folder: string): Promise<void> {
   } catch (cause) {
     throw new DistillError(
       'ERR_CACHE',
-      `The folder '${folder}' for prepared pictures cannot be made (${(cause as NodeJS.ErrnoException).code}); name another as cacheDir.`,
+      `The folder '${folder}' for prepared pictures cannot be made (${(cause as NodeJS.ErrnoException).code}); name another as \`cacheDir\`.`,
       { cause },
     );
   }

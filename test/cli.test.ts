@@ -662,8 +662,9 @@ describe.runIf(hasTerminal)('on a terminal', () => {
     const quoted = [process.execPath, script, ...args].map(
       (word) => `'${word.replaceAll("'", `'\\''`)}'`,
     );
-    // What the test runner says of its own colours is not for the command.
-    const { NO_COLOR, FORCE_COLOR, NODE_DISABLE_COLORS, ...inherited }: NodeJS.ProcessEnv = env;
+    // What the test runner says of its own colours is not for the command; nor is CI, where Node
+    // takes a terminal for one without colours.
+    const { CI, NO_COLOR, FORCE_COLOR, NODE_DISABLE_COLORS, ...inherited }: NodeJS.ProcessEnv = env;
     return execFileSync('script', ['-qec', quoted.join(' '), '/dev/null'], {
       cwd: temporary,
       encoding: 'utf8',
