@@ -11,8 +11,6 @@
 namespace distill {
 namespace {
 
-constexpr double momentum = 0.1, eps = 1e-5;  // torch.nn.BatchNorm2d's
-
 // The sizes of an activation in channels-last memory and of what pooling makes of it.
 struct Geometry {
   Geometry(const at::Tensor& x, Pool pool)
@@ -72,7 +70,8 @@ struct Statistics {
 };
 
 Statistics running_statistics(const BatchNorm2d& norm) {
-  return {norm.running_mean, (norm.running_var.to(at::kDouble) + eps).rsqrt().to(at::kFloat)};
+  return {norm.running_mean,
+          (norm.running_var.to(at::kDouble) + BatchNorm2d::eps).rsqrt().to(at::kFloat)};
 }
 
 // Those of the batch; the running ones move towards them.
@@ -89,6 +88,7 @@ Statistics batch_statistics(const at::Tensor& x, const Geometry& geometry,
       });
   Statistics statistics{at::empty({geometry.channels}), at::empty({geometry.channels})};
   const auto count = static_cast<double>(geometry.pixels());
+  constexpr double momentum = BatchNorm2d::momentum;
   float* running_mean = norm.running_mean.data_ptr<float>();
   float* running_var = norm.running_var.data_ptr<float>();
   for (int64_t c = 0; c < geometry.channels; ++c) {
@@ -96,7 +96,8 @@ Statistics batch_statistics(const at::Tensor& x, const Geometry& geometry,
     const double spread = sums.second[c] / count - offset * offset;
     const double mean = origin[c] + offset, var = spread < 0 ? 0 : spread;
     statistics.mean.data_ptr<float>()[c] = static_cast<float>(mean);
-    statistics.inverse_std.data_ptr<float>()[c] = static_cast<float>(1 / std::sqrt(var + eps));
+    statistics.inverse_std.data_ptr<float>()[c] =
+        static_cast<float>(1 / std::sqrt(var + BatchNorm2d::eps));
     const double unbiased = var * count / (count - 1);
     running_mean[c] = static_cast<float>((1 - momentum) * running_mean[c] + momentum * mean);
     running_var[c] = static_cast<float>((1 - momentum) * running_var[c] + momentum * unbiased);

@@ -62,7 +62,6 @@ void BatchNorm2d::initialize() {
 }
 
 at::Tensor BatchNorm2d::operator()(const at::Tensor& x, bool training) const {
-  constexpr double momentum = 0.1, eps = 1e-5;  // torch.nn.BatchNorm2d's
   if (training) at::Tensor(num_batches_tracked).add_(1);
   return at::batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps,
                         /*cudnn_enabled=*/true);

@@ -43,6 +43,8 @@ struct Conv2d {
 };
 
 struct BatchNorm2d {
+  static constexpr double momentum = 0.1, eps = 1e-5;  // torch.nn.BatchNorm2d's
+
   BatchNorm2d(const Scope& scope, int64_t channels);
   void initialize();
   // Training normalises by the batch and moves the running statistics.
