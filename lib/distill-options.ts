@@ -38,6 +38,12 @@ export interface DistillOptions {
   seed?: number | undefined;
   /** 'auto' (a GPU where LibTorch can use one), 'cpu', 'cuda' or 'cuda:N'. Default 'auto'. */
   device?: string | undefined;
+  /**
+   * What the convolutions compute in. 'fp32' follows PyTorch's numbers; 'bf16' is faster where the processor
+   * multiplies bfloat16 natively, and slower elsewhere; 'auto' chooses it only there. Parameters, BatchNorm
+   * statistics and the optimizer are float32 in any case. Default 'fp32'.
+   */
+  precision?: 'fp32' | 'bf16' | 'auto' | undefined;
   /** Threads of LibTorch. Default: one a core. */
   threads?: number | undefined;
   /** Ends the run after its current batch; it then rejects with `ERR_ABORTED`. */
@@ -74,6 +80,7 @@ export const distillOptions = z.strictObject({
   imageSize: preprocessing.imageSize.default(224),
   seed: z.int().min(0).describe('a whole number in 0..2^53-1').optional(),
   device: execution.device.default('auto'),
+  precision: execution.precision.default('fp32'),
   threads: execution.threads.optional(),
   signal: execution.signal.optional(),
   initialStudent: fields.path.optional(),

@@ -60,11 +60,14 @@ export class Distillation implements Course {
     run.report('dataset', { classes, train: train.samples.length, val: val.samples.length });
 
     const { imageSize, mean, std, threads = 0 } = options;
-    const session = new addon.Session({ imageSize, mean, std, device: options.device, threads });
+    const session = new addon.Session({
+      ...{ imageSize, mean, std, threads },
+      ...{ device: options.device, precision: options.precision },
+    });
     this.#session = session;
     // A stop that came before there was a session to tell.
     if (this.#stopping.signal.aborted) session.stop();
-    const device = await native(session.open());
+    const { device, precision } = await native(session.open());
     const teacher = {
       ...(await native(session.loadTeacher(options.teacher))),
       sha256: await sha256(options.teacher),
@@ -85,6 +88,7 @@ export class Distillation implements Course {
       images: { train: 0, val: 0 },
       skipped: [],
       device,
+      precision,
       seed: options.seed ?? randomInt(2 ** 48 - 1),
       seconds: { prepare: 0, train: 0, validate: 0, total: 0 },
       imagesPerSecond: { prepare: 0, train: 0, validate: 0 },
@@ -114,6 +118,7 @@ export class Distillation implements Course {
       ...options,
       teacherHash,
       device: result.device,
+      precision: result.precision,
       cacheMemory: options.cacheMemory,
       cacheDir: options.cacheDir,
       onProgress: (progress) => run.report('prepare', progress),
@@ -140,13 +145,13 @@ export class Distillation implements Course {
     result: DistillResult,
   ): Promise<void> {
     const { images, seconds, student } = result;
-    const toReport = ({ stepLosses, ...epoch }: NativeEpoch): EpochReport => ({
+    const toReport = ({ stepLosses, phaseSeconds, ...epoch }: NativeEpoch): EpochReport => ({
       ...epoch,
       epochs: options.epochs,
       seconds: epoch.trainSeconds + epoch.valSeconds,
       imagesPerSecond: images.train / epoch.trainSeconds,
     });
-    const learning = { ...pick(options), seed: result.seed };
+    const learning = { ...pick(options), precision: result.precision, seed: result.seed };
     const trained = await native(
       session.train(
         {

@@ -20,6 +20,16 @@ export interface NativePreprocessing {
   std: readonly number[];
 }
 
+/** Where and how the work is done. */
+export interface NativeExecution {
+  /** 'auto', 'cpu', 'cuda' or 'cuda:N'. */
+  device: string;
+  /** What convolutions compute in; 'auto' is bf16 where the device multiplies it natively. */
+  precision: 'auto' | 'fp32' | 'bf16';
+  /** 0: LibTorch's choice. */
+  threads: number;
+}
+
 export interface NativeStore {
   imageSize: number;
   classes: number;
@@ -60,6 +70,14 @@ export interface NativeEpoch {
   stepLosses: Float64Array;
   trainSeconds: number;
   valSeconds: number;
+  /** Where the training's seconds went, summed over its steps. */
+  phaseSeconds: {
+    gather: number;
+    forward: number;
+    loss: number;
+    backward: number;
+    optimizer: number;
+  };
   saved: boolean;
 }
 
@@ -71,8 +89,8 @@ export interface NativeTrainResult {
 
 /** One distillation: a thread with a teacher and a prepared store. */
 export interface NativeSession {
-  /** [async] Chooses device and threads; resolves to the device's name. ERR_DEVICE. */
-  open(): Promise<string>;
+  /** [async] Chooses device, precision and threads; resolves to what was chosen. ERR_DEVICE. */
+  open(): Promise<{ device: string; precision: 'fp32' | 'bf16' }>;
   /** [async] Reads a DenseNet. ERR_CHECKPOINT_…, ERR_TEACHER_ARCHITECTURE. */
   loadTeacher(path: string): Promise<{ architecture: string; classes: number; parameters: number }>;
   /** [async] Makes an empty store, in memory or in a file. ERR_CACHE, ERR_OUT_OF_MEMORY. */
@@ -135,11 +153,9 @@ export interface NativeAddon {
   /** LibTorch's version that the addon was built with, and whether that build knows CUDA. */
   libtorch: string;
   cuda: boolean;
-  Session: new (
-    options: NativePreprocessing & { device: string; threads: number },
-  ) => NativeSession;
+  Session: new (options: NativePreprocessing & NativeExecution) => NativeSession;
   Classifier: new (
-    options: NativePreprocessing & { model: string; device: string; threads: number },
+    options: NativePreprocessing & NativeExecution & { model: string },
   ) => NativeClassifier;
   /** [async] What a checkpoint holds. ERR_CHECKPOINT_…. */
   inspect(path: string): Promise<NativeContents>;

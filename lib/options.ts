@@ -29,6 +29,7 @@ export const execution = {
     .string()
     .regex(/^(auto|cpu|cuda(:\d{1,2})?)$/)
     .describe("'auto', 'cpu', 'cuda' or 'cuda:N'"),
+  precision: z.enum(['fp32', 'bf16', 'auto']).describe("'fp32', 'bf16' or 'auto'"),
   threads: z.int().min(1).max(1024).describe('a whole number in 1..1024'),
   onBadImage: z.enum(['error', 'skip']).describe("'error' or 'skip'"),
   signal: z.instanceof(AbortSignal).describe('an AbortSignal'),

@@ -24,6 +24,7 @@ export interface PrepareOptions {
   std: readonly number[];
   imageSize: number;
   device: string;
+  precision: 'fp32' | 'bf16';
   onBadImage: 'error' | 'skip';
   /** Bytes. */
   cacheMemory: number | undefined;
@@ -157,14 +158,15 @@ async function makeFolder(folder: string): Promise<void> {
 
 /** The SHA-256 of all that a store's contents follow from. */
 async function fingerprint(dataset: Dataset, options: PrepareOptions): Promise<string> {
-  const { teacherHash, mean, std, imageSize, device, onBadImage } = options;
+  const { teacherHash, mean, std, imageSize, precision, onBadImage } = options;
+  const [device] = options.device.split(':');
   const files = await Promise.all([statSamples(dataset.train), statSamples(dataset.val)]);
   const labels = [dataset.train, dataset.val].map(({ samples }) => samples.map((s) => s.label));
   return createHash('sha256')
     .update(
       JSON.stringify([
         1, // raised when the meaning of a store changes
-        { teacherHash, mean, std, imageSize, device: device.split(':')[0], onBadImage },
+        { teacherHash, mean, std, imageSize, device, precision, onBadImage },
         dataset.classes,
         labels,
         files,

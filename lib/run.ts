@@ -47,6 +47,8 @@ export interface DistillResult {
   skipped: string[];
   /** What it ran on, such as `cpu` or `cuda:0`. */
   device: string;
+  /** What its convolutions computed in; 'auto' has become one of these. */
+  precision: 'fp32' | 'bf16';
   /** What makes the run repeatable: the option, or the seed that was drawn. */
   seed: number;
   /** Seconds by phase; `prepare` is decoding and the teacher, or taking over a kept store. */

@@ -2,6 +2,7 @@
 #include <napi.h>
 #include <torch/headeronly/version.h>
 
+#include "core/memory.h"
 #include "node/checkpoints.h"
 #include "node/classifier.h"
 #include "node/diagnostics.h"
@@ -10,6 +11,7 @@
 
 // lib/native.ts describes what is exported here, with its errors and who owns what.
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  distill::keep_freed_memory();
   exports.Set("libtorch", TORCH_VERSION);
   exports.Set("cuda", at::hasCUDA());
   distill::node::register_checkpoints(env, exports);

@@ -540,6 +540,7 @@ describe('loading into a model', () => {
       mean: [0.5, 0.5, 0.5],
       std: [0.5, 0.5, 0.5],
       device: 'cpu',
+      precision: 'fp32',
       threads: 1,
     });
     try {

@@ -329,7 +329,7 @@ describe('train', () => {
       'Done: all 3 epochs were run.',
       expect.stringMatching(/^Best: epoch [123], validation accuracy 0\.5000, loss \d\.\d{4}$/),
       'Student: plain.pth, 1.7 MB',
-      expect.stringMatching(/^Time: .* on (cpu|cuda:\d) \(prepare .*, train .*\), seed 7$/),
+      expect.stringMatching(/^Time: .* on (cpu|cuda:\d) in fp32 \(prepare .*, train .*\), seed 7$/),
       'Next: distill predict <images> --student plain.pth',
     ]);
   });

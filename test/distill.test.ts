@@ -89,6 +89,7 @@ describe('a run', () => {
       images: { train: 11, val: 7 },
       skipped: [],
       device: 'cpu',
+      precision: 'fp32',
       seed: 1,
     });
     expect(result.last).toEqual(reports[2]);
@@ -204,7 +205,14 @@ describe('numbers', () => {
     // The same epoch step by step, on the session itself: 11 pictures are batches of 4, 4 and 3.
     const { mean, std, imageSize } = given;
     const addon = loadAddon();
-    const session = new addon.Session({ mean, std, imageSize, device: 'cpu', threads: 1 });
+    const session = new addon.Session({
+      mean,
+      std,
+      imageSize,
+      device: 'cpu',
+      precision: 'fp32',
+      threads: 1,
+    });
     await session.open();
     await session.loadTeacher(given.teacher);
     const dataset = await scanDataset({

@@ -70,7 +70,7 @@ const labelsOf = (count: number) => Int32Array.from({ length: count }, (_, i) =>
 
 async function logitsOf(model: string, imageSize: number, count: number): Promise<number[]> {
   const classifier = new (loadAddon().Classifier)({
-    ...{ model, mean, std, imageSize, device: 'cpu', threads: 0 },
+    ...{ model, mean, std, imageSize, device: 'cpu', precision: 'fp32', threads: 0 },
   });
   await classifier.load();
   const logits = await classifier.logits(pictures(count, imageSize));
@@ -151,7 +151,7 @@ test('the losses of the first steps', async () => {
   const { size, batchSize, stepLosses, temperature, alpha, learningRate } = golden.training;
   const count = stepLosses.length * batchSize;
   const session = new (loadAddon().Session)({
-    ...{ mean, std, imageSize: size, device: 'cpu', threads: 0 },
+    ...{ mean, std, imageSize: size, device: 'cpu', precision: 'fp32', threads: 0 },
   });
   await session.open();
   await session.loadTeacher(teacher);

@@ -17,6 +17,7 @@ const notStd = [...notAChannelTriple, [0.2, 0, 0.2], [-0.2, 0.2, 0.2], [0.2, 0.2
 const notABatchSize = [...notACount, 4097];
 const notAnImageSize = [...notACount, 31, 4097];
 const notADevice = ['gpu', 'CPU', '', 'cuda:', 'cuda:-1', 'cuda:100', 0, null];
+const notAPrecision = ['fp16', 'float32', 'FP32', '', 32, null];
 const notThreads = [...notACount, 1025];
 const notASignal = [{}, 'abort', null, new AbortController()];
 const notOnBadImage = ['ignore', 'Skip', '', true, null];
@@ -38,6 +39,7 @@ const distillOptions = {
   imageSize: notAnImageSize,
   seed: [-1, 0.5, NaN, 2 ** 53, '1', null],
   device: notADevice,
+  precision: notAPrecision,
   threads: notThreads,
   signal: notASignal,
   initialStudent: notAPath,
@@ -57,6 +59,7 @@ const predictOptions = {
   topK: notACount,
   batchSize: notABatchSize,
   device: notADevice,
+  precision: notAPrecision,
   threads: notThreads,
   onBadImage: notOnBadImage,
   onWarning: ['log', null, {}],

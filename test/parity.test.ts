@@ -61,7 +61,13 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
 
   const logitsOf = async (model: string, of: Uint8Array) => {
     const { Classifier } = loadAddon();
-    const classifier = new Classifier({ ...preprocessing, model, device: 'cpu', threads: 0 });
+    const classifier = new Classifier({
+      ...preprocessing,
+      model,
+      device: 'cpu',
+      precision: 'fp32',
+      threads: 0,
+    });
     await classifier.load();
     const logits = await classifier.logits(of);
     await classifier.close();
@@ -149,7 +155,12 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
     const steps = 50;
     const batchSize = 4;
     const count = steps * batchSize;
-    const session = new (loadAddon().Session)({ ...preprocessing, device: 'cpu', threads: 0 });
+    const session = new (loadAddon().Session)({
+      ...preprocessing,
+      device: 'cpu',
+      precision: 'fp32',
+      threads: 0,
+    });
     await session.open();
     await session.loadTeacher(teacher);
     await session.createStore({

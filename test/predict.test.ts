@@ -76,7 +76,7 @@ describe('pictures', () => {
 
   test('are classified as their logits say', async () => {
     const classifier = new (loadAddon().Classifier)({
-      ...{ ...preprocessing, model: plain, device: 'cpu', threads: 1 },
+      ...{ ...preprocessing, model: plain, device: 'cpu', precision: 'fp32', threads: 1 },
     });
     await classifier.load();
     let logits = new Float32Array();

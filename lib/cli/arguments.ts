@@ -69,6 +69,10 @@ export const shared = {
   batchSize: (description: string, shown: string) =>
     option('--batch-size <n>', description, { parse: number, shown }),
   device: () => option('--device <name>', 'auto, cpu, cuda or cuda:N', { shown: 'auto' }),
+  precision: () =>
+    option('--precision <type>', 'fp32, bf16, or auto: bf16 where the processor has it', {
+      shown: 'fp32',
+    }),
   threads: () =>
     option('--threads <n>', 'threads of LibTorch', { parse: number, shown: 'one a core' }),
   onBadImage: () =>

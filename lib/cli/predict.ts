@@ -23,6 +23,7 @@ export function addPredict(program: Command, output: Output): void {
     )
     .addOption(shared.batchSize('pictures that go through the student together', '32'))
     .addOption(shared.device())
+    .addOption(shared.precision())
     .addOption(shared.threads())
     .addOption(shared.onBadImage())
     .addOption(shared.json())

@@ -26,6 +26,7 @@ export function addTrain(program: Command, output: Output): void {
       option('--seed <n>', 'makes the run repeatable', { parse: number, shown: 'drawn, and told' }),
     )
     .addOption(shared.device())
+    .addOption(shared.precision())
     .addOption(shared.threads())
     .addOption(option('--initial-student <file>', '.pth to start from instead of fresh weights'))
     .addOption(option('--no-shuffle', 'show the pictures in the same order in every epoch'))
@@ -225,7 +226,7 @@ function duration(seconds: number): string {
 }
 
 async function summary(result: DistillResult, options: DistillOptions): Promise<string[]> {
-  const { best, seconds, device, seed, skipped } = result;
+  const { best, seconds, device, precision, seed, skipped } = result;
   const file = options.student;
   const times = (['prepare', 'train', 'validate'] as const).map(
     (phase) => `${phase} ${duration(seconds[phase])}`,
@@ -243,7 +244,9 @@ async function summary(result: DistillResult, options: DistillOptions): Promise<
   if (skipped.length > 0) lines.push(`Skipped because they did not decode: ${skipped.length}`);
   // Of a run that was stopped while it prepared, there is none.
   if (result.images.train > 0) {
-    lines.push(`Time: ${duration(seconds.total)} on ${device} (${times.join(', ')}), seed ${seed}`);
+    lines.push(
+      `Time: ${duration(seconds.total)} on ${device} in ${precision} (${times.join(', ')}), seed ${seed}`,
+    );
   }
   if (best) lines.push(`Next: distill predict <images> --student ${shellWord(file)}`);
   return lines;

@@ -3,31 +3,47 @@
 #include <c10/core/GradMode.h>
 
 namespace distill {
+namespace {
 
-Adam::Adam(std::vector<at::Tensor> parameters, double learning_rate)
-    : parameters_(std::move(parameters)), learning_rate_(learning_rate) {
+// The elements in the order in which they lie in memory, without gaps: a view.
+at::Tensor flat(const at::Tensor& tensor) {
+  return tensor.as_strided({tensor.numel()}, {1});
+}
+
+}  // namespace
+
+Adam::Adam(const std::vector<at::Tensor>& parameters, double learning_rate)
+    : parameters_(parameters), learning_rate_(learning_rate) {
+  std::vector<at::Tensor> values;
+  for (const at::Tensor& parameter : parameters_) values.push_back(flat(parameter));
+  values_ = at::cat(values);
+  gradients_ = at::zeros_like(values_);
+  exp_avg_ = at::zeros_like(values_);
+  exp_avg_sq_ = at::zeros_like(values_);
+  steps_ = at::zeros({}, values_.options());
+  int64_t offset = 0;
   for (at::Tensor& parameter : parameters_) {
+    const auto place = [&](const at::Tensor& block) {
+      return block.as_strided(parameter.sizes(), parameter.strides(), offset);
+    };
+    const at::Tensor gradient = place(gradients_);
+    parameter.set_data(place(values_));
     parameter.requires_grad_();
-    exp_avgs_.push_back(at::zeros_like(parameter));
-    exp_avg_sqs_.push_back(at::zeros_like(parameter));
-    steps_.push_back(at::zeros({}, parameter.options().requires_grad(false)));
+    parameter.mutable_grad() = gradient;
+    offset += parameter.numel();
   }
 }
 
 void Adam::zero_grad() {
-  for (at::Tensor& parameter : parameters_) parameter.mutable_grad() = at::Tensor();
+  gradients_.zero_();  // backward adds to what is there
 }
 
 void Adam::step() {
   const c10::NoGradGuard no_grad;
-  std::vector<at::Tensor> gradients;
-  gradients.reserve(parameters_.size());
-  for (const at::Tensor& parameter : parameters_) gradients.push_back(parameter.grad());
-  at::_foreach_add_(steps_, 1);
-  // One pass over parameter, gradient and both moments.
-  at::_fused_adam_(parameters_, gradients, exp_avgs_, exp_avg_sqs_, /*max_exp_avg_sqs=*/{}, steps_,
-                   learning_rate_, /*beta1=*/0.9, /*beta2=*/0.999, /*weight_decay=*/0.0,
-                   /*eps=*/1e-8, /*amsgrad=*/false, /*maximize=*/false);
+  steps_.add_(1);
+  at::_fused_adam_({values_}, {gradients_}, {exp_avg_}, {exp_avg_sq_}, /*max_exp_avg_sqs=*/{},
+                   {steps_}, learning_rate_, /*beta1=*/0.9, /*beta2=*/0.999,
+                   /*weight_decay=*/0.0, /*eps=*/1e-8, /*amsgrad=*/false, /*maximize=*/false);
 }
 
 }  // namespace distill

@@ -26,9 +26,10 @@ DenseNet load_densenet(const Checkpoint& checkpoint, const DenseNetShape& shape)
   return model;
 }
 
-std::variant<Student, DenseNet> load_model(const std::string& path) {
+std::variant<Student, FrozenDenseNet> load_model(const std::string& path, const Compute& compute) {
   const Checkpoint checkpoint = Checkpoint::open(path);
-  if (const auto shape = densenet_shape(checkpoint)) return load_densenet(checkpoint, *shape);
+  if (const auto shape = densenet_shape(checkpoint))
+    return FrozenDenseNet(load_densenet(checkpoint, *shape), compute);
   const auto classes = student_classes(checkpoint);
   if (!classes) {
     refuse("ERR_MODEL_ARCHITECTURE", checkpoint,
@@ -37,6 +38,7 @@ std::variant<Student, DenseNet> load_model(const std::string& path) {
   Student student(*classes);
   load_weights(student.state(), checkpoint,
                "a student with " + std::to_string(*classes) + " classes");
+  move_weights(student.state(), compute.device);
   return student;
 }
 
@@ -61,10 +63,8 @@ DenseNet load_teacher(const std::string& path) {
 }
 
 Classifier::Classifier(const std::string& path, const Preprocessing& preprocessing,
-                       at::Device device)
-    : normalize_(preprocessing, device), model_(load_model(path)) {
-  std::visit([&](auto& model) { move_weights(model.state(), device); }, model_);
-}
+                       const Compute& compute)
+    : normalize_(preprocessing, compute.device, compute.dtype), model_(load_model(path, compute)) {}
 
 at::Tensor Classifier::logits(const at::Tensor& pixels) const {
   const c10::NoGradGuard no_grad;

@@ -8,7 +8,9 @@
 
 #include "core/checkpoint/checkpoint.h"
 #include "core/config.h"
+#include "core/device.h"
 #include "core/models/densenet.h"
+#include "core/models/frozen_densenet.h"
 #include "core/models/student.h"
 #include "core/normalize.h"
 
@@ -29,14 +31,14 @@ DenseNet load_teacher(const std::string& path);
 class Classifier {
  public:
   // Throws ERR_MODEL_ARCHITECTURE where the checkpoint holds neither, and what reading it throws.
-  Classifier(const std::string& path, const Preprocessing& preprocessing, at::Device device);
+  Classifier(const std::string& path, const Preprocessing& preprocessing, const Compute& compute);
 
   // pixels (B, S, S, 3) uint8 -> logits (B, classes) float32 on the CPU
   at::Tensor logits(const at::Tensor& pixels) const;
 
  private:
   Normalizer normalize_;
-  std::variant<Student, DenseNet> model_;
+  std::variant<Student, FrozenDenseNet> model_;
 };
 
 }  // namespace distill

@@ -3,6 +3,11 @@
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include "core/error.h"
 
 namespace distill {
@@ -17,8 +22,6 @@ int64_t count_gpus() {
     return 0;
   }
 }
-
-}  // namespace
 
 at::Device choose_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
@@ -35,6 +38,26 @@ at::Device choose_device(const std::string& name) {
                     "; 'cpu' and 'auto' work here");
   }
   return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
+}
+
+}  // namespace
+
+bool multiplies_bf16() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return __builtin_cpu_supports("avx512bf16");  // every processor with AMX has them too
+#elif defined(__aarch64__) && defined(__linux__)
+  return ::getauxval(AT_HWCAP2) & HWCAP2_BF16;
+#else
+  return false;
+#endif
+}
+
+Compute choose_compute(const std::string& device_name, const std::string& precision) {
+  const at::Device device = choose_device(device_name);
+  // Nothing without CUDA's own headers tells what a GPU multiplies natively: there, by name only.
+  const bool bf16 =
+      precision == "bf16" || (precision == "auto" && device.is_cpu() && multiplies_bf16());
+  return {device, bf16 ? at::kBFloat16 : at::kFloat};
 }
 
 }  // namespace distill

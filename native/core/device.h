@@ -6,8 +6,22 @@
 
 namespace distill {
 
-// 'auto', 'cpu', 'cuda' or 'cuda:N' -> the device. 'auto' is the first GPU that LibTorch can use,
-// else the CPU. Throws ERR_DEVICE where a GPU is asked for by name and there is none.
-at::Device choose_device(const std::string& name);
+// Where a network computes, and in what type its convolutions and activations do. Parameters,
+// BatchNorm's statistics, the optimizer and all that is behind the convolutions stay float32.
+struct Compute {
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;  // or kBFloat16
+
+  const char* precision() const { return dtype == at::kFloat ? "fp32" : "bf16"; }
+};
+
+// device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' is the first GPU that LibTorch can use, else
+// the CPU. precision: 'fp32', 'bf16' or 'auto', which is bf16 where the device multiplies bfloat16
+// natively. Throws ERR_DEVICE where a GPU is asked for by name and there is none.
+Compute choose_compute(const std::string& device, const std::string& precision);
+
+// Whether the processor has instructions that multiply bfloat16. Elsewhere the type is emulated,
+// slower than float32.
+bool multiplies_bf16();
 
 }  // namespace distill

@@ -7,17 +7,23 @@
 namespace distill {
 
 // What torchvision's ToTensor and Normalize do, to the bit:
-// pixels (B, S, S, 3) uint8 -> (B, 3, S, S) float32 of (pixel / 255 - mean) / std.
+// pixels (B, S, S, 3) uint8 -> (B, 3, S, S) of (pixel / 255 - mean) / std, channels-last, in the
+// type that the network computes in.
 //
 // A picture of interleaved RGB seen as (3, S, S) already is channels-last, so nothing is
-// transposed.
+// transposed: on the CPU one pass gathers, looks up and converts.
 class Normalizer {
  public:
-  Normalizer(const Preprocessing& preprocessing, at::Device device);
+  Normalizer(const Preprocessing& preprocessing, at::Device device, at::ScalarType dtype);
+
+  // All of the pictures.
   at::Tensor operator()(const at::Tensor& pixels) const;
+  // Those at `indices` (B) int64, in this order.
+  at::Tensor operator()(const at::Tensor& pixels, const at::Tensor& indices) const;
 
  private:
   at::Tensor mean_, std_;  // (1, 3, 1, 1)
+  at::Tensor table_;       // (256, 3) on the CPU: what each value of each channel becomes
 };
 
 }  // namespace distill

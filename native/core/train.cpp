@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <sstream>
+#include <utility>
 
 #include "core/adam.h"
 #include "core/checkpoint/writer.h"
@@ -17,9 +18,17 @@
 namespace distill {
 namespace {
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
+class Stopwatch {
+ public:
+  // Seconds since the start or the last lap.
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
 
 // Weighs each batch by its size; the last one may be smaller.
 class Average {
@@ -76,15 +85,15 @@ Metrics validate(const Student& student, const Split& val, const Normalizer& nor
 }  // namespace
 
 TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
-                  const TrainConfig& config, at::Device device, RunControl& control,
+                  const TrainConfig& config, const Compute& compute, RunControl& control,
                   const std::function<void(const EpochReport&)>& on_epoch) {
-  using Clock = std::chrono::steady_clock;
   const Split& data = store.train();
+  const at::Device device = compute.device;
   at::Generator generator = at::detail::createCPUGenerator(config.seed);
   Student student = make_student(config, store.shape().classes, generator);
   move_weights(student.state(), device);
   Adam adam(student.parameters(), config.learning_rate);
-  const Normalizer normalize(preprocessing, device);
+  const Normalizer normalize(preprocessing, device, compute.dtype);
   const auto batches = [&](int64_t n) { return (n + config.batch_size - 1) / config.batch_size; };
   control.steps = batches(data.count) + batches(store.val().count);
 
@@ -95,33 +104,39 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
     control.step = 0;
     EpochReport report{epoch};
 
-    const auto train_start = Clock::now();
+    Stopwatch of_epoch;
     const at::Tensor order = config.shuffle ? at::randperm(data.count, generator, at::kLong)
                                             : at::arange(data.count, at::kLong);
     Average average;
     for (const at::Tensor& indices : order.split(config.batch_size)) {
       if (control.stop) break;
-      const at::Tensor images = normalize(data.pixels.index_select(0, indices));
+      Stopwatch of_step;
+      const at::Tensor images = normalize(data.pixels, indices);
       const at::Tensor labels = data.labels.index_select(0, indices).to(device);
       const at::Tensor teacher_logits = data.teacher_logits.index_select(0, indices).to(device);
+      report.phases.gather += of_step.lap();
 
       const at::Tensor logits = student.forward(images, generator);
+      report.phases.forward += of_step.lap();
       const at::Tensor loss =
           distillation_loss(logits, teacher_logits, labels, config.temperature, config.alpha);
+      report.phases.loss += of_step.lap();
+
       adam.zero_grad();
       loss.backward();
+      report.phases.backward += of_step.lap();
       adam.step();
 
       report.step_losses.push_back(loss.item<double>());
       average.add(report.step_losses.back(), logits, labels);
+      report.phases.optimizer += of_step.lap();
       ++control.step;
     }
     report.train = average.metrics();
-    report.train_seconds = seconds_since(train_start);
+    report.train_seconds = of_epoch.lap();
 
-    const auto val_start = Clock::now();
     report.val = validate(student, store.val(), normalize, config.batch_size, device, control);
-    report.val_seconds = seconds_since(val_start);
+    report.val_seconds = of_epoch.lap();
     if (control.stop) {  // an epoch cut short has no averages to report
       result.ending = Ending::stopped;
       break;

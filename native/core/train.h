@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/device.h"
 #include "core/models/student.h"
 #include "core/sample_store.h"
 
@@ -18,13 +19,20 @@ struct Metrics {
   double accuracy = 0;  // 0..1
 };
 
+// Where the time of a training's steps goes, summed over an epoch. On a GPU, whose work is only
+// queued by most of these, what waits for it bears it.
+struct PhaseSeconds {
+  double gather = 0, forward = 0, loss = 0, backward = 0, optimizer = 0;
+};
+
 struct EpochReport {
   int64_t epoch = 0;                // from 1
   Metrics train;                    // the distillation loss, dropout on
   Metrics val;                      // plain cross entropy
   std::vector<double> step_losses;  // of each training batch, in order
   double train_seconds = 0, val_seconds = 0;
-  bool saved = false;  // the student of this epoch is now in the file
+  PhaseSeconds phases;  // of train_seconds
+  bool saved = false;   // the student of this epoch is now in the file
 };
 
 enum class Ending { completed, early_stop, stopped };
@@ -47,7 +55,7 @@ struct RunControl {
 // config.student_path. Throws ERR_NOT_FINITE where the loss is no longer a number, and what reading
 // the initial student and writing the file throw.
 TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
-                  const TrainConfig& config, at::Device device, RunControl& control,
+                  const TrainConfig& config, const Compute& compute, RunControl& control,
                   const std::function<void(const EpochReport&)>& on_epoch);
 
 }  // namespace distill

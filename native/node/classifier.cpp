@@ -28,6 +28,7 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
     model_ = read_string(options, "model");
     preprocessing_ = read_preprocessing(options);
     device_name_ = read_string(options, "device");
+    precision_ = read_string(options, "precision");
     threads_ = read_int(options, "threads");
   }
 
@@ -37,7 +38,7 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
         info.Env(),
         [this](Channel&) {
           if (threads_ > 0) at::set_num_threads(static_cast<int>(threads_));
-          classifier_.emplace(model_, preprocessing_, choose_device(device_name_));
+          classifier_.emplace(model_, preprocessing_, choose_compute(device_name_, precision_));
           return true;
         },
         [](Napi::Env env, const bool&) { return env.Undefined(); }, {Value()});
@@ -83,7 +84,7 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
         [](Napi::Env env, const bool&) { return env.Undefined(); }, {Value()});
   }
 
-  std::string model_, device_name_;
+  std::string model_, device_name_, precision_;
   Preprocessing preprocessing_;
   int64_t threads_ = 0;                   // 0: LibTorch's choice
   std::optional<Classifier> classifier_;  // touched on the worker's thread alone

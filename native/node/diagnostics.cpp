@@ -50,8 +50,9 @@ Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
         Student student(classes, /*drop_rate=*/0);
         load_weights(student.state(), Checkpoint::open(path), "the student");
         for (at::Tensor parameter : student.parameters()) parameter.requires_grad_();
-        const at::Tensor logits = student.forward(Normalizer(preprocessing, at::kCPU)(images),
-                                                  at::detail::createCPUGenerator());
+        const at::Tensor logits =
+            student.forward(Normalizer(preprocessing, at::kCPU, at::kFloat)(images),
+                            at::detail::createCPUGenerator());
         const at::Tensor loss = distillation_loss(logits, teacher, labels, temperature, alpha);
         loss.backward();
         Gradients result{loss.item<double>(), {}};

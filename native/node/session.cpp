@@ -35,6 +35,13 @@ Napi::Object to_object(Napi::Env env, const EpochReport& report) {
   object.Set("stepLosses", step_losses);
   object.Set("trainSeconds", report.train_seconds);
   object.Set("valSeconds", report.val_seconds);
+  auto phases = Napi::Object::New(env);
+  phases.Set("gather", report.phases.gather);
+  phases.Set("forward", report.phases.forward);
+  phases.Set("loss", report.phases.loss);
+  phases.Set("backward", report.phases.backward);
+  phases.Set("optimizer", report.phases.optimizer);
+  object.Set("phaseSeconds", phases);
   object.Set("saved", report.saved);
   return object;
 }
@@ -75,20 +82,26 @@ class Session : public Napi::ObjectWrap<Session> {
     const auto options = info[0].ToObject();
     preprocessing_ = read_preprocessing(options);
     device_name_ = read_string(options, "device");
+    precision_ = read_string(options, "precision");
     threads_ = read_int(options, "threads");
   }
 
  private:
   Napi::Value open(const Napi::CallbackInfo& info) {
-    return worker_.run<std::string>(
+    return worker_.run<Compute>(
         info.Env(),
         [this](Channel&) {
           // The number of threads belongs to the thread that starts the parallel work: this one.
           if (threads_ > 0) at::set_num_threads(static_cast<int>(threads_));
-          device_ = choose_device(device_name_);
-          return device_.str();
+          compute_ = choose_compute(device_name_, precision_);
+          return compute_;
         },
-        [](Napi::Env env, const std::string& device) { return Napi::String::New(env, device); },
+        [](Napi::Env env, const Compute& compute) {
+          auto object = Napi::Object::New(env);
+          object.Set("device", compute.device.str());
+          object.Set("precision", compute.precision());
+          return object;
+        },
         {Value()});
   }
 
@@ -101,11 +114,11 @@ class Session : public Napi::ObjectWrap<Session> {
     return worker_.run<Loaded>(
         info.Env(),
         [this, path](Channel&) {
-          teacher_ = distill::load_teacher(path);
+          const DenseNet teacher = distill::load_teacher(path);
           teacher_path_ = path;
-          move_weights(teacher_->state(), device_);
-          return Loaded{teacher_->variant().name, teacher_->classes(),
-                        count_parameters(teacher_->state())};
+          teacher_.emplace(teacher, compute_);
+          return Loaded{teacher.variant().name, teacher.classes(),
+                        count_parameters(teacher.state())};
         },
         [](Napi::Env env, const Loaded& loaded) {
           auto object = Napi::Object::New(env);
@@ -192,7 +205,9 @@ class Session : public Napi::ObjectWrap<Session> {
     if (!is_train) return;  // validation is plain cross entropy: it needs no teacher
     const c10::NoGradGuard no_grad;
     const at::Tensor logits =
-        teacher_.value().forward(Normalizer(preprocessing_, device_)(rows)).to(at::kCPU);
+        teacher_.value()
+            .forward(Normalizer(preprocessing_, compute_.device, compute_.dtype)(rows))
+            .to(at::kCPU);
     if (!logits.isfinite().all().item<bool>()) {
       throw Error("ERR_NOT_FINITE", "the answers of the teacher '" + teacher_path_ +
                                         "' are not finite numbers: check mean and std, or use a "
@@ -215,7 +230,7 @@ class Session : public Napi::ObjectWrap<Session> {
     return worker_.run<TrainResult>(
         info.Env(),
         [this, config = read_train_config(info[0].ToObject())](Channel& channel) {
-          return distill::train(store_.value(), preprocessing_, config, device_, control_,
+          return distill::train(store_.value(), preprocessing_, config, compute_, control_,
                                 [&channel](const EpochReport& report) {
                                   channel.send([report](Napi::Env env, Napi::Function on_epoch) {
                                     on_epoch.Call({to_object(env, report)});
@@ -256,13 +271,13 @@ class Session : public Napi::ObjectWrap<Session> {
   }
 
   Preprocessing preprocessing_;
-  std::string device_name_;
+  std::string device_name_, precision_;
   int64_t threads_ = 0;  // 0: LibTorch's choice
   RunControl control_;
 
   // Touched on the worker's thread alone.
-  at::Device device_ = at::kCPU;
-  std::optional<DenseNet> teacher_;
+  Compute compute_;
+  std::optional<FrozenDenseNet> teacher_;
   std::string teacher_path_;
   std::optional<SampleStore> store_;
 

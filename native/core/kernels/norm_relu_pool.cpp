@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/kernels/activation.h"
 #include "core/kernels/rows.h"
 
 namespace distill {
@@ -69,18 +70,21 @@ struct Statistics {
   at::Tensor mean, inverse_std;  // (C) float32
 };
 
-Statistics running_statistics(const BatchNorm2d& norm) {
-  return {norm.running_mean,
+// Of x without the bias: the running mean has it.
+Statistics running_statistics(const at::Tensor& input_bias, const BatchNorm2d& norm) {
+  return {norm.running_mean - input_bias,
           (norm.running_var.to(at::kDouble) + BatchNorm2d::eps).rsqrt().to(at::kFloat)};
 }
 
 // Those of the batch; the running ones move towards them.
-Statistics batch_statistics(const at::Tensor& x, const Geometry& geometry,
-                            const BatchNorm2d& norm) {
-  const float* data = x.const_data_ptr<float>();
+template <typename T>
+Statistics batch_statistics(const at::Tensor& x, const at::Tensor& input_bias,
+                            const Geometry& geometry, const BatchNorm2d& norm) {
+  const T* data = values_of<T>(x);
   // Measured from some value of the channel, so that a large mean does not swallow a small
   // variance.
-  const std::vector<float> origin(data, data + geometry.channels);
+  std::vector<float> origin(geometry.channels);
+  for (int64_t c = 0; c < geometry.channels; ++c) origin[c] = rows::load(data[c]);
   const Sums sums =
       sum_rows(geometry.rows(), geometry.channels, [&](int64_t row, float* sum, float* square) {
         rows::moments(geometry.row(data, row), origin.data(), sum, square, geometry.width,
@@ -89,6 +93,7 @@ Statistics batch_statistics(const at::Tensor& x, const Geometry& geometry,
   Statistics statistics{at::empty({geometry.channels}), at::empty({geometry.channels})};
   const auto count = static_cast<double>(geometry.pixels());
   constexpr double momentum = BatchNorm2d::momentum;
+  const float* bias = input_bias.const_data_ptr<float>();
   float* running_mean = norm.running_mean.data_ptr<float>();
   float* running_var = norm.running_var.data_ptr<float>();
   for (int64_t c = 0; c < geometry.channels; ++c) {
@@ -99,7 +104,8 @@ Statistics batch_statistics(const at::Tensor& x, const Geometry& geometry,
     statistics.inverse_std.data_ptr<float>()[c] =
         static_cast<float>(1 / std::sqrt(var + BatchNorm2d::eps));
     const double unbiased = var * count / (count - 1);
-    running_mean[c] = static_cast<float>((1 - momentum) * running_mean[c] + momentum * mean);
+    running_mean[c] =
+        static_cast<float>((1 - momentum) * running_mean[c] + momentum * (mean + bias[c]));
     running_var[c] = static_cast<float>((1 - momentum) * running_var[c] + momentum * unbiased);
   }
   at::Tensor(norm.num_batches_tracked).add_(1);
@@ -116,13 +122,14 @@ struct AffineValues {
   at::Tensor scale, shift;
 };
 
+template <typename T>
 at::Tensor forward(const at::Tensor& x, const Geometry& geometry, const AffineValues& affine) {
-  at::Tensor y =
-      at::empty(geometry.pooled_sizes(), x.options().memory_format(at::MemoryFormat::ChannelsLast));
-  const float* data = x.const_data_ptr<float>();
-  float* result = y.data_ptr<float>();
+  const auto options = x.options().memory_format(at::MemoryFormat::ChannelsLast);
+  const T* data = values_of<T>(x);
   const int64_t channels = geometry.channels, width = geometry.width;
   if (geometry.pool == Pool::max2) {
+    at::Tensor y = at::empty(geometry.pooled_sizes(), options);
+    T* result = mutable_values_of<T>(y);
     const int64_t height = geometry.pooled_height(), count = geometry.pooled_width();
     at::parallel_for(0, geometry.batch * height, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
@@ -133,6 +140,8 @@ at::Tensor forward(const at::Tensor& x, const Geometry& geometry, const AffineVa
     });
     return y;
   }
+  at::Tensor y = at::empty(geometry.pooled_sizes(), options.dtype(at::kFloat));
+  float* result = y.data_ptr<float>();
   at::parallel_for(0, geometry.batch, 1, [&](int64_t begin, int64_t end) {
     std::vector<float> row_sum(channels);
     std::vector<double> sum(channels);
@@ -156,15 +165,30 @@ struct Gradients {
   at::Tensor x, weight, bias;
 };
 
+// The last odd row and column, which no pool looks at.
+template <typename T>
+void unpooled_backward(const T* x, const Geometry& geometry, const rows::Backward& values, T* dx) {
+  const int64_t channels = geometry.channels, width = geometry.width;
+  for (int64_t row = 0; row < geometry.rows(); ++row) {
+    const bool last_row = geometry.height % 2 == 1 && row % geometry.height == geometry.height - 1;
+    if (!last_row && width % 2 == 0) continue;
+    const int64_t first = last_row ? 0 : (width - 1) * channels;
+    rows::unpooled_backward(geometry.row(x, row) + first, values, geometry.row(dx, row) + first,
+                            last_row ? width : 1, channels);
+  }
+}
+
 // With g what reaches the BatchNorm through pool and ReLU, and averages over the batch's pixels:
 //   dbias = Σ g,  dweight = Σ g x̂,  dx = scale · (g − mean(g) − x̂ · mean(g x̂))
+template <typename T>
 Gradients backward(const at::Tensor& x, const at::Tensor& dy, const Geometry& geometry,
                    const Statistics& statistics, const AffineValues& affine) {
-  const float* data = x.const_data_ptr<float>();
-  const float* gradient = dy.const_data_ptr<float>();
+  const T* data = values_of<T>(x);
   const int64_t channels = geometry.channels, width = geometry.width;
   const int64_t height = geometry.pooled_height(), count = geometry.pooled_width();
   const bool is_max = geometry.pool == Pool::max2;
+  const T* of_max = is_max ? values_of<T>(dy) : nullptr;
+  const float* of_average = is_max ? nullptr : values_of<float>(dy);
   rows::Backward values{affine, statistics.mean.const_data_ptr<float>(),
                         statistics.inverse_std.const_data_ptr<float>(), nullptr, nullptr};
 
@@ -174,91 +198,92 @@ Gradients backward(const at::Tensor& x, const at::Tensor& dy, const Geometry& ge
         if (is_max) {
           const int64_t upper = i / height * geometry.height + i % height * 2;
           rows::max2_sums(geometry.row(data, upper), geometry.row(data, upper + 1),
-                          gradient + i * count * channels, values, sum, product, count, channels);
+                          of_max + i * count * channels, values, sum, product, count, channels);
         } else {
-          rows::average_sums(geometry.row(data, i), gradient + i / geometry.height * channels,
+          rows::average_sums(geometry.row(data, i), of_average + i / geometry.height * channels,
                              values, sum, product, width, channels);
         }
       });
 
   Gradients gradients{at::empty_like(x), at::empty({channels}), at::empty({channels})};
-  const at::Tensor slope = at::empty({channels}), offset = at::empty({channels});
+  std::vector<float> slope(channels), offset(channels);
   const auto pixels = static_cast<double>(geometry.pixels());
   for (int64_t c = 0; c < channels; ++c) {
     const double scale = values.affine.scale[c];
     gradients.bias.data_ptr<float>()[c] = static_cast<float>(sums.first[c]);
     gradients.weight.data_ptr<float>()[c] = static_cast<float>(sums.second[c]);
-    slope.data_ptr<float>()[c] =
-        static_cast<float>(-scale * values.inverse_std[c] * sums.second[c] / pixels);
-    offset.data_ptr<float>()[c] = static_cast<float>(-scale * sums.first[c] / pixels);
+    slope[c] = static_cast<float>(-scale * values.inverse_std[c] * sums.second[c] / pixels);
+    offset[c] = static_cast<float>(-scale * sums.first[c] / pixels);
   }
-  values.slope = slope.const_data_ptr<float>();
-  values.offset = offset.const_data_ptr<float>();
+  values.slope = slope.data();
+  values.offset = offset.data();
 
-  float* dx = gradients.x.data_ptr<float>();
-  at::parallel_for(0, geometry.batch, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t image = begin; image < end; ++image) {
-      const int64_t first = image * geometry.height;
-      if (!is_max) {
-        rows::average_backward(geometry.row(data, first), gradient + image * channels, values,
-                               geometry.row(dx, first), geometry.height * width, channels);
-        continue;
+  T* dx = mutable_values_of<T>(gradients.x);
+  if (!is_max) {
+    at::parallel_for(0, geometry.rows(), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        rows::average_backward(geometry.row(data, row),
+                               of_average + row / geometry.height * channels, values,
+                               geometry.row(dx, row), width, channels);
       }
-      for (int64_t i = 0; i < height; ++i) {
-        const int64_t upper = first + 2 * i, lower = upper + 1;
-        rows::max2_backward(geometry.row(data, upper), geometry.row(data, lower),
-                            gradient + (image * height + i) * count * channels, values,
-                            geometry.row(dx, upper), geometry.row(dx, lower), count, channels);
-        if (width % 2 == 0) continue;
-        for (const int64_t row : {upper, lower}) {
-          const int64_t last = (width - 1) * channels;
-          rows::unpooled_backward(geometry.row(data, row) + last, values,
-                                  geometry.row(dx, row) + last, 1, channels);
-        }
-      }
-      if (geometry.height % 2 == 1) {
-        const int64_t last = first + geometry.height - 1;
-        rows::unpooled_backward(geometry.row(data, last), values, geometry.row(dx, last), width,
-                                channels);
-      }
+    });
+    return gradients;
+  }
+  at::parallel_for(0, geometry.batch * height, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t upper = i / height * geometry.height + i % height * 2, lower = upper + 1;
+      rows::max2_backward(geometry.row(data, upper), geometry.row(data, lower),
+                          of_max + i * count * channels, values, geometry.row(dx, upper),
+                          geometry.row(dx, lower), count, channels);
     }
   });
+  unpooled_backward(data, geometry, values, dx);
   return gradients;
 }
 
 class NormReluPool : public torch::autograd::Function<NormReluPool> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
-                            const at::Tensor& weight, const at::Tensor& bias,
-                            const BatchNorm2d& norm, Pool pool) {
+                            const at::Tensor& input_bias, const at::Tensor& weight,
+                            const at::Tensor& bias, const BatchNorm2d& norm, Pool pool) {
     const Geometry geometry(x, pool);
-    const Statistics statistics = batch_statistics(x, geometry, norm);
-    context->save_for_backward({x, weight, bias, statistics.mean, statistics.inverse_std});
-    context->saved_data["pool"] = static_cast<int64_t>(pool);
-    return distill::forward(x, geometry, AffineValues(statistics, weight, bias));
+    return for_type_of(x, [&]<typename T>(T) {
+      const auto statistics = batch_statistics<T>(x, input_bias, geometry, norm);
+      context->save_for_backward({x, weight, bias, statistics.mean, statistics.inverse_std});
+      context->saved_data["pool"] = static_cast<int64_t>(pool);
+      return distill::forward<T>(x, geometry, AffineValues(statistics, weight, bias));
+    });
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
+    const at::Tensor& x = saved[0];
     const Statistics statistics{saved[3], saved[4]};
-    const Geometry geometry(saved[0], static_cast<Pool>(context->saved_data["pool"].toInt()));
+    const Geometry geometry(x, static_cast<Pool>(context->saved_data["pool"].toInt()));
     at::Tensor dy = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
     // Each pixel has its share of an average.
     if (geometry.pool == Pool::average) dy = dy / (geometry.height * geometry.width);
-    const Gradients result = distill::backward(saved[0], dy, geometry, statistics,
-                                               AffineValues(statistics, saved[1], saved[2]));
-    return {result.x, result.weight, result.bias, at::Tensor(), at::Tensor()};
+    const Gradients result = for_type_of(x, [&]<typename T>(T) {
+      return distill::backward<T>(x, dy, geometry, statistics,
+                                  AffineValues(statistics, saved[1], saved[2]));
+    });
+    return {result.x,    at::zeros({geometry.channels}), result.weight, result.bias, at::Tensor(),
+            at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor norm_relu_pool(const at::Tensor& x, const BatchNorm2d& norm, Pool pool, bool training) {
+at::Tensor norm_relu_pool(const at::Tensor& x, const at::Tensor& input_bias,
+                          const BatchNorm2d& norm, Pool pool, bool training) {
   const at::Tensor input = x.contiguous(at::MemoryFormat::ChannelsLast);
-  if (training) return NormReluPool::apply(input, norm.weight, norm.bias, norm, pool);
-  return forward(input, Geometry(input, pool),
-                 AffineValues(running_statistics(norm), norm.weight, norm.bias));
+  if (training) {
+    return NormReluPool::apply(input, input_bias, norm.weight, norm.bias, norm, pool);
+  }
+  const AffineValues affine(running_statistics(input_bias, norm), norm.weight, norm.bias);
+  return for_type_of(
+      input, [&]<typename T>(T) { return forward<T>(input, Geometry(input, pool), affine); });
 }
 
 }  // namespace distill

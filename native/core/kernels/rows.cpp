@@ -41,99 +41,107 @@ struct Winner {
 
 }  // namespace
 
-VERSIONS void moments(const float* __restrict x, const float* __restrict origin,
-                      float* __restrict sum, float* __restrict square, int64_t count,
-                      int64_t channels) {
+template <typename T>
+VERSIONS void moments(const T* __restrict x, const float* __restrict origin, float* __restrict sum,
+                      float* __restrict square, int64_t count, int64_t channels) {
   for (int64_t i = 0; i < count; ++i, x += channels) {
     for (int64_t c = 0; c < channels; ++c) {
-      const float d = x[c] - origin[c];
+      const float d = load(x[c]) - origin[c];
       sum[c] += d;
       square[c] += d * d;
     }
   }
 }
 
-VERSIONS void max2_forward(const float* __restrict upper, const float* __restrict lower,
-                           Affine affine, float* __restrict y, int64_t count, int64_t channels) {
+template <typename T>
+VERSIONS void max2_forward(const T* __restrict upper, const T* __restrict lower, Affine affine,
+                           T* __restrict y, int64_t count, int64_t channels) {
   const float* __restrict scale = affine.scale;
   const float* __restrict shift = affine.shift;
   for (int64_t i = 0; i < count; ++i, y += channels) {
-    const float* __restrict x0 = upper + 2 * i * channels;
-    const float* __restrict x2 = lower + 2 * i * channels;
+    const T* __restrict x0 = upper + 2 * i * channels;
+    const T* __restrict x2 = lower + 2 * i * channels;
     for (int64_t c = 0; c < channels; ++c) {
-      y[c] =
-          relu(winner(x0[c], x0[c + channels], x2[c], x2[c + channels], scale[c], shift[c]).value);
+      store(y[c], relu(winner(load(x0[c]), load(x0[c + channels]), load(x2[c]),
+                              load(x2[c + channels]), scale[c], shift[c])
+                           .value));
     }
   }
 }
 
-VERSIONS void max2_sums(const float* __restrict upper, const float* __restrict lower,
-                        const float* __restrict dy, Backward backward, float* __restrict sum,
+template <typename T>
+VERSIONS void max2_sums(const T* __restrict upper, const T* __restrict lower,
+                        const T* __restrict dy, Backward backward, float* __restrict sum,
                         float* __restrict product, int64_t count, int64_t channels) {
   const float* __restrict scale = backward.affine.scale;
   const float* __restrict shift = backward.affine.shift;
   const float* __restrict mean = backward.mean;
   const float* __restrict inverse_std = backward.inverse_std;
   for (int64_t i = 0; i < count; ++i, dy += channels) {
-    const float* __restrict x0 = upper + 2 * i * channels;
-    const float* __restrict x2 = lower + 2 * i * channels;
+    const T* __restrict x0 = upper + 2 * i * channels;
+    const T* __restrict x2 = lower + 2 * i * channels;
     for (int64_t c = 0; c < channels; ++c) {
-      const Winner best =
-          winner(x0[c], x0[c + channels], x2[c], x2[c + channels], scale[c], shift[c]);
-      const float g = gate(best.value, dy[c]);
+      const Winner best = winner(load(x0[c]), load(x0[c + channels]), load(x2[c]),
+                                 load(x2[c + channels]), scale[c], shift[c]);
+      const float g = gate(best.value, load(dy[c]));
       sum[c] += g;
       product[c] += g * ((best.x - mean[c]) * inverse_std[c]);
     }
   }
 }
 
-VERSIONS void max2_backward(const float* __restrict upper, const float* __restrict lower,
-                            const float* __restrict dy, Backward backward,
-                            float* __restrict upper_dx, float* __restrict lower_dx, int64_t count,
-                            int64_t channels) {
+template <typename T>
+VERSIONS void max2_backward(const T* __restrict upper, const T* __restrict lower,
+                            const T* __restrict dy, Backward backward, T* __restrict upper_dx,
+                            T* __restrict lower_dx, int64_t count, int64_t channels) {
   const float* __restrict scale = backward.affine.scale;
   const float* __restrict shift = backward.affine.shift;
   const float* __restrict mean = backward.mean;
   const float* __restrict slope = backward.slope;
   const float* __restrict offset = backward.offset;
   for (int64_t i = 0; i < count; ++i, dy += channels) {
-    const float* __restrict x0 = upper + 2 * i * channels;
-    const float* __restrict x2 = lower + 2 * i * channels;
-    float* __restrict dx0 = upper_dx + 2 * i * channels;
-    float* __restrict dx2 = lower_dx + 2 * i * channels;
+    const T* __restrict x0 = upper + 2 * i * channels;
+    const T* __restrict x2 = lower + 2 * i * channels;
+    T* __restrict dx0 = upper_dx + 2 * i * channels;
+    T* __restrict dx2 = lower_dx + 2 * i * channels;
     for (int64_t c = 0; c < channels; ++c) {
-      const float a0 = x0[c], a1 = x0[c + channels], a2 = x2[c], a3 = x2[c + channels];
+      const float a0 = load(x0[c]), a1 = load(x0[c + channels]);
+      const float a2 = load(x2[c]), a3 = load(x2[c + channels]);
       const Winner best = winner(a0, a1, a2, a3, scale[c], shift[c]);
-      const float g = scale[c] * gate(best.value, dy[c]);
+      const float g = scale[c] * gate(best.value, load(dy[c]));
       const int32_t at = best.position;
-      dx0[c] = (at == 0 ? g : 0) + (slope[c] * (a0 - mean[c]) + offset[c]);
-      dx0[c + channels] = (at == 1 ? g : 0) + (slope[c] * (a1 - mean[c]) + offset[c]);
-      dx2[c] = (at == 2 ? g : 0) + (slope[c] * (a2 - mean[c]) + offset[c]);
-      dx2[c + channels] = (at == 3 ? g : 0) + (slope[c] * (a3 - mean[c]) + offset[c]);
+      store(dx0[c], (at == 0 ? g : 0) + (slope[c] * (a0 - mean[c]) + offset[c]));
+      store(dx0[c + channels], (at == 1 ? g : 0) + (slope[c] * (a1 - mean[c]) + offset[c]));
+      store(dx2[c], (at == 2 ? g : 0) + (slope[c] * (a2 - mean[c]) + offset[c]));
+      store(dx2[c + channels], (at == 3 ? g : 0) + (slope[c] * (a3 - mean[c]) + offset[c]));
     }
   }
 }
 
-VERSIONS void unpooled_backward(const float* __restrict x, Backward backward, float* __restrict dx,
+template <typename T>
+VERSIONS void unpooled_backward(const T* __restrict x, Backward backward, T* __restrict dx,
                                 int64_t count, int64_t channels) {
   const float* __restrict mean = backward.mean;
   const float* __restrict slope = backward.slope;
   const float* __restrict offset = backward.offset;
   for (int64_t i = 0; i < count; ++i, x += channels, dx += channels) {
-    for (int64_t c = 0; c < channels; ++c) dx[c] = slope[c] * (x[c] - mean[c]) + offset[c];
+    for (int64_t c = 0; c < channels; ++c)
+      store(dx[c], slope[c] * (load(x[c]) - mean[c]) + offset[c]);
   }
 }
 
-VERSIONS void average_forward(const float* __restrict x, Affine affine, float* __restrict sum,
+template <typename T>
+VERSIONS void average_forward(const T* __restrict x, Affine affine, float* __restrict sum,
                               int64_t count, int64_t channels) {
   const float* __restrict scale = affine.scale;
   const float* __restrict shift = affine.shift;
   for (int64_t i = 0; i < count; ++i, x += channels) {
-    for (int64_t c = 0; c < channels; ++c) sum[c] += relu(x[c] * scale[c] + shift[c]);
+    for (int64_t c = 0; c < channels; ++c) sum[c] += relu(load(x[c]) * scale[c] + shift[c]);
   }
 }
 
-VERSIONS void average_sums(const float* __restrict x, const float* __restrict dy, Backward backward,
+template <typename T>
+VERSIONS void average_sums(const T* __restrict x, const float* __restrict dy, Backward backward,
                            float* __restrict sum, float* __restrict product, int64_t count,
                            int64_t channels) {
   const float* __restrict scale = backward.affine.scale;
@@ -142,16 +150,16 @@ VERSIONS void average_sums(const float* __restrict x, const float* __restrict dy
   const float* __restrict inverse_std = backward.inverse_std;
   for (int64_t i = 0; i < count; ++i, x += channels) {
     for (int64_t c = 0; c < channels; ++c) {
-      const float g = gate(x[c] * scale[c] + shift[c], dy[c]);
+      const float g = gate(load(x[c]) * scale[c] + shift[c], dy[c]);
       sum[c] += g;
-      product[c] += g * ((x[c] - mean[c]) * inverse_std[c]);
+      product[c] += g * ((load(x[c]) - mean[c]) * inverse_std[c]);
     }
   }
 }
 
-VERSIONS void average_backward(const float* __restrict x, const float* __restrict dy,
-                               Backward backward, float* __restrict dx, int64_t count,
-                               int64_t channels) {
+template <typename T>
+VERSIONS void average_backward(const T* __restrict x, const float* __restrict dy, Backward backward,
+                               T* __restrict dx, int64_t count, int64_t channels) {
   const float* __restrict scale = backward.affine.scale;
   const float* __restrict shift = backward.affine.shift;
   const float* __restrict mean = backward.mean;
@@ -159,10 +167,56 @@ VERSIONS void average_backward(const float* __restrict x, const float* __restric
   const float* __restrict offset = backward.offset;
   for (int64_t i = 0; i < count; ++i, x += channels, dx += channels) {
     for (int64_t c = 0; c < channels; ++c) {
-      dx[c] = scale[c] * gate(x[c] * scale[c] + shift[c], dy[c]) +
-              (slope[c] * (x[c] - mean[c]) + offset[c]);
+      const float value = load(x[c]);
+      store(dx[c], scale[c] * gate(value * scale[c] + shift[c], dy[c]) +
+                       (slope[c] * (value - mean[c]) + offset[c]));
     }
   }
 }
+
+template <typename T>
+VERSIONS void norm_relu(const T* __restrict x, int64_t stride, Affine affine, T* __restrict y,
+                        int64_t count, int64_t channels) {
+  const float* __restrict scale = affine.scale;
+  const float* __restrict shift = affine.shift;
+  for (int64_t i = 0; i < count; ++i, x += stride, y += channels) {
+    for (int64_t c = 0; c < channels; ++c) store(y[c], relu(load(x[c]) * scale[c] + shift[c]));
+  }
+}
+
+template <typename T>
+VERSIONS void norm_relu_average2(const T* __restrict upper, const T* __restrict lower,
+                                 int64_t stride, Affine affine, T* __restrict y, int64_t count,
+                                 int64_t channels) {
+  const float* __restrict scale = affine.scale;
+  const float* __restrict shift = affine.shift;
+  for (int64_t i = 0; i < count; ++i, y += channels) {
+    const T* __restrict x0 = upper + 2 * i * stride;
+    const T* __restrict x2 = lower + 2 * i * stride;
+    for (int64_t c = 0; c < channels; ++c) {
+      const float sum = relu(load(x0[c]) * scale[c] + shift[c]) +
+                        relu(load(x0[c + stride]) * scale[c] + shift[c]) +
+                        relu(load(x2[c]) * scale[c] + shift[c]) +
+                        relu(load(x2[c + stride]) * scale[c] + shift[c]);
+      store(y[c], sum / 4);
+    }
+  }
+}
+
+#define INSTANTIATE(T)                                                                            \
+  template void moments(const T*, const float*, float*, float*, int64_t, int64_t);                \
+  template void max2_forward(const T*, const T*, Affine, T*, int64_t, int64_t);                   \
+  template void max2_sums(const T*, const T*, const T*, Backward, float*, float*, int64_t,        \
+                          int64_t);                                                               \
+  template void max2_backward(const T*, const T*, const T*, Backward, T*, T*, int64_t, int64_t);  \
+  template void unpooled_backward(const T*, Backward, T*, int64_t, int64_t);                      \
+  template void average_forward(const T*, Affine, float*, int64_t, int64_t);                      \
+  template void average_sums(const T*, const float*, Backward, float*, float*, int64_t, int64_t); \
+  template void average_backward(const T*, const float*, Backward, T*, int64_t, int64_t);         \
+  template void norm_relu(const T*, int64_t, Affine, T*, int64_t, int64_t);                       \
+  template void norm_relu_average2(const T*, const T*, int64_t, Affine, T*, int64_t, int64_t);
+
+INSTANTIATE(float)
+INSTANTIATE(Bf16)
 
 }  // namespace distill::rows

@@ -1,10 +1,35 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
-// The inner loops of norm_relu_pool, over channels that lie side by side. Plain C++: the compiler
-// vectorises them for each kind of processor and the right version is chosen when the addon loads.
+// The inner loops of norm_relu_pool and normalize, over channels that lie side by side. Plain C++:
+// the compiler vectorises them for each kind of processor and the right version is chosen when the
+// addon loads.
+//
+// T is what activations are stored as, float or Bf16; all arithmetic is float's.
 namespace distill::rows {
+
+// A bfloat16: the upper half of a float.
+struct Bf16 {
+  uint16_t bits;
+};
+
+[[gnu::always_inline]] inline float load(float value) {
+  return value;
+}
+[[gnu::always_inline]] inline float load(Bf16 value) {
+  return std::bit_cast<float>(static_cast<uint32_t>(value.bits) << 16);
+}
+[[gnu::always_inline]] inline void store(float& to, float value) {
+  to = value;
+}
+// To the nearest, halves to even; NaN stays NaN.
+[[gnu::always_inline]] inline void store(Bf16& to, float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const uint32_t nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  to.bits = static_cast<uint16_t>(value != value ? 0x7fc0 : nearest);
+}
 
 // What turns a channel's x into its normalised value, x * scale + shift, and its gradient. (C)
 // each.
@@ -21,27 +46,43 @@ struct Backward {
 };
 
 // sum += x - origin, square += (x - origin)² over `count` pixels. (C) each.
-void moments(const float* x, const float* origin, float* sum, float* square, int64_t count,
+template <typename T>
+void moments(const T* x, const float* origin, float* sum, float* square, int64_t count,
              int64_t channels);
 
 // Two rows of pixels -> one row of `count` pooled ones.
-void max2_forward(const float* upper, const float* lower, Affine affine, float* y, int64_t count,
+template <typename T>
+void max2_forward(const T* upper, const T* lower, Affine affine, T* y, int64_t count,
                   int64_t channels);
 // sum += g, product += g * x̂, where g is what reaches the BatchNorm of dy. (C) each.
-void max2_sums(const float* upper, const float* lower, const float* dy, Backward backward,
-               float* sum, float* product, int64_t count, int64_t channels);
-void max2_backward(const float* upper, const float* lower, const float* dy, Backward backward,
-                   float* upper_dx, float* lower_dx, int64_t count, int64_t channels);
+template <typename T>
+void max2_sums(const T* upper, const T* lower, const T* dy, Backward backward, float* sum,
+               float* product, int64_t count, int64_t channels);
+template <typename T>
+void max2_backward(const T* upper, const T* lower, const T* dy, Backward backward, T* upper_dx,
+                   T* lower_dx, int64_t count, int64_t channels);
 // Pixels that no pool looks at: g is 0.
-void unpooled_backward(const float* x, Backward backward, float* dx, int64_t count,
-                       int64_t channels);
+template <typename T>
+void unpooled_backward(const T* x, Backward backward, T* dx, int64_t count, int64_t channels);
 
 // sum += relu(x * scale + shift) over `count` pixels. (C)
-void average_forward(const float* x, Affine affine, float* sum, int64_t count, int64_t channels);
+template <typename T>
+void average_forward(const T* x, Affine affine, float* sum, int64_t count, int64_t channels);
 // As for max2; dy (C) is the same for all pixels of a picture.
-void average_sums(const float* x, const float* dy, Backward backward, float* sum, float* product,
+template <typename T>
+void average_sums(const T* x, const float* dy, Backward backward, float* sum, float* product,
                   int64_t count, int64_t channels);
-void average_backward(const float* x, const float* dy, Backward backward, float* dx, int64_t count,
+template <typename T>
+void average_backward(const T* x, const float* dy, Backward backward, T* dx, int64_t count,
                       int64_t channels);
+
+// y = relu(x * scale + shift) for `count` pixels whose channels are the first of `stride` values.
+template <typename T>
+void norm_relu(const T* x, int64_t stride, Affine affine, T* y, int64_t count, int64_t channels);
+
+// The same, averaged over each 2x2 pixels of two rows. -> `count` pixels
+template <typename T>
+void norm_relu_average2(const T* upper, const T* lower, int64_t stride, Affine affine, T* y,
+                        int64_t count, int64_t channels);
 
 }  // namespace distill::rows

@@ -35,10 +35,11 @@ const std::vector<DenseNetVariant>& densenet_variants() {
   return variants;
 }
 
-std::vector<DenseNet::Stage> DenseNet::make_stages(const Scope& features,
-                                                   const DenseNetVariant& variant) {
+namespace {
+
+std::vector<DenseNet::Stage> make_stages(const Scope& features, const DenseNetVariant& variant) {
   const int64_t growth = variant.growth_rate, inner = bottleneck * growth;
-  std::vector<Stage> stages(variant.block_config.size());
+  std::vector<DenseNet::Stage> stages(variant.block_config.size());
   for (size_t i = 0; i < stages.size(); ++i) {
     const Scope block = features / numbered("denseblock", i);
     int64_t channels = variant.channels_after(i);
@@ -58,20 +59,28 @@ std::vector<DenseNet::Stage> DenseNet::make_stages(const Scope& features,
   return stages;
 }
 
+}  // namespace
+
+DenseNet::Layers DenseNet::make_layers(const Scope& model, const DenseNetVariant& variant,
+                                       int64_t classes) {
+  const Scope features = model / "features";
+  const int64_t channels = variant.channels_after(4);
+  return {Conv2d(features / "conv0", 3, variant.init_features, /*kernel=*/7, /*stride=*/2,
+                 /*padding=*/3, /*with_bias=*/false),
+          BatchNorm2d(features / "norm0", variant.init_features), make_stages(features, variant),
+          BatchNorm2d(features / "norm5", channels),
+          Linear(model / "classifier", channels, classes)};
+}
+
 DenseNet::DenseNet(DenseNetVariant variant, int64_t classes)
     : variant_(std::move(variant)),
       classes_(classes),
-      conv0_(Scope(state_) / "features" / "conv0", 3, variant_.init_features, /*kernel=*/7,
-             /*stride=*/2, /*padding=*/3, /*with_bias=*/false),
-      norm0_(Scope(state_) / "features" / "norm0", variant_.init_features),
-      stages_(make_stages(Scope(state_) / "features", variant_)),
-      norm5_(Scope(state_) / "features" / "norm5", variant_.channels_after(4)),
-      classifier_(Scope(state_) / "classifier", variant_.channels_after(4), classes) {}
+      layers_(make_layers(Scope(state_), variant_, classes)) {}
 
 void DenseNet::initialize(at::Generator generator) {
-  std::vector<Conv2d*> convolutions = {&conv0_};
-  std::vector<BatchNorm2d*> norms = {&norm0_, &norm5_};
-  for (Stage& stage : stages_) {
+  std::vector<Conv2d*> convolutions = {&layers_.conv0};
+  std::vector<BatchNorm2d*> norms = {&layers_.norm0, &layers_.norm5};
+  for (Stage& stage : layers_.stages) {
     for (DenseLayer& layer : stage.layers) {
       convolutions.insert(convolutions.end(), {&layer.conv1, &layer.conv2});
       norms.insert(norms.end(), {&layer.norm1, &layer.norm2});
@@ -85,33 +94,13 @@ void DenseNet::initialize(at::Generator generator) {
   // torchvision's layers first draw PyTorch's default weights, and then the constructor draws the
   // convolutions' again from kaiming_normal_: both draws are needed to end in the same state.
   for (Conv2d* convolution : convolutions) convolution->initialize(generator);
-  classifier_.initialize(generator);
-  classifier_.bias.zero_();
+  layers_.classifier.initialize(generator);
+  layers_.classifier.bias.zero_();
   for (Conv2d* convolution : convolutions) {
     at::Tensor& weight = convolution->weight;
     const double std = std::sqrt(2.0) / std::sqrt(static_cast<double>(weight[0].numel()));
     weight.copy_(at::empty(weight.sizes()).normal_(0, std, generator));
   }
-}
-
-at::Tensor DenseNet::DenseLayer::forward(const at::Tensor& features) const {
-  const at::Tensor inner = conv1(norm1(features, /*training=*/false).relu_());
-  return conv2(norm2(inner, /*training=*/false).relu_());
-}
-
-at::Tensor DenseNet::forward(const at::Tensor& images) const {
-  at::Tensor x = norm0_(conv0_(images), /*training=*/false).relu_();
-  x = at::max_pool2d(x, /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
-  for (const Stage& stage : stages_) {
-    // Every layer sees what all layers before it made.
-    for (const DenseLayer& layer : stage.layers) x = at::cat({x, layer.forward(x)}, 1);
-    if (stage.transition) {
-      x = stage.transition->norm(x, /*training=*/false).relu_();
-      x = at::avg_pool2d(stage.transition->conv(x), /*kernel_size=*/2, /*stride=*/2);
-    }
-  }
-  x = norm5_(x, /*training=*/false).relu_();
-  return classifier_(at::adaptive_avg_pool2d(x, {1, 1}).flatten(1));  // (B, classes)
 }
 
 std::optional<DenseNetShape> densenet_shape(const Checkpoint& checkpoint) {

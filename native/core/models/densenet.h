@@ -26,28 +26,23 @@ struct DenseNetVariant {
 // torchvision's densenet121, 161, 169 and 201.
 const std::vector<DenseNetVariant>& densenet_variants();
 
-// torchvision's DenseNet in evaluation mode: same names, same numbers.
+// The weights of torchvision's DenseNet, under its names. FrozenDenseNet computes with them.
 class DenseNet {
  public:
   DenseNet(DenseNetVariant variant, int64_t classes);
 
   // Seeded as torch.manual_seed(seed); torchvision.models.densenet121(num_classes=classes).
   void initialize(at::Generator generator);
-  // images (B, 3, S, S) -> logits (B, classes)
-  at::Tensor forward(const at::Tensor& images) const;
-
   const StateDict& state() const { return state_; }
   StateDict& state() { return state_; }
   const DenseNetVariant& variant() const { return variant_; }
   int64_t classes() const { return classes_; }
 
- private:
   struct DenseLayer {
     BatchNorm2d norm1;
     Conv2d conv1;
     BatchNorm2d norm2;
     Conv2d conv2;
-    at::Tensor forward(const at::Tensor& features) const;
   };
   struct Transition {
     BatchNorm2d norm;
@@ -58,16 +53,22 @@ class DenseNet {
     std::vector<DenseLayer> layers;
     std::optional<Transition> transition;
   };
-  static std::vector<Stage> make_stages(const Scope& features, const DenseNetVariant& variant);
+  struct Layers {
+    Conv2d conv0;
+    BatchNorm2d norm0;
+    std::vector<Stage> stages;
+    BatchNorm2d norm5;
+    Linear classifier;
+  };
+  const Layers& layers() const { return layers_; }
+
+ private:
+  static Layers make_layers(const Scope& model, const DenseNetVariant& variant, int64_t classes);
 
   StateDict state_;
   DenseNetVariant variant_;
   int64_t classes_;
-  Conv2d conv0_;
-  BatchNorm2d norm0_;
-  std::vector<Stage> stages_;
-  BatchNorm2d norm5_;
-  Linear classifier_;
+  Layers layers_;
 };
 
 // The variant and the number of classes, read off a checkpoint's names and shapes, if it holds a

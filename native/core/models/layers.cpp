@@ -43,7 +43,12 @@ void Conv2d::initialize(at::Generator generator) {
 }
 
 at::Tensor Conv2d::operator()(const at::Tensor& x) const {
-  return at::conv2d(x, weight, bias, stride, padding);
+  const at::ScalarType dtype = x.scalar_type();
+  return at::conv2d(x, weight.to(dtype), bias.defined() ? bias.to(dtype) : bias, stride, padding);
+}
+
+at::Tensor Conv2d::without_bias(const at::Tensor& x) const {
+  return at::conv2d(x, weight.to(x.scalar_type()), /*bias=*/{}, stride, padding);
 }
 
 BatchNorm2d::BatchNorm2d(const Scope& scope, int64_t channels)

@@ -43,15 +43,15 @@ at::Tensor Student::forward(const at::Tensor& images, bool training,
   at::Tensor x = images;  // (B, 3, S, S)
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Pool pool = i + 1 < blocks_.size() ? Pool::max2 : Pool::average;
-    x = blocks_[i].convolution(x);
+    const auto& [convolution, norm] = blocks_[i];
     if (x.is_cpu()) {
-      x = norm_relu_pool(x, blocks_[i].norm, pool, training);
+      x = norm_relu_pool(convolution.without_bias(x), convolution.bias, norm, pool, training);
     } else {
-      x = blocks_[i].norm(x, training).relu_();
+      x = norm(convolution(x), training).relu_();
       x = pool == Pool::max2 ? at::max_pool2d(x, 2) : at::adaptive_avg_pool2d(x, {1, 1});
     }
   }
-  x = hidden_(x.flatten(1)).relu_();  // (B, 256) -> (B, 128)
+  x = hidden_(x.flatten(1).to(at::kFloat)).relu_();  // (B, 256) -> (B, 128)
   if (training && drop_rate_ > 0) {
     // at::dropout draws from the process's generator; a run repeats only with one of its own.
     const double keep = 1 - drop_rate_;

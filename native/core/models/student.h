@@ -18,7 +18,8 @@ class Student {
 
   // Seeded as torch.manual_seed(seed); StudentModel(classes).
   void initialize(at::Generator generator);
-  // images (B, 3, S, S) -> logits (B, classes). Evaluation: running statistics, no dropout.
+  // images (B, 3, S, S) -> logits (B, classes) float32. The convolutions compute in the images'
+  // type, float32 or bfloat16. Evaluation: running statistics, no dropout.
   at::Tensor forward(const at::Tensor& images) const;
   // The same in training mode: batch statistics, dropout drawn from the generator.
   at::Tensor forward(const at::Tensor& images, at::Generator generator) const;

@@ -1,0 +1,61 @@
+#include "core/kernels/norm_relu.h"
+
+#include <ATen/Parallel.h>
+
+#include "core/kernels/activation.h"
+#include "core/kernels/rows.h"
+
+namespace distill {
+namespace {
+
+at::Tensor empty_channels_last(const at::Tensor& x, int64_t height, int64_t width) {
+  return at::empty({x.size(0), x.size(1), height, width},
+                   x.options().memory_format(at::MemoryFormat::ChannelsLast));
+}
+
+at::Tensor by_operators(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
+  const auto by_channel = [](const at::Tensor& values) { return values.view({1, -1, 1, 1}); };
+  return (x * by_channel(scale) + by_channel(shift)).relu_().to(x.scalar_type());
+}
+
+}  // namespace
+
+at::Tensor norm_relu(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
+  if (!x.is_cpu()) return by_operators(x, scale, shift);
+  const rows::Affine affine{scale.const_data_ptr<float>(), shift.const_data_ptr<float>()};
+  const int64_t channels = x.size(1), height = x.size(2), width = x.size(3);
+  const at::Tensor y = empty_channels_last(x, height, width);
+  for_type_of(x, [&]<typename T>(T) {
+    const T* from = values_of<T>(x);
+    T* to = mutable_values_of<T>(y);
+    at::parallel_for(0, x.size(0) * height, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        rows::norm_relu(from + row / height * x.stride(0) + row % height * x.stride(2), x.stride(3),
+                        affine, to + row * width * channels, width, channels);
+      }
+    });
+  });
+  return y;
+}
+
+at::Tensor norm_relu_average2(const at::Tensor& x, const at::Tensor& scale,
+                              const at::Tensor& shift) {
+  if (!x.is_cpu()) return at::avg_pool2d(by_operators(x, scale, shift), 2, 2);
+  const rows::Affine affine{scale.const_data_ptr<float>(), shift.const_data_ptr<float>()};
+  const int64_t channels = x.size(1), height = x.size(2) / 2, width = x.size(3) / 2;
+  const at::Tensor y = empty_channels_last(x, height, width);
+  for_type_of(x, [&]<typename T>(T) {
+    const T* from = values_of<T>(x);
+    T* to = mutable_values_of<T>(y);
+    at::parallel_for(0, x.size(0) * height, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const T* upper = from + row / height * x.stride(0) + row % height * 2 * x.stride(2);
+        rows::norm_relu_average2(upper, upper + x.stride(2), x.stride(3), affine,
+                                 to + row * width * channels, width, channels);
+      }
+    });
+  });
+  return y;
+}
+
+}  // namespace distill

@@ -1,0 +1,119 @@
+#include "core/models/frozen_densenet.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include "core/kernels/norm_relu.h"
+
+namespace distill {
+namespace {
+
+// oneDNN's convolutions with a fused ReLU and weights packed ahead, if this LibTorch has them.
+std::optional<c10::OperatorHandle> mkldnn(const char* name) {
+  return c10::Dispatcher::singleton().findSchema({std::string("mkldnn::") + name, ""});
+}
+
+at::Tensor call(const c10::OperatorHandle& operation, std::vector<c10::IValue> arguments) {
+  operation.callBoxed(&arguments);
+  return arguments.front().toTensor();
+}
+
+}  // namespace
+
+at::Tensor FrozenDenseNet::Convolution::operator()(const at::Tensor& x) const {
+  const std::vector<int64_t> strides(2, stride), paddings(2, padding), dilations(2, 1);
+  if (packed_weight.defined()) {
+    static const auto operation = mkldnn("_convolution_pointwise");
+    return call(*operation, {x, packed_weight, bias, paddings, strides, dilations, /*groups=*/1,
+                             relu ? "relu" : "none", c10::List<std::optional<at::Scalar>>(),
+                             /*algorithm=*/""});
+  }
+  const at::Tensor y = at::conv2d(x, weight, bias, strides, paddings);
+  return relu ? at::Tensor(y).relu_() : y;
+}
+
+FrozenDenseNet::Affine FrozenDenseNet::affine(const BatchNorm2d& norm) const {
+  const auto in_double = [](const at::Tensor& x) { return x.to(at::kDouble); };
+  const at::Tensor scale =
+      in_double(norm.weight) * (in_double(norm.running_var) + BatchNorm2d::eps).rsqrt();
+  const at::Tensor shift = in_double(norm.bias) - in_double(norm.running_mean) * scale;
+  return {scale.to(compute_.device, at::kFloat), shift.to(compute_.device, at::kFloat)};
+}
+
+FrozenDenseNet::Convolution FrozenDenseNet::convolution(const Conv2d& layer,
+                                                        const BatchNorm2d* norm, bool relu) const {
+  at::Tensor weight = layer.weight.to(compute_.device);
+  at::Tensor bias = at::zeros({weight.size(0)}, weight.options());
+  if (norm) {
+    const auto [scale, shift] = affine(*norm);
+    weight = weight * scale.view({-1, 1, 1, 1});
+    bias = shift;
+  }
+  weight = weight.to(compute_.dtype).contiguous(at::MemoryFormat::ChannelsLast);
+  bias = bias.to(compute_.dtype);
+  Convolution result{weight, bias, at::Tensor(), layer.stride, layer.padding, relu};
+  const bool emulated = compute_.dtype == at::kBFloat16 && !multiplies_bf16();
+  if (compute_.device.is_cpu() && at::globalContext().userEnabledMkldnn() && !emulated &&
+      mkldnn("_convolution_pointwise")) {
+    if (const auto pack = mkldnn("_reorder_convolution_weight")) {
+      result.packed_weight =
+          call(*pack, {weight, std::vector<int64_t>(2, layer.padding),
+                       std::vector<int64_t>(2, layer.stride), std::vector<int64_t>(2, 1),
+                       /*groups=*/1, /*input_size=*/c10::IValue()});
+    }
+  }
+  return result;
+}
+
+FrozenDenseNet::FrozenDenseNet(const DenseNet& model, const Compute& compute) : compute_(compute) {
+  const DenseNet::Layers& layers = model.layers();
+  stem_ = convolution(layers.conv0, &layers.norm0, /*relu=*/true);
+  int64_t channels = layers.conv0.weight.size(0);
+  for (const DenseNet::Stage& stage : layers.stages) {
+    Stage& frozen = stages_.emplace_back();
+    frozen.channels_in = channels;
+    for (const DenseNet::DenseLayer& layer : stage.layers) {
+      frozen.layers.push_back({affine(layer.norm1),
+                               convolution(layer.conv1, &layer.norm2, /*relu=*/true),
+                               convolution(layer.conv2, nullptr, /*relu=*/false)});
+      channels += layer.conv2.weight.size(0);
+    }
+    frozen.channels_out = channels;
+    if (stage.transition) {
+      frozen.transition = {affine(stage.transition->norm),
+                           convolution(stage.transition->conv, nullptr, /*relu=*/false)};
+      channels = stage.transition->conv.weight.size(0);
+    }
+  }
+  norm_ = affine(layers.norm5);
+  classifier_weight_ = layers.classifier.weight.to(compute.device);
+  classifier_bias_ = layers.classifier.bias.to(compute.device);
+}
+
+at::Tensor FrozenDenseNet::forward(const at::Tensor& images) const {
+  at::Tensor x = at::max_pool2d(stem_(images), /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
+  for (const Stage& stage : stages_) {
+    // Every layer sees what all layers before it made: it reads the channels that are there and
+    // writes behind them.
+    const at::Tensor features =
+        at::empty({x.size(0), stage.channels_out, x.size(2), x.size(3)},
+                  x.options().memory_format(at::MemoryFormat::ChannelsLast));
+    features.narrow(1, 0, stage.channels_in).copy_(x);
+    int64_t channels = stage.channels_in;
+    for (const DenseLayer& layer : stage.layers) {
+      const at::Tensor input = features.narrow(1, 0, channels);
+      const at::Tensor made =
+          layer.grow(layer.squeeze(norm_relu(input, layer.norm.scale, layer.norm.shift)));
+      features.narrow(1, channels, made.size(1)).copy_(made);
+      channels += made.size(1);
+    }
+    x = features;
+    if (const auto& transition = stage.transition) {
+      x = transition->convolution(
+          norm_relu_average2(x, transition->norm.scale, transition->norm.shift));
+    }
+  }
+  x = norm_relu(x, norm_.scale, norm_.shift).mean({2, 3}, /*keepdim=*/false, at::kFloat);
+  return at::linear(x, classifier_weight_, classifier_bias_);  // (B, classes)
+}
+
+}  // namespace distill
