@@ -29,8 +29,8 @@ export interface PredictOptions {
   /** 'auto' (a GPU where LibTorch can use one), 'cpu', 'cuda' or 'cuda:N'. Default 'auto'. */
   device?: string | undefined;
   /**
-   * What the convolutions compute in. 'fp32' follows PyTorch's numbers; 'bf16' is faster where the processor
-   * multiplies bfloat16 natively, and slower elsewhere; 'auto' chooses it only there. Default 'fp32'.
+   * What the convolutions compute in. 'fp32' follows PyTorch's numbers; 'bf16' halves the memory and is faster
+   * where the processor multiplies matrices of bfloat16, and slower elsewhere; 'auto' chooses it only there. Default 'fp32'.
    */
   precision?: 'fp32' | 'bf16' | 'auto' | undefined;
   /** Threads of LibTorch. Default: one a core. */

@@ -70,7 +70,7 @@ export const shared = {
     option('--batch-size <n>', description, { parse: number, shown }),
   device: () => option('--device <name>', 'auto, cpu, cuda or cuda:N', { shown: 'auto' }),
   precision: () =>
-    option('--precision <type>', 'fp32, bf16, or auto: bf16 where the processor has it', {
+    option('--precision <type>', 'fp32, bf16, or auto: bf16 where that is faster', {
       shown: 'fp32',
     }),
   threads: () =>

@@ -84,7 +84,10 @@ Statistics batch_statistics(const at::Tensor& x, const at::Tensor& input_bias,
   // Measured from some value of the channel, so that a large mean does not swallow a small
   // variance.
   std::vector<float> origin(geometry.channels);
-  for (int64_t c = 0; c < geometry.channels; ++c) origin[c] = rows::load(data[c]);
+  for (int64_t c = 0; c < geometry.channels; ++c) {
+    const float first = rows::load(data[c]);
+    origin[c] = std::isfinite(first) ? first : 0;
+  }
   const Sums sums =
       sum_rows(geometry.rows(), geometry.channels, [&](int64_t row, float* sum, float* square) {
         rows::moments(geometry.row(data, row), origin.data(), sum, square, geometry.width,

@@ -3,6 +3,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include "core/kernels/norm_relu.h"
+#include "core/kernels/winograd.h"
 
 namespace distill {
 namespace {
@@ -20,6 +21,7 @@ at::Tensor call(const c10::OperatorHandle& operation, std::vector<c10::IValue> a
 }  // namespace
 
 at::Tensor FrozenDenseNet::Convolution::operator()(const at::Tensor& x) const {
+  if (!relu && winograd_applies(x, weight, stride, padding)) return winograd_convolution(x, weight);
   const std::vector<int64_t> strides(2, stride), paddings(2, padding), dilations(2, 1);
   if (packed_weight.defined()) {
     static const auto operation = mkldnn("_convolution_pointwise");

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "core/kernels/winograd.h"
+
 namespace distill {
 namespace {
 
@@ -48,6 +50,7 @@ at::Tensor Conv2d::operator()(const at::Tensor& x) const {
 }
 
 at::Tensor Conv2d::without_bias(const at::Tensor& x) const {
+  if (winograd_applies(x, weight, stride, padding)) return winograd_convolution(x, weight);
   return at::conv2d(x, weight.to(x.scalar_type()), /*bias=*/{}, stride, padding);
 }
 
