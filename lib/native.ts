@@ -149,6 +149,19 @@ export interface NativeContents {
   metadata: string | null;
 }
 
+/** What one pass of one of the student's convolutions takes by itself. */
+export interface NativeConvolutionRate {
+  inChannels: number;
+  outChannels: number;
+  /** Pixels a side. */
+  size: number;
+  pass: 'forward' | 'inputGradient' | 'weightGradient';
+  /** Floating-point operations: a multiplication and an addition are two. */
+  flops: number;
+  /** The median of the repeats. */
+  seconds: number;
+}
+
 export interface NativeAddon {
   /** LibTorch's version that the addon was built with, and whether that build knows CUDA. */
   libtorch: string;
@@ -183,6 +196,17 @@ export interface NativeAddon {
       alpha: number;
     },
   ): Promise<{ loss: number; gradients: Record<string, Float64Array> }>;
+  /**
+   * [async] The student's convolutions one by one, in channels-last memory, on the CPU: what a step
+   * could come down to. The first one's gradient by the pictures is left out, as no step asks for it.
+   */
+  convolutionRates(options: {
+    batchSize: number;
+    imageSize: number;
+    precision: 'fp32' | 'bf16';
+    threads: number;
+    repeats: number;
+  }): Promise<NativeConvolutionRate[]>;
   /** [async] Shows that a checkpoint could be written there. ERR_WRITE. */
   checkWritable(path: string): Promise<void>;
   /**
