@@ -1,0 +1,53 @@
+/** @import { Runner } from './rounds.js' */
+/** @import { Verdict } from './types.js' */
+
+/** How far losses and probabilities may lie from the reference's, relatively. */
+export const TOLERANCES = { fp32: 1e-3, bf16: 5e-2 };
+
+/**
+ * Whether a contestant computes what the reference does: the losses of the epochs that both have run
+ * (or of its few steps), and the probabilities that it predicts with.
+ *
+ * @param {Runner} runner
+ * @param {Runner | undefined} reference
+ * @param {number[] | null} portable the reference's losses of few, small steps
+ * @returns {Verdict}
+ */
+export function verdictOf(runner, reference, portable) {
+  const { contestant, setup, losses, stepLosses, probabilities } = runner;
+  const tolerance =
+    TOLERANCES[
+      contestant.tolerance === 'any' ? (setup?.precision ?? 'bf16') : contestant.tolerance
+    ];
+  /** @type {Verdict} */
+  const none = { agrees: null, difference: null, tolerance, compared: 'nothing' };
+  if (!reference || reference === runner) return none;
+
+  /** @type {[number, number][]} */
+  const pairs = [];
+  const compared = [];
+  const epochs = Math.min(losses.length, reference.losses.length);
+  for (let i = 0; i < epochs; i++) {
+    const [ours, theirs] = [losses[i], reference.losses[i]];
+    if (ours && theirs) pairs.push([ours.train, theirs.train], [ours.val, theirs.val]);
+  }
+  if (epochs > 0) compared.push(`training and validation losses of ${epochs} epochs`);
+  if (portable && stepLosses.length > 0) {
+    for (const [i, loss] of stepLosses.entries()) pairs.push([loss, portable[i] ?? Number.NaN]);
+    compared.push(`losses of ${stepLosses.length} steps`);
+  }
+  const pictures = Math.min(probabilities.length, reference.probabilities.length);
+  for (let i = 0; i < pictures; i++) {
+    pairs.push([probabilities[i] ?? Number.NaN, reference.probabilities[i] ?? Number.NaN]);
+  }
+  if (pictures > 0) compared.push(`${pictures} predictions`);
+  if (pairs.length === 0) return none;
+
+  const difference = Math.max(...pairs.map(([a, b]) => Math.abs(a - b) / Math.abs(b)));
+  return {
+    agrees: difference <= tolerance, // not where it is NaN
+    difference,
+    tolerance,
+    compared: compared.join(', '),
+  };
+}

@@ -1,0 +1,26 @@
+// The built package's modules. Loaded when they are asked for, as a checkout may have no dist/ yet.
+
+/**
+ * @template T
+ * @param {string} name
+ * @returns {Promise<T>}
+ */
+const load = (name) => import(new URL(`../../dist/${name}.js`, import.meta.url).href);
+
+/** @returns {Promise<typeof import('../../lib/index.js')>} */
+export const loadPackage = () => load('index');
+/** @returns {Promise<typeof import('../../lib/native.js')>} */
+export const loadNative = () => load('native');
+/** @returns {Promise<typeof import('../../lib/dataset.js')>} */
+export const loadDataset = () => load('dataset');
+/** @returns {Promise<typeof import('../../lib/decode.js')>} */
+export const loadDecode = () => load('decode');
+/** @returns {Promise<typeof import('../../lib/prepare.js')>} */
+export const loadPrepare = () => load('prepare');
+
+/** Whether this build takes the option `precision`. */
+export async function knowsPrecision() {
+  /** @type {typeof import('../../lib/distill-options.js')} */
+  const { distillOptions } = await load('distill-options');
+  return 'precision' in distillOptions.shape;
+}

@@ -1,0 +1,238 @@
+// What passes between the benchmark's modules, and what bench.json holds. Types alone: nothing runs.
+
+export type Precision = 'fp32' | 'bf16';
+
+/** A picture and its class. */
+export interface Picture {
+  path: string;
+  label: number;
+}
+
+/** What every contestant is given; its process reads it from a file. */
+export interface Task {
+  /** `train/` and `val/` with a folder for each class. */
+  dataset: string;
+  classes: string[];
+  /** In the order in which all train. */
+  train: Picture[];
+  val: Picture[];
+  /** The teacher's `.pth`. */
+  teacher: string;
+  /** The teacher's, such as 'densenet121'. */
+  architecture: string;
+  /** The `.pth` of the student's initial weights. */
+  student: string;
+  /** Inputs of contestants that read no `.pth`: see {@link Portable}. */
+  portable: string;
+  /** A folder for what contestants write. */
+  scratch: string;
+  mean: [number, number, number];
+  std: [number, number, number];
+  imageSize: number;
+  batchSize: number;
+  threads: number;
+  temperature: number;
+  alpha: number;
+  lr: number;
+}
+
+/** Weights, pictures and teacher's answers for a few steps, as base64 of little-endian float32. */
+export interface Portable {
+  weights: Record<string, { shape: number[]; data: string }>;
+  /** Pixels a side; smaller than the task's where a step would take minutes. */
+  imageSize: number;
+  batchSize: number;
+  steps: number;
+  /** RGB bytes, (steps * batchSize, imageSize, imageSize, 3), base64. */
+  pixels: string;
+  labels: number[];
+  /** (steps * batchSize, classes) */
+  teacherLogits: string;
+}
+
+export interface EpochMeasure {
+  trainSeconds: number;
+  valSeconds: number;
+  trainImages: number;
+  valImages: number;
+  steps: number;
+  trainLoss: number;
+  valLoss: number;
+  /** Of the whole epoch; null where it was not counted. */
+  minorFaults: number | null;
+  /** Seconds of the training part by phase; null where the contestant does not tell. */
+  phases: Record<string, number> | null;
+}
+
+export interface Work {
+  images: number;
+  seconds: number;
+}
+
+/** What a contestant says when it is ready. */
+export interface Setup {
+  versions: Record<string, string>;
+  notes: string[];
+  threads: number;
+  /** Which of the limit's rates its steps are measured by. */
+  precision: Precision;
+}
+
+export interface Memory {
+  peakBytes: number;
+  residentBytes: number;
+  /** Of these, what is not a file's pages, which the system may take back at any time. */
+  anonymousBytes: number;
+}
+
+/** The median of rounds, and how far they lay apart. */
+export interface Summary {
+  median: number;
+  min: number;
+  max: number;
+  count: number;
+}
+
+export interface Verdict {
+  /** null: there was nothing to compare with. */
+  agrees: boolean | null;
+  /** The largest relative difference. */
+  difference: number | null;
+  tolerance: number;
+  compared: string;
+}
+
+/** A line of the table. */
+export interface ContestantReport {
+  name: string;
+  title: string;
+  /** Why it did not run or ended early. */
+  cannotRun: string | null;
+  setup: Setup | null;
+  /** Images a second. */
+  imagesPerSecond: {
+    prepare: Summary | null;
+    firstEpoch: Summary | null;
+    train: Summary | null;
+    validate: Summary | null;
+    predict: Summary | null;
+  };
+  /** Milliseconds of a later training step. */
+  stepMs: Summary | null;
+  phasesMs: Record<string, Summary> | null;
+  /** Seconds of a later epoch, training and validation. */
+  epochSeconds: Summary | null;
+  /** After training, before prediction. */
+  peakBytes: number | null;
+  minorFaultsPerStep: Summary | null;
+  losses: {
+    epochs: { train: number; val: number }[];
+    steps: number[];
+  };
+  verdict: Verdict;
+  /** Of the convolutions' time in the time of a step, 0..1. */
+  limitShare: Summary | null;
+}
+
+export interface LimitReport {
+  precision: Precision;
+  cannotRun: string | null;
+  /** Of one step. */
+  ms: Summary | null;
+  convolutions: {
+    inChannels: number;
+    outChannels: number;
+    size: number;
+    pass: string;
+    ms: number;
+    gflops: number;
+  }[];
+}
+
+export interface ScalingPoint {
+  /** What grows along the axis. */
+  x: number;
+  /** Images a second of later training epochs. */
+  imagesPerSecond: Summary | null;
+  /** While it trained. */
+  peakBytes: number | null;
+  /** See {@link Memory}. */
+  anonymousBytes: number | null;
+  cannotRun: string | null;
+}
+
+export interface ScalingSeries {
+  axis: 'batch size' | 'image size' | 'threads' | 'pictures';
+  series: string;
+  precision: Precision;
+  /** What stayed the same. */
+  fixed: Record<string, number>;
+  points: ScalingPoint[];
+}
+
+export interface ProcessRun {
+  command: string;
+  epochs: number;
+  seconds: number;
+  /** How it was estimated; null where it was run in full. */
+  estimated: string | null;
+}
+
+export interface Target {
+  name: string;
+  /** Of medians. */
+  value: number | null;
+  /** The least and the most that the rounds' extremes give. */
+  range: [number, number] | null;
+  unit: 'times as fast' | 'of the step' | 'faults a step' | 'times the memory';
+  /** What was divided by what. */
+  of: string;
+  /** Why there is no value. */
+  missing: string | null;
+}
+
+export interface Machine {
+  cpu: string;
+  cores: number;
+  memoryBytes: number;
+  system: string;
+  features: string[];
+  loadAverage: number;
+  versions: Record<string, string>;
+}
+
+export interface Settings {
+  mode: 'quick' | 'default' | 'full';
+  rounds: number;
+  threads: number;
+  batchSize: number;
+  imageSize: number;
+  trainPictures: number;
+  valPictures: number;
+  classes: number;
+  dataset: string;
+  teacher: string;
+}
+
+export interface Bench {
+  version: 1;
+  date: string;
+  seconds: number;
+  machine: Machine;
+  settings: Settings;
+  contestants: ContestantReport[];
+  limits: LimitReport[];
+  endToEnd: { ours: ProcessRun | null; reference: ProcessRun | null; cannotRun: string | null };
+  endurance: EnduranceReport | null;
+  scaling: ScalingSeries[];
+  targets: Target[];
+}
+
+export interface EnduranceReport {
+  pictures: number;
+  imageSize: number;
+  /** Epochs after which memory was read first and last. */
+  epochs: [number, number];
+  residentBytes: [number, number] | null;
+  cannotRun: string | null;
+}
