@@ -55,7 +55,7 @@ function pytorch(name, title, tolerance) {
     start: ({ python, threads }) => {
       if (!python) throw new Error('no Python with torch, torchvision and Pillow was found');
       const tuned = name === 'reference' ? {} : tunedAllocator();
-      return new Child(python, [path.join(HERE, 'pytorch.py')], pythonEnv(threads, tuned));
+      return new Child(python, [path.join(HERE, 'torch_loops.py')], pythonEnv(threads, tuned));
     },
   };
 }

@@ -162,7 +162,9 @@ function weight(name) {
   return variable;
 }
 
-const trainable = () => [...weights.values()].filter((variable) => variable.trainable);
+function trainable() {
+  return [...weights.values()].filter((variable) => variable.trainable);
+}
 
 /** @param {number} index */
 function batch(index) {
