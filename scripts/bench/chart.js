@@ -49,21 +49,29 @@ function chartOf(bench) {
         gridColor: '#e8ebee',
       },
       title: { fontSize: 13, subtitleFontSize: 11, anchor: 'start', subtitleColor: '#52606d' },
+      axisY: { labelLimit: 400 },
       legend: { labelFontSize: 11 },
       view: { stroke: null },
     },
-    vconcat: [
+    concat: [
       {
         title: {
           text: 'Training pictures a second, later epochs',
           subtitle:
             `${imageSize} pixels, batches of ${batchSize}, ${threads} threads, ${bench.machine.cpu}; ` +
-            'logarithmic',
+            "logarithmic; ×: the article's loop",
         },
         ...barsOf(bench.contestants),
       },
-      ...(panels.length > 0 ? [{ hconcat: panels.slice(0, 2) }, { hconcat: panels.slice(2) }] : []),
+      ...[panels.slice(0, 2), panels.slice(2)].flatMap((row) =>
+        row.length > 0
+          ? [{ hconcat: row, spacing: 40, resolve: { legend: { color: 'independent' } } }]
+          : [],
+      ),
     ],
+    columns: 1,
+    align: 'none',
+    bounds: 'full',
     spacing: 28,
   };
 }
@@ -82,24 +90,24 @@ function barsOf(contestants) {
     return [{ title, rate: train.median, label, ours: name.startsWith('ours') }];
   });
   const rates = values.map(({ rate }) => rate);
-  const least = 10 ** Math.floor(Math.log10(Math.min(...rates, 1)) - 0.2);
-  const most = Math.max(...rates, 1) * 6; // room for the label
+  const least = 10 ** Math.floor(Math.log10(Math.min(...rates, 1)) - 0.2); // a bar's foot
+  const most = Math.max(...rates, 1) * 8; // room for the label
   const x = {
     field: 'rate',
     type: 'quantitative',
     title: null,
     scale: { type: 'log', domain: [least, most], nice: false },
-    axis: { format: '~g' },
+    axis: { format: '~g', values: powersOfTen(least, most) },
   };
   const y = {
     field: 'title',
     type: 'nominal',
     sort: '-x',
     title: null,
-    axis: { labelLimit: 320, ticks: false, domain: false },
+    axis: { ticks: false, domain: false },
   };
   return {
-    width: 560,
+    width: 520,
     height: { step: 26 },
     data: { values },
     layer: [
@@ -142,11 +150,11 @@ function panelsOf(scaling) {
       return `${value} ${names[/** @type {keyof typeof names} */ (name)] ?? name}`;
     });
     return {
-      title: { text: `${unit} by ${axis}`, subtitle: fixed.join(', ') },
+      title: { text: `${unit}, by ${axis}`, subtitle: fixed.join(', ') },
       width: 330,
       height: 130,
       data: { values },
-      mark: { type: 'line', point: true, color: OURS },
+      mark: { type: 'line', point: series.length > 1 || { color: OURS }, color: OURS },
       encoding: {
         x: {
           field: 'x',
@@ -162,12 +170,22 @@ function panelsOf(scaling) {
             type: 'nominal',
             title: null,
             scale: { range: [OURS, '#d9822b'] },
-            legend: { orient: 'bottom-right' },
+            legend: { orient: 'bottom' },
           },
         }),
       },
     };
   });
+}
+
+/**
+ * @param {number} least
+ * @param {number} most
+ */
+function powersOfTen(least, most) {
+  const powers = [];
+  for (let power = least; power <= most; power *= 10) powers.push(power);
+  return powers;
 }
 
 /** @param {number} value */

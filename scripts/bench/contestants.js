@@ -24,7 +24,7 @@ export const CONTESTANTS = [
   ours('ours-fp32', 'node-distill, float32', 'fp32'),
   ours('ours-bf16', 'node-distill, bf16', 'bf16'),
   pytorch('reference', "PyTorch, the article's loop", 'fp32'),
-  pytorch('best-teacher', 'PyTorch at its best, teacher in the loop', 'any'),
+  pytorch('best-teacher', 'PyTorch at its best, teacher in loop', 'any'),
   pytorch('best-cached', 'PyTorch at its best, cached answers', 'any'),
   tfjs('tfjs-cpu', 'TensorFlow.js, plain JavaScript', 'cpu'),
   tfjs('tfjs-wasm', 'TensorFlow.js, WASM', 'wasm'),
