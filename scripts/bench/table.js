@@ -54,10 +54,14 @@ export function tablesOf(bench) {
       ),
     ),
     table(
-      ['limit', 'a step, ms', 'GFLOP/s by convolution: forward, input and weight gradient'],
+      [
+        'limit',
+        'a step, ms (spread)',
+        'GFLOP/s by convolution: forward, input and weight gradient',
+      ],
       bench.limits.map(({ precision, cannotRun, ms, convolutions }) => [
         precision,
-        spread(ms),
+        cannotRun ? '' : spread(ms),
         cannotRun
           ? `cannot run: ${cannotRun}`
           : [...new Set(convolutions.map(({ size }) => size))]

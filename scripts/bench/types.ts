@@ -137,13 +137,16 @@ export interface ContestantReport {
 export interface LimitReport {
   precision: Precision;
   cannotRun: string | null;
-  /** Of one step. */
+  /** Of one step, over the rounds. */
   ms: Summary | null;
+  /** Of one step, each convolution in its fastest round: what shares are measured by. */
+  reachedMs: number | null;
   convolutions: {
     inChannels: number;
     outChannels: number;
     size: number;
     pass: string;
+    /** In its fastest round. */
     ms: number;
     gflops: number;
   }[];
