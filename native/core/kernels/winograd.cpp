@@ -10,113 +10,97 @@
 namespace distill {
 namespace {
 
-using winograd::Convolution;
+using namespace winograd;
 
-// Floats of transformed tiles that stay in a second-level cache of 1 MiB beside the weights.
-constexpr int64_t block_floats = 160 * 1024;
-constexpr int64_t most_tiles = 96;
+constexpr auto channels_last = at::MemoryFormat::ChannelsLast;
 
-int64_t tiles_in_block(int64_t channels) {
-  const int64_t floats = winograd::positions * (channels + winograd::channel_step);
-  return std::clamp<int64_t>(block_floats / floats, 1, most_tiles);
+// The index-th of `count` nearly equal parts.
+Range part_of(Range whole, int64_t index, int64_t count) {
+  return {whole.first + index * whole.count() / count,
+          whole.first + (index + 1) * whole.count() / count};
 }
 
-at::Tensor scratch(int64_t floats) {
-  return at::empty({floats});  // from what the last step has freed
+// Into how many blocks to cut tiles, so that what a block is transformed to takes half of a
+// second-level cache of 1 MiB. A quarter or all of it is up to 15 % slower.
+int64_t block_count(const Convolution& c, int64_t tiles) {
+  constexpr int64_t cache_floats = 128 * 1024;
+  const int64_t tile_floats = positions * (c.in + channel_block);
+  const int64_t at_most = std::max<int64_t>(cache_floats / tile_floats, 1);
+  return (tiles + at_most - 1) / at_most;
 }
 
-at::Tensor empty_channels_last(int64_t batch, int64_t channels, int64_t height, int64_t width) {
-  return at::empty({batch, channels, height, width},
-                   at::TensorOptions(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
+// For the blocks of one thread, one after the other.
+at::Tensor tile_scratch(const Convolution& c, int64_t tiles, int64_t blocks) {
+  return at::empty({scratch_size(c, (tiles + blocks - 1) / blocks)});
 }
 
-// y = the convolution of x with weights that have been transformed.
-at::Tensor convolve(const at::Tensor& x, const at::Tensor& transformed, int64_t out) {
+// A convolution of x with a transformed weight, block by block of tiles: from reading x to writing
+// y a block stays in the caches of one thread.
+// transform: transform_weight or transform_turned_weight.
+at::Tensor convolve_blocks(const at::Tensor& x, int64_t out, const at::Tensor& weight,
+                           decltype(transform_weight)& transform) {
   const Convolution c{x.size(0), x.size(2), x.size(3), x.size(1), out};
-  const at::Tensor y = empty_channels_last(c.batch, out, c.height, c.width);
-  const at::Tensor bias = at::zeros({out});
-  const float* from = x.const_data_ptr<float>();
-  const float* weights = transformed.const_data_ptr<float>();
-  const float* offsets = bias.const_data_ptr<float>();
-  float* to = y.mutable_data_ptr<float>();
-  const int64_t tiles = c.tiles(), threads = at::get_num_threads();
-  int64_t blocks = (tiles + tiles_in_block(c.in) - 1) / tiles_in_block(c.in);
-  blocks = std::min((blocks + threads - 1) / threads * threads, tiles);
+  const at::Tensor transformed = at::empty({positions * c.in * out});
+  const float* const plain = weight.const_data_ptr<float>();
+  float* const weights = transformed.mutable_data_ptr<float>();
+  at::parallel_for(0, c.in * out / channel_step, 1, [&](int64_t begin, int64_t end) {
+    transform(plain, c.in, out, {begin, end}, weights);
+  });
+
+  const at::Tensor y =
+      at::empty({c.batch, out, c.height, c.width}, x.options().memory_format(channels_last));
+  const float* const from = x.const_data_ptr<float>();
+  float* const to = y.mutable_data_ptr<float>();
+  // As many for each thread.
+  const int64_t threads = at::get_num_threads();
+  const int64_t blocks =
+      std::min((block_count(c, c.tiles()) + threads - 1) / threads * threads, c.tiles());
   at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
-    const at::Tensor own = scratch(convolve_scratch_size(c, (tiles + blocks - 1) / blocks));
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i * tiles / blocks, last = (i + 1) * tiles / blocks;
-      winograd::convolve(c, from, weights, offsets, to, {first, last - first},
-                         own.mutable_data_ptr<float>());
+    const at::Tensor scratch = tile_scratch(c, c.tiles(), blocks);
+    for (int64_t block = begin; block < end; ++block) {
+      convolve(c, from, weights, to, part_of({0, c.tiles()}, block, blocks),
+               scratch.mutable_data_ptr<float>());
     }
   });
   return y;
 }
 
-at::Tensor forward(const at::Tensor& x, const at::Tensor& weight) {
-  const int64_t in = weight.size(1), out = weight.size(0);
-  const at::Tensor transformed = scratch(winograd::transformed_weight_size(in, out));
-  const float* from = weight.const_data_ptr<float>();
-  float* to = transformed.mutable_data_ptr<float>();
-  at::parallel_for(0, winograd::weight_lines(in, out), 1, [&](int64_t begin, int64_t end) {
-    winograd::transform_weight(from, in, out, begin, end, to);
-  });
-  return convolve(x, transformed, out);
-}
-
-// The convolution of dy with the weights turned by 180 degrees, in and out swapped.
-at::Tensor input_gradient(const at::Tensor& dy, const at::Tensor& weight) {
-  const int64_t in = weight.size(0), out = weight.size(1);
-  const at::Tensor transformed = scratch(winograd::transformed_weight_size(in, out));
-  const float* from = weight.const_data_ptr<float>();
-  float* to = transformed.mutable_data_ptr<float>();
-  at::parallel_for(0, winograd::weight_lines(in, out), 1, [&](int64_t begin, int64_t end) {
-    winograd::transform_turned_weight(from, in, out, begin, end, to);
-  });
-  return convolve(dy, transformed, out);
-}
-
+// The same for the same number of threads.
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& dy) {
   const Convolution c{x.size(0), x.size(2), x.size(3), x.size(1), dy.size(1)};
-  // Each thread has channels of dy for itself; where there are more threads, also a part of the
-  // tiles, whose sums are added at the end.
-  const int64_t tiles = c.tiles(), threads = at::get_num_threads();
-  const int64_t channel_blocks = c.out / winograd::channel_step;
+  const float* const x_data = x.const_data_ptr<float>();
+  const float* const dy_data = dy.const_data_ptr<float>();
+  // The threads share the blocks of out channels, for sums of their own that stay small enough for
+  // the caches; if there are too few, also the tiles, whose sums are added at the end.
+  const int64_t threads = at::get_num_threads();
+  const int64_t channel_blocks = (c.out + channel_block - 1) / channel_block;
   const int64_t channel_parts = std::min(threads, channel_blocks);
-  const int64_t tile_parts = std::clamp<int64_t>(threads / channel_parts, 1, tiles);
-  const int64_t part_size = winograd::positions * c.in * c.out;
-  const at::Tensor sums = scratch(tile_parts * part_size);
-  const float* from_x = x.const_data_ptr<float>();
-  const float* from_dy = dy.const_data_ptr<float>();
-  float* sum = sums.mutable_data_ptr<float>();
-  at::parallel_for(0, channel_parts * tile_parts, 1, [&](int64_t begin, int64_t end) {
+  const int64_t tile_parts = std::min(threads / channel_parts, c.tiles());
+  const at::Tensor all_sums = at::empty({tile_parts * positions * c.in * c.out});
+  float* const sums = all_sums.mutable_data_ptr<float>();
+  at::parallel_for(0, tile_parts * channel_parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
-      const int64_t channel_part = part % channel_parts, tile_part = part / channel_parts;
-      const auto channel = [&](int64_t i) {
-        return i * channel_blocks / channel_parts * winograd::channel_step;
-      };
-      const int64_t first_channel = channel(channel_part);
-      const winograd::ChannelRange channels{first_channel,
-                                            channel(channel_part + 1) - first_channel};
-      const int64_t begin_tile = tile_part * tiles / tile_parts;
-      const int64_t count = (tile_part + 1) * tiles / tile_parts - begin_tile;
-      const int64_t blocks = (count + tiles_in_block(c.in) - 1) / tiles_in_block(c.in);
-      const at::Tensor own =
-          scratch(weight_gradient_scratch_size(c, (count + blocks - 1) / blocks));
+      const Range of_blocks = part_of({0, channel_blocks}, part % channel_parts, channel_parts);
+      const Range channels{of_blocks.first * channel_block,
+                           std::min(of_blocks.last * channel_block, c.out)};
+      const int64_t tile_part = part / channel_parts;
+      const Range tiles = part_of({0, c.tiles()}, tile_part, tile_parts);
+      float* const to = sums + (tile_part * c.out + channels.first) * positions * c.in;
+      const int64_t blocks = block_count(c, tiles.count());
+      const at::Tensor scratch = tile_scratch(c, tiles.count(), blocks);
       for (int64_t i = 0; i < blocks; ++i) {
-        const int64_t first = i * count / blocks, last = (i + 1) * count / blocks;
-        winograd::add_weight_gradient(
-            c, from_x, from_dy, {begin_tile + first, last - first}, channels, /*first=*/i == 0,
-            sum + tile_part * part_size + first_channel * winograd::positions * c.in,
-            own.mutable_data_ptr<float>());
+        add_weight_gradient(c, x_data, dy_data, part_of(tiles, i, blocks), channels,
+                            /*start=*/i == 0, to, scratch.mutable_data_ptr<float>());
       }
     }
   });
-  const at::Tensor dweight = empty_channels_last(c.out, c.in, 3, 3);
-  float* result = dweight.mutable_data_ptr<float>();
+
+  const at::Tensor dweight =
+      at::empty({c.out, c.in, 3, 3}, x.options().memory_format(channels_last));
+  float* const result = dweight.mutable_data_ptr<float>();
   at::parallel_for(0, c.out, 1, [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {
-      winograd::finish_weight_gradient(c.in, sum, tile_parts, part_size, o, result + o * 9 * c.in);
+      finish_weight_gradient(c.in, c.out, sums, tile_parts, o, result + o * 9 * c.in);
     }
   });
   return dweight;
@@ -127,15 +111,19 @@ class WinogradConvolution : public torch::autograd::Function<WinogradConvolution
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
                             const at::Tensor& weight) {
     context->save_for_backward({x, weight});
-    return distill::forward(x, weight);
+    return convolve_blocks(x, weight.size(0), weight, transform_weight);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor dy = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
-    return {context->needs_input_grad(0) ? input_gradient(dy, saved[1]) : at::Tensor(),
-            weight_gradient(saved[0], dy)};
+    const at::Tensor &x = saved[0], &weight = saved[1];
+    const at::Tensor dy = gradients[0].contiguous(channels_last);
+    // The gradient by x is dy's convolution with the turned weight.
+    return {context->needs_input_grad(0)
+                ? convolve_blocks(dy, weight.size(1), weight, transform_turned_weight)
+                : at::Tensor(),
+            weight_gradient(x, dy)};
   }
 };
 
@@ -144,14 +132,12 @@ class WinogradConvolution : public torch::autograd::Function<WinogradConvolution
 bool winograd_applies(const at::Tensor& x, const at::Tensor& weight, int64_t stride,
                       int64_t padding) {
   return x.is_cpu() && x.scalar_type() == at::kFloat && weight.size(2) == 3 &&
-         weight.size(3) == 3 && stride == 1 && padding == 1 &&
-         weight.size(0) % winograd::channel_step == 0 &&
-         weight.size(1) % winograd::channel_step == 0;
+         weight.size(3) == 3 && stride == 1 && padding == 1 && weight.size(0) % channel_step == 0 &&
+         weight.size(1) % channel_step == 0;
 }
 
 at::Tensor winograd_convolution(const at::Tensor& x, const at::Tensor& weight) {
-  return WinogradConvolution::apply(x.contiguous(at::MemoryFormat::ChannelsLast),
-                                    weight.contiguous(at::MemoryFormat::ChannelsLast));
+  return WinogradConvolution::apply(x.contiguous(channels_last), weight.contiguous(channels_last));
 }
 
 }  // namespace distill

@@ -4,15 +4,27 @@
 
 namespace distill {
 
-// Convolution 3x3, stride 1, padding 1, by Winograd's minimal filtering: a quarter of the
-// multiplications of the direct way, which is what oneDNN has for x86-64.
+// Convolution 3x3 with stride 1 and padding 1 by Winograd's minimal filtering, which needs a
+// quarter of the direct way's multiplications. PyTorch has the direct one alone on x86-64
+// (oneDNN's).
 //
-// x: (B, in, H, W) float32 in channels-last memory, on the CPU.
-// weight: (out, in, 3, 3), channels-last. -> (B, out, H, W), channels-last.
+// x: (B, in, H, W) float32 in channels-last memory, on the CPU. weight: (out, in, 3, 3).
+// -> (B, out, H, W), channels-last. Can be differentiated by both.
 //
-// Can be differentiated by both. In float32 the results differ from the exact ones by 1e-6 relative
-// (L2 norm), twice what the direct way's do. Where x holds NaN or infinity, so does all of the 4x4
-// results that share a tile with what PyTorch would make not finite.
+// Measured on two Zen 4 cores against oneDNN's at batch 4, for 32 to 64 channels at 112x112, 64 to
+// 128 at 56x56 and 128 to 256 at 28x28:
+//                    times as fast   relative L2 error against float64 (direct: 0.2e-6 to 0.9e-6)
+//   forward          2.4, 3.0, 3.1   0.5e-6 to 1.1e-6
+//   input gradient   2.6, 3.0, 3.2   0.8e-6 to 1.5e-6
+//   weight gradient  2.9, 3.0, 3.2   0.5e-6 to 0.9e-6
+// What is left beside the products are the transforms: a third of the time of the first of these
+// shapes, an eighth of the last's. The AVX2 version is 2.2 to 3.0 times as fast as oneDNN with
+// AVX-512, that for any x86-64 as fast. Tiles of 2x2 results instead of 4x4 were 1.7 to 2.0 times
+// as fast as the direct way and erred a third as much. For the pictures' 3 channels a direct kernel
+// of our own gained a tenth of the first layer, and summing BatchNorm's moments while a tile is in
+// the cache nothing measurable: both were left out.
+//
+// A NaN or infinity reaches all of the 4x4 results of a tile, rather than 3x3 pixels.
 at::Tensor winograd_convolution(const at::Tensor& x, const at::Tensor& weight);
 
 // Whether it can be had: float32 on the CPU, and channels in whole blocks.

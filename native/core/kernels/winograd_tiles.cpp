@@ -1,68 +1,40 @@
 #include "core/kernels/winograd_tiles.h"
 
+#include <algorithm>
 #include <cstring>
+
+#include "core/kernels/panels.h"
 
 namespace distill::winograd {
 namespace {
 
-template <int Lanes, int Vectors, int Rows>
-struct Registers {
-  typedef float Vector __attribute__((vector_size(Lanes * sizeof(float))));
-  static constexpr int lanes = Lanes;
-  static constexpr int vectors = Vectors;
-  static constexpr int rows = Rows;
-  static constexpr int64_t panel = Lanes * Vectors;
+using namespace panels;
+
+// One-dimensional transforms: Toom-Cook's with the points 0, ±a, ±b and infinity. Any a and b are
+// right; a = √½, b = √2 halve the rounding error of Lavin & Gray's 1 and 2, and a b = 1 saves
+// multiplications.
+constexpr float a = 0.70710678f, b = 1.41421356f;
+
+struct Input {  // Bᵀ
+  static constexpr int from = 6, to = 6;
+  template <typename V>
+  INLINE static void apply(const V (&d)[from], V (&v)[to]) {
+    const V even_a = d[4] - 2.0f * d[2], odd_a = d[3] - 2.0f * d[1];
+    const V even_b = d[4] - 0.5f * d[2], odd_b = d[3] - 0.5f * d[1];
+    v[0] = d[0] - 2.5f * d[2] + d[4];
+    v[1] = even_a + a * odd_a;
+    v[2] = even_a - a * odd_a;
+    v[3] = even_b + b * odd_b;
+    v[4] = even_b - b * odd_b;
+    v[5] = d[1] - 2.5f * d[3] + d[5];
+  }
 };
-using Avx512 = Registers<16, 2, 12>;
-using Avx2 = Registers<8, 2, 6>;
-#if defined(__aarch64__)
-using Baseline = Registers<4, 4, 6>;
-#else
-using Baseline = Registers<4, 2, 6>;
-#endif
-
-// Position strides would be powers of two, and all positions of a tile share a set of the cache.
-constexpr int64_t stagger = 16;
-
-// points 0, ±a, ±b and infinity with a = √½, b = √2.
-struct Filter {
-  static constexpr int tile = 4, patch = 6;
-  static constexpr float a = 0.70710678118654752f, b = 1.4142135623730950f;
+struct Weight {  // G
+  static constexpr int from = 3, to = 6;
   template <typename V>
-  [[gnu::always_inline]] static inline void input(const V (&d)[6], V (&v)[6]) {
-    const V even_a = d[4] - d[2] * 2.0f, odd_a = (d[3] - d[1] * 2.0f) * a;
-    const V even_b = d[4] - d[2] * 0.5f, odd_b = (d[3] - d[1] * 0.5f) * b;
-    v[0] = d[0] - d[2] * 2.5f + d[4];
-    v[1] = even_a + odd_a;
-    v[2] = even_a - odd_a;
-    v[3] = even_b + odd_b;
-    v[4] = even_b - odd_b;
-    v[5] = d[1] - d[3] * 2.5f + d[5];
-  }
-  template <typename V>
-  [[gnu::always_inline]] static inline void output(const V (&m)[6], V (&y)[4]) {
-    const V sum_a = m[1] + m[2], difference_a = m[1] - m[2];
-    const V sum_b = m[3] + m[4], difference_b = m[3] - m[4];
-    y[0] = m[0] + sum_a + sum_b;
-    y[1] = difference_a * a + difference_b * b;
-    y[2] = sum_a * 0.5f + sum_b * 2.0f;
-    y[3] = difference_a * (a / 2) + difference_b * (b * 2) + m[5];
-  }
-  template <typename V>
-  [[gnu::always_inline]] static inline void output_gradient(const V (&y)[4], V (&m)[6]) {
-    const V even_a = y[0] + y[2] * 0.5f, odd_a = (y[1] + y[3] * 0.5f) * a;
-    const V even_b = y[0] + y[2] * 2.0f, odd_b = (y[1] + y[3] * 2.0f) * b;
-    m[0] = y[0];
-    m[1] = even_a + odd_a;
-    m[2] = even_a - odd_a;
-    m[3] = even_b + odd_b;
-    m[4] = even_b - odd_b;
-    m[5] = y[3];
-  }
-  template <typename V>
-  [[gnu::always_inline]] static inline void weight(const V (&g)[3], V (&u)[6]) {
-    const V even_a = (g[0] + g[2] * 0.5f) * (-2.0f / 3), odd_a = g[1] * (a * -2.0f / 3);
-    const V even_b = (g[0] + g[2] * 2.0f) * (1.0f / 6), odd_b = g[1] * (b / 6);
+  INLINE static void apply(const V (&g)[from], V (&u)[to]) {
+    const V even_a = (g[0] + 0.5f * g[2]) * (-2.0f / 3), odd_a = g[1] * (-2.0f / 3 * a);
+    const V even_b = (g[0] + 2.0f * g[2]) * (1.0f / 6), odd_b = g[1] * (1.0f / 6 * b);
     u[0] = g[0];
     u[1] = even_a + odd_a;
     u[2] = even_a - odd_a;
@@ -70,327 +42,298 @@ struct Filter {
     u[4] = even_b - odd_b;
     u[5] = g[2];
   }
+};
+struct Output {  // Aᵀ
+  static constexpr int from = 6, to = 4;
   template <typename V>
-  [[gnu::always_inline]] static inline void weight_gradient(const V (&u)[6], V (&g)[3]) {
-    const V sum_a = u[1] + u[2], difference_a = u[1] - u[2];
-    const V sum_b = u[3] + u[4], difference_b = u[3] - u[4];
-    g[0] = u[0] - sum_a * (2.0f / 3) + sum_b * (1.0f / 6);
-    g[1] = difference_b * (b / 6) - difference_a * (a * 2.0f / 3);
-    g[2] = (sum_b - sum_a) * (1.0f / 3) + u[5];
+  INLINE static void apply(const V (&m)[from], V (&y)[to]) {
+    const V even_a = m[1] + m[2], odd_a = a * (m[1] - m[2]);
+    const V even_b = m[3] + m[4], odd_b = b * (m[3] - m[4]);
+    y[0] = m[0] + even_a + even_b;
+    y[1] = odd_a + odd_b;
+    y[2] = 0.5f * even_a + 2.0f * even_b;
+    y[3] = 0.5f * odd_a + 2.0f * odd_b + m[5];
   }
 };
-constexpr int tile = Filter::tile, patch = Filter::patch;
-
-template <typename V>
-[[gnu::always_inline]] inline V load(const float* from) {
-  V value;
-  std::memcpy(&value, from, sizeof(V));
-  return value;
-}
-template <typename V>
-[[gnu::always_inline]] inline void store(float* to, const V& value) {
-  std::memcpy(to, &value, sizeof(V));
-}
-
-// out = F in Fᵀ
-template <typename V, int From, int To, typename Load, typename Store>
-[[gnu::always_inline]] inline void both_sides(void (*one)(const V (&)[From], V (&)[To]),
-                                              const Load& load, const Store& store) {
-  V half[To][From];
-#pragma GCC unroll 8
-  for (int j = 0; j < From; ++j) {
-    V column[From], result[To];
-#pragma GCC unroll 8
-    for (int i = 0; i < From; ++i) load(i, j, column[i]);
-    one(column, result);
-#pragma GCC unroll 8
-    for (int i = 0; i < To; ++i) half[i][j] = result[i];
+// Gradients go through the transposed matrices.
+struct OutputGradient {  // A
+  static constexpr int from = 4, to = 6;
+  template <typename V>
+  INLINE static void apply(const V (&y)[from], V (&m)[to]) {
+    const V even_a = y[0] + 0.5f * y[2], odd_a = y[1] + 0.5f * y[3];
+    const V even_b = y[0] + 2.0f * y[2], odd_b = y[1] + 2.0f * y[3];
+    m[0] = y[0];
+    m[1] = even_a + a * odd_a;
+    m[2] = even_a - a * odd_a;
+    m[3] = even_b + b * odd_b;
+    m[4] = even_b - b * odd_b;
+    m[5] = y[3];
   }
-#pragma GCC unroll 8
-  for (int i = 0; i < To; ++i) {
-    V result[To];
-    one(half[i], result);
-#pragma GCC unroll 8
-    for (int j = 0; j < To; ++j) store(i, j, result[j]);
+};
+struct WeightGradient {  // Gᵀ
+  static constexpr int from = 6, to = 3;
+  template <typename V>
+  INLINE static void apply(const V (&u)[from], V (&g)[to]) {
+    const V even_a = u[1] + u[2], odd_a = u[1] - u[2];
+    const V even_b = u[3] + u[4], odd_b = u[3] - u[4];
+    g[0] = u[0] - 2.0f / 3 * even_a + 1.0f / 6 * even_b;
+    g[1] = 1.0f / 6 * b * odd_b - 2.0f / 3 * a * odd_a;
+    g[2] = 1.0f / 3 * (even_b - even_a) + u[5];
+  }
+};
+
+// M X Mᵀ. Load: (i, j, V&), Store: (i, j, const V&).
+template <typename V, typename Matrix, typename Load, typename Store>
+INLINE void both_sides(const Load& load_value, const Store& store_value) {
+  V half[Matrix::to][Matrix::from];
+#pragma GCC unroll 6
+  for (int j = 0; j < Matrix::from; ++j) {
+    V column[Matrix::from], result[Matrix::to];
+#pragma GCC unroll 6
+    for (int i = 0; i < Matrix::from; ++i) load_value(i, j, column[i]);
+    Matrix::apply(column, result);
+#pragma GCC unroll 6
+    for (int i = 0; i < Matrix::to; ++i) half[i][j] = result[i];
+  }
+#pragma GCC unroll 6
+  for (int i = 0; i < Matrix::to; ++i) {
+    V result[Matrix::to];
+    Matrix::apply(half[i], result);
+#pragma GCC unroll 6
+    for (int j = 0; j < Matrix::to; ++j) store_value(i, j, result[j]);
   }
 }
 
-// Where the pixels of a tile lie, `outside` for those beyond the picture.
+// Where the pixels of a tile lie; `outside` stands for those beyond the picture.
 template <int size, typename T>
 struct Pixels {
-  [[gnu::always_inline]] Pixels(const Convolution& c, T* picture, int64_t channels, int64_t index,
-                                int64_t border, T* outside) {
-    const int64_t columns = c.tile_columns(), rows = c.tile_rows();
-    const int64_t left = index % columns * tile - border,
-                  top = index / columns % rows * tile - border;
-    T* const first = picture + index / (columns * rows) * c.height * c.width * channels;
-    for (int i = 0; i < size; ++i) {
-      const bool row_inside = static_cast<uint64_t>(top + i) < static_cast<uint64_t>(c.height);
-      T* const row = first + ((top + i) * c.width + left) * channels;
-      for (int j = 0; j < size; ++j) {
-        const bool inside =
-            row_inside & (static_cast<uint64_t>(left + j) < static_cast<uint64_t>(c.width));
-        at[i][j] = inside ? row + j * channels : outside;
+  INLINE Pixels(const Convolution& c, T* pictures, int64_t channels, int64_t tile, T* outside) {
+    constexpr int64_t border = (size - 4) / 2;
+    const int64_t tile_row = tile / c.tile_columns();
+    const int64_t left = tile % c.tile_columns() * 4 - border;
+    const int64_t top = tile_row % c.tile_rows() * 4 - border;
+    T* const first =
+        pictures + ((tile_row / c.tile_rows() * c.height + top) * c.width + left) * channels;
+    for (int64_t i = 0; i < size; ++i) {
+      for (int64_t j = 0; j < size; ++j) at[i][j] = first + (i * c.width + j) * channels;
+    }
+    if (top >= 0 && left >= 0 && top + size <= c.height && left + size <= c.width) return;
+    for (int64_t i = 0; i < size; ++i) {
+      const bool row_outside = top + i < 0 || top + i >= c.height;
+      for (int64_t j = 0; j < size; ++j) {
+        if (row_outside || left + j < 0 || left + j >= c.width) at[i][j] = outside;
       }
     }
   }
   T* at[size][size];
 };
 
-struct Operand {
-  const float* data;
-  int64_t row_step, depth_step;
+// The parts of a thread's scratch, for some tiles.
+struct Scratch {
+  INLINE Scratch(const Convolution& c, int64_t tiles, float* scratch)
+      : zeros(scratch),
+        input(zeros + std::max(c.in, c.out)),
+        output(input + positions * tiles * c.in) {
+    std::memset(zeros, 0, std::max(c.in, c.out) * sizeof(float));
+  }
+  float* zeros;   // a pixel outside the picture
+  float* input;   // Bᵀ x B of all in channels
+  float* output;  // what Aᵀ·A is applied to, or A dy Aᵀ, of a block of out channels
 };
 
-// c (+)= a b for `rows` rows and one panel of columns.
-template <typename R, int rows, bool add>
-[[gnu::always_inline]] inline void multiply_rows(Operand a, const float* b, int64_t depth,
-                                                 float* c) {
-  using V = typename R::Vector;
-  V sum[rows][R::vectors];
-  for (int i = 0; i < rows; ++i) {
-    for (int j = 0; j < R::vectors; ++j) sum[i][j] = V{};
-  }
-  for (int64_t k = 0; k < depth; ++k) {
-    V line[R::vectors];
-    for (int j = 0; j < R::vectors; ++j) line[j] = load<V>(b + j * R::lanes);
-    for (int i = 0; i < rows; ++i) {
-      const float factor = a.data[i * a.row_step];
-      for (int j = 0; j < R::vectors; ++j) sum[i][j] += line[j] * factor;
-    }
-    a.data += a.depth_step;
-    b += R::panel;
-  }
-  for (int i = 0; i < rows; ++i) {
-    for (int j = 0; j < R::vectors; ++j) {
-      float* to = c + i * R::panel + j * R::lanes;
-      store<V>(to, add ? load<V>(to) + sum[i][j] : sum[i][j]);
-    }
-  }
-}
-
-template <typename R, bool add, int rows = R::rows>
-[[gnu::always_inline]] inline void multiply_group(int64_t count, Operand a, const float* b,
-                                                  int64_t depth, float* c) {
-  if constexpr (rows > 0) {
-    if (count == rows) return multiply_rows<R, rows, add>(a, b, depth, c);
-    multiply_group<R, add, rows - 1>(count, a, b, depth, c);
-  }
-}
-
-template <typename R, bool add>
-[[gnu::always_inline]] inline void multiply(int64_t rows, Operand a, const float* b, int64_t depth,
-                                            float* c) {
-  const int64_t groups = (rows + R::rows - 1) / R::rows;
-  for (int64_t i = 0; i < groups; ++i) {
-    const int64_t first = i * rows / groups, last = (i + 1) * rows / groups;
-    multiply_group<R, add>(last - first, {a.data + first * a.row_step, a.row_step, a.depth_step}, b,
-                           depth, c + first * R::panel);
-  }
-}
-
-template <typename R>
-[[gnu::always_inline]] inline void transform_input(const Pixels<patch, const float>& pixels,
-                                                   int64_t c, float* v, int64_t position_step) {
-  using V = typename R::Vector;
-  both_sides<V, patch, patch>(
-      Filter::input<V>, [&](int i, int j, V& value) { value = load<V>(pixels.at[i][j] + c); },
-      [&](int i, int j, const V& value) { store(v + (i * patch + j) * position_step, value); });
-}
-
-template <typename R>
-[[gnu::always_inline]] inline int64_t weight_size(int64_t in, int64_t out) {
-  return out / R::panel * positions * (in * R::panel + stagger);
-}
-
 template <typename R, bool turned>
-[[gnu::always_inline]] inline void transform_weight_lines(const float* weight, int64_t in,
-                                                          int64_t out, int64_t first, int64_t last,
-                                                          float* transformed) {
+INLINE void transform_weight_lines(const float* weight, int64_t in, int64_t out, Range lines,
+                                   float* transformed) {
   using V = typename R::Vector;
-  const int64_t step = in * R::panel + stagger;
-  for (int64_t line = first; line < last; ++line) {
-    const int64_t panel = line / in, k = line % in;
-    for (int64_t c = 0; c < R::panel; c += R::lanes) {
-      const int64_t o = panel * R::panel + c;
-      float* to = transformed + panel * positions * step + k * R::panel + c;
-      both_sides<V, 3, patch>(
-          Filter::weight<V>,
-          [&](int i, int j, V& value) {
+  const int64_t step = in * R::panel;
+  for (int64_t line = lines.first; line < lines.last; ++line) {
+    const int64_t i = line % in, first = line / in * channel_step;
+    for (int64_t o = first; o < first + channel_step; o += R::lanes) {
+      float* const to = transformed + o / R::panel * positions * step + i * R::panel + o % R::panel;
+      both_sides<V, Weight>(
+          [&](int row, int column, V& value) INLINED {
+            const int64_t tap = row * 3 + column;
             if constexpr (turned) {
-              value = load<V>(weight + (k * 9 + 8 - (i * 3 + j)) * out + o);
+              load(value, weight + (i * 9 + 8 - tap) * out + o);
             } else {
-              float lanes[R::lanes];
-              for (int l = 0; l < R::lanes; ++l)
-                lanes[l] = weight[((o + l) * 9 + i * 3 + j) * in + k];
-              value = load<V>(lanes);
+              float values[R::lanes];
+              for (int l = 0; l < R::lanes; ++l) values[l] = weight[((o + l) * 9 + tap) * in + i];
+              load(value, values);
             }
           },
-          [&](int i, int j, const V& value) { store(to + (i * patch + j) * step, value); });
+          [&](int row, int column, const V& value)
+              INLINED { store(to + (row * 6 + column) * step, value); });
+    }
+  }
+}
+
+// Bᵀ x B as (positions, in / width, tiles, width).
+template <typename R>
+INLINE void transform_input(const Convolution& c, const float* x, Range tiles, int64_t width,
+                            const Scratch& scratch) {
+  using V = typename R::Vector;
+  const int64_t step = tiles.count() * c.in;
+  for (int64_t t = 0; t < tiles.count(); ++t) {
+    const Pixels<6, const float> pixels(c, x, c.in, tiles.first + t, scratch.zeros);
+    for (int64_t i = 0; i < c.in; i += R::lanes) {
+      float* const to = scratch.input + (i / width * tiles.count() + t) * width + i % width;
+      both_sides<V, Input>([&](int row, int column, V& value)
+                               INLINED { load(value, pixels.at[row][column] + i); },
+                           [&](int row, int column, const V& value)
+                               INLINED { store(to + (row * 6 + column) * step, value); });
+    }
+  }
+}
+
+// Aᵀ m A for a block of channels. products: (block / panel, positions, tiles, panel).
+template <typename R>
+INLINE void transform_output(const Convolution& c, const float* products, float* y, Range tiles,
+                             Range block) {
+  using V = typename R::Vector;
+  const int64_t step = tiles.count() * R::panel;
+  for (int64_t t = 0; t < tiles.count(); ++t) {
+    const Pixels<4, float> pixels(c, y, c.out, tiles.first + t, nullptr);
+    for (int64_t o = block.first; o < block.last; o += R::lanes) {
+      const int64_t panel = (o - block.first) / R::panel;
+      const float* const m = products + panel * positions * step + t * R::panel + o % R::panel;
+      both_sides<V, Output>([&](int row, int column, V& value)
+                                INLINED { load(value, m + (row * 6 + column) * step); },
+                            [&](int row, int column, const V& value) INLINED {
+                              if (!pixels.at[row][column]) return;
+                              store(pixels.at[row][column] + o, value);
+                            });
     }
   }
 }
 
 template <typename R>
-[[gnu::always_inline]] inline void convolve_tiles(const Convolution& c, const float* x,
-                                                  const float* transformed, const float* bias,
-                                                  float* y, TileRange tiles, float* scratch) {
-  using V = typename R::Vector;
-  const int64_t v_step = tiles.count * c.in + stagger, m_step = tiles.count * R::panel + stagger;
-  const int64_t w_step = c.in * R::panel + stagger;
-  float* const outside = scratch;
-  float* const v = outside + (c.in > c.out ? c.in : c.out);
-  float* const m = v + positions * v_step;
-  std::memset(outside, 0, c.in * sizeof(float));
-  for (int64_t t = 0; t < tiles.count; ++t) {
-    const Pixels<patch, const float> pixels(c, x, c.in, tiles.first + t, 1, outside);
-    for (int64_t k = 0; k < c.in; k += R::lanes)
-      transform_input<R>(pixels, k, v + t * c.in + k, v_step);
-  }
-  for (int64_t o = 0; o < c.out; o += R::panel) {
-    for (int64_t p = 0; p < positions; ++p, transformed += w_step) {
-      multiply<R, false>(tiles.count, {v + p * v_step, c.in, 1}, transformed, c.in, m + p * m_step);
-    }
-    for (int64_t t = 0; t < tiles.count; ++t) {
-      const Pixels<tile, float> pixels(c, y, c.out, tiles.first + t, 0, outside);
-      for (int64_t l = 0; l < R::panel; l += R::lanes) {
-        const float* from = m + t * R::panel + l;
-        const V offset = load<V>(bias + o + l);
-        both_sides<V, patch, tile>(
-            Filter::output<V>,
-            [&](int i, int j, V& value) { value = load<V>(from + (i * patch + j) * m_step); },
-            [&](int i, int j, const V& value) {
-              store<V>(pixels.at[i][j] + o + l, value + offset);
-            });
+INLINE void convolve_tiles(const Convolution& c, const float* x, const float* transformed, float* y,
+                           Range tiles, float* memory) {
+  const Scratch scratch(c, tiles.count(), memory);
+  transform_input<R>(c, x, tiles, c.in, scratch);
+  for (int64_t first = 0; first < c.out; first += channel_block) {
+    const Range block{first, std::min(first + channel_block, c.out)};
+    float* product = scratch.output;
+    for (int64_t o = block.first; o < block.last; o += R::panel) {
+      for (int64_t p = 0; p < positions; ++p) {
+        const Operand input{scratch.input + p * tiles.count() * c.in, c.in, 1};
+        multiply<R, false>(tiles.count(), input, {transformed, R::panel}, c.in,
+                           {product, R::panel});
+        transformed += c.in * R::panel;
+        product += tiles.count() * R::panel;
       }
+    }
+    transform_output<R>(c, scratch.output, y, tiles, block);
+  }
+}
+
+// A dy Aᵀ of a block of channels as (positions, tiles, block).
+template <typename R>
+INLINE void transform_output_gradient(const Convolution& c, const float* dy, Range tiles,
+                                      Range block, const Scratch& scratch) {
+  using V = typename R::Vector;
+  const int64_t step = tiles.count() * block.count();
+  for (int64_t t = 0; t < tiles.count(); ++t) {
+    const Pixels<4, const float> pixels(c, dy, c.out, tiles.first + t, scratch.zeros);
+    for (int64_t o = block.first; o < block.last; o += R::lanes) {
+      float* const to = scratch.output + t * block.count() + o - block.first;
+      both_sides<V, OutputGradient>([&](int row, int column, V& value)
+                                        INLINED { load(value, pixels.at[row][column] + o); },
+                                    [&](int row, int column, const V& value)
+                                        INLINED { store(to + (row * 6 + column) * step, value); });
     }
   }
 }
 
-template <typename R>
-[[gnu::always_inline]] inline void add_gradient(const Convolution& c, const float* x,
-                                                const float* dy, TileRange tiles, ChannelRange out,
-                                                bool first, float* sums, float* scratch) {
-  using V = typename R::Vector;
-  const int64_t v_step = tiles.count * c.in + stagger,
-                d_step = tiles.count * channel_step + stagger;
-  float* const outside = scratch;
-  float* const v = outside + (c.in > c.out ? c.in : c.out);
-  float* const d = v + positions * v_step;
-  std::memset(outside, 0, (c.in > c.out ? c.in : c.out) * sizeof(float));
-  for (int64_t t = 0; t < tiles.count; ++t) {
-    const Pixels<patch, const float> pixels(c, x, c.in, tiles.first + t, 1, outside);
-    for (int64_t k = 0; k < c.in; k += R::lanes) {
-      transform_input<R>(pixels, k, v + (k / R::panel * tiles.count + t) * R::panel + k % R::panel,
-                         v_step);
-    }
-  }
-  for (int64_t o = out.first; o < out.first + out.count; o += channel_step) {
-    for (int64_t t = 0; t < tiles.count; ++t) {
-      const Pixels<tile, const float> pixels(c, dy, c.out, tiles.first + t, 0, outside);
-      for (int64_t l = 0; l < channel_step; l += R::lanes) {
-        float* to = d + t * channel_step + l;
-        both_sides<V, tile, patch>(
-            Filter::output_gradient<V>,
-            [&](int i, int j, V& value) { value = load<V>(pixels.at[i][j] + o + l); },
-            [&](int i, int j, const V& value) { store<V>(to + (i * patch + j) * d_step, value); });
-      }
-    }
+// sums: for each block of channels (positions, in / panel, block, panel), in the order of writing.
+template <typename R, bool add>
+INLINE void add_products(const Convolution& c, const float* x, const float* dy, Range tiles,
+                         Range channels, float* sums, float* memory) {
+  const Scratch scratch(c, tiles.count(), memory);
+  transform_input<R>(c, x, tiles, R::panel, scratch);
+  for (int64_t first = channels.first; first < channels.last; first += channel_block) {
+    const Range block{first, std::min(first + channel_block, channels.last)};
+    transform_output_gradient<R>(c, dy, tiles, block, scratch);
     for (int64_t p = 0; p < positions; ++p) {
-      const Operand a{d + p * d_step, 1, channel_step};
-      for (int64_t k = 0; k < c.in; k += R::panel, sums += channel_step * R::panel) {
-        const float* b = v + p * v_step + k * tiles.count;
-        if (first)
-          multiply<R, false>(channel_step, a, b, tiles.count, sums);
-        else
-          multiply<R, true>(channel_step, a, b, tiles.count, sums);
+      const float* input = scratch.input + p * tiles.count() * c.in;
+      const float* const output = scratch.output + p * tiles.count() * block.count();
+      const Operand gradient{output, 1, block.count()};
+      for (int64_t i = 0; i < c.in; i += R::panel) {
+        multiply<R, add>(block.count(), gradient, {input, R::panel}, tiles.count(),
+                         {sums, R::panel});
+        input += tiles.count() * R::panel;
+        sums += block.count() * R::panel;
       }
     }
   }
 }
 
 template <typename R>
-[[gnu::always_inline]] inline void finish_gradient(int64_t in, const float* sums, int64_t parts,
-                                                   int64_t part_size, int64_t channel,
-                                                   float* dweight) {
+INLINE void sum_weight_gradient(int64_t in, int64_t out, const float* sums, int64_t parts,
+                                int64_t channel, float* dweight) {
   using V = typename R::Vector;
-  const int64_t step = channel_step * in;
-  const float* const row =
-      sums + channel / channel_step * positions * step + channel % channel_step * R::panel;
-  for (int64_t k = 0; k < in; k += R::lanes) {
-    const float* const from = row + k / R::panel * channel_step * R::panel + k % R::panel;
-    both_sides<V, patch, 3>(
-        Filter::weight_gradient<V>,
-        [&](int i, int j, V& value) {
-          const float* at = from + (i * patch + j) * step;
-          value = load<V>(at);
-          for (int64_t part = 1; part < parts; ++part) value += load<V>(at + part * part_size);
+  const int64_t first = channel / channel_block * channel_block;
+  const int64_t block = std::min(channel_block, out - first);
+  for (int64_t i = 0; i < in; i += R::lanes) {
+    const float* const from = sums + first * positions * in +
+                              (i / R::panel * block + channel - first) * R::panel + i % R::panel;
+    both_sides<V, WeightGradient>(
+        [&](int row, int column, V& value) INLINED {
+          const float* part = from + (row * 6 + column) * in * block;
+          load(value, part);
+          for (int64_t n = 1; n < parts; ++n) {
+            part += positions * in * out;
+            V more;
+            load(more, part);
+            value += more;
+          }
         },
-        [&](int i, int j, const V& value) { store<V>(dweight + (i * 3 + j) * in + k, value); });
+        [&](int row, int column, const V& value)
+            INLINED { store(dweight + (row * 3 + column) * in + i, value); });
   }
 }
-
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-template <typename Body>
-__attribute__((target("arch=x86-64-v4"))) void with_avx512(const Body& body) {
-  body(Avx512());
-}
-template <typename Body>
-__attribute__((target("arch=x86-64-v3"))) void with_avx2(const Body& body) {
-  body(Avx2());
-}
-template <typename Body>
-void for_processor(const Body& body) {
-  if (__builtin_cpu_supports("x86-64-v4")) return with_avx512(body);
-  if (__builtin_cpu_supports("x86-64-v3")) return with_avx2(body);
-  body(Baseline());
-}
-#else
-template <typename Body>
-void for_processor(const Body& body) {
-  body(Baseline());
-}
-#endif
-#define BODY [&]<typename R>(R) __attribute__((always_inline))
 
 }  // namespace
 
-int64_t transformed_weight_size(int64_t in, int64_t out) {
-  return out / 8 * positions * (in * 8 + stagger);
-}
-int64_t weight_lines(int64_t in, int64_t out) {
-  int64_t lines = 0;
-  for_processor(BODY { lines = out / R::panel * in; });
-  return lines;
-}
-void transform_weight(const float* weight, int64_t in, int64_t out, int64_t first, int64_t last,
+void transform_weight(const float* weight, int64_t in, int64_t out, Range lines,
                       float* transformed) {
-  for_processor(
-      BODY { transform_weight_lines<R, false>(weight, in, out, first, last, transformed); });
-}
-void transform_turned_weight(const float* weight, int64_t in, int64_t out, int64_t first,
-                             int64_t last, float* transformed) {
-  for_processor(
-      BODY { transform_weight_lines<R, true>(weight, in, out, first, last, transformed); });
-}
-void convolve(const Convolution& c, const float* x, const float* transformed, const float* bias,
-              float* y, TileRange tiles, float* scratch) {
-  for_processor(BODY { convolve_tiles<R>(c, x, transformed, bias, y, tiles, scratch); });
-}
-void add_weight_gradient(const Convolution& c, const float* x, const float* dy, TileRange tiles,
-                         ChannelRange out, bool first, float* sums, float* scratch) {
-  for_processor(BODY { add_gradient<R>(c, x, dy, tiles, out, first, sums, scratch); });
-}
-void finish_weight_gradient(int64_t in, const float* sums, int64_t parts, int64_t part_size,
-                            int64_t channel, float* dweight) {
-  for_processor(BODY { finish_gradient<R>(in, sums, parts, part_size, channel, dweight); });
+  for_processor([&]<typename R>(R) INLINED {
+    transform_weight_lines<R, false>(weight, in, out, lines, transformed);
+  });
 }
 
-int64_t convolve_scratch_size(const Convolution& c, int64_t count) {
-  return (c.in > c.out ? c.in : c.out) + positions * (count * (c.in + 64) + 2 * stagger);
+void transform_turned_weight(const float* weight, int64_t in, int64_t out, Range lines,
+                             float* transformed) {
+  for_processor([&]<typename R>(R) INLINED {
+    transform_weight_lines<R, true>(weight, in, out, lines, transformed);
+  });
 }
-int64_t weight_gradient_scratch_size(const Convolution& c, int64_t count) {
-  return (c.in > c.out ? c.in : c.out) + positions * (count * (c.in + channel_step) + 2 * stagger);
+
+int64_t scratch_size(const Convolution& c, int64_t tiles) {
+  return std::max(c.in, c.out) + positions * tiles * (c.in + channel_block);
+}
+
+void convolve(const Convolution& convolution, const float* x, const float* transformed, float* y,
+              Range tiles, float* scratch) {
+  for_processor([&]<typename R>(R)
+                    INLINED { convolve_tiles<R>(convolution, x, transformed, y, tiles, scratch); });
+}
+
+void add_weight_gradient(const Convolution& convolution, const float* x, const float* dy,
+                         Range tiles, Range channels, bool start, float* sums, float* scratch) {
+  for_processor([&]<typename R>(R) INLINED {
+    if (start) {
+      add_products<R, false>(convolution, x, dy, tiles, channels, sums, scratch);
+    } else {
+      add_products<R, true>(convolution, x, dy, tiles, channels, sums, scratch);
+    }
+  });
+}
+
+void finish_weight_gradient(int64_t in, int64_t out, const float* sums, int64_t parts,
+                            int64_t channel, float* dweight) {
+  for_processor([&]<typename R>(R)
+                    INLINED { sum_weight_gradient<R>(in, out, sums, parts, channel, dweight); });
 }
 
 }  // namespace distill::winograd

@@ -2,62 +2,59 @@
 
 #include <cstdint>
 
-// The inner loops of winograd.h, over channels that lie side by side; one version for each kind of
-// processor, chosen when the addon loads.
+// The inner loops of winograd.h, over channels that lie side by side.
 //
-// The pictures are cut into tiles of 4x4 results, which 6x6 inputs make (they overlap by two). With
-// B, G and A the matrices of F(4x4, 3x3), for each tile and pair of channels:
-//   y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A
-// (Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks"): 36 multiplications
-// where the direct way needs 144. Summed over input channels before Aᵀ·A, the products of each of
-// the 36 positions are a matrix product, tiles x in x out.
+// y = Aᵀ [ Σ (G w Gᵀ) ⊙ (Bᵀ x B) ] A  for each tile of 4x4 results, which 6x6 inputs make
+// (neighbours share two rows or columns); the sum is over input channels, w is 3x3, and G, B and A
+// are the matrices of F(4x4, 3x3): Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural
+// Networks", equations 8 and 12. That is a matrix product (tiles x in) (in x out) for each of the
+// 36 positions, 36 multiplications where the direct sum has 144.
 namespace distill::winograd {
 
 inline constexpr int64_t positions = 36;
-// What channels must be multiples of.
+// Numbers of channels are multiples of it.
 inline constexpr int64_t channel_step = 32;
+// So many output channels go through a tile's scratch at a time.
+inline constexpr int64_t channel_block = 64;
 
-// One 3x3 convolution, stride 1, padding 1, of pictures in channels-last memory.
+// A 3x3 convolution with stride 1 and padding 1 of (batch, height, width, in) to
+// (batch, height, width, out).
 struct Convolution {
-  int64_t batch, height, width;
-  int64_t in, out;
+  int64_t batch, height, width, in, out;
   int64_t tile_rows() const { return (height + 3) / 4; }
   int64_t tile_columns() const { return (width + 3) / 4; }
   int64_t tiles() const { return batch * tile_rows() * tile_columns(); }
 };
-// A part of the tiles, counted row by row over the whole batch.
-struct TileRange {
-  int64_t first, count;
+struct Range {
+  int64_t first, last;
+  int64_t count() const { return last - first; }
 };
 
-// Floats of G w Gᵀ as convolve() reads it.
-int64_t transformed_weight_size(int64_t in, int64_t out);
-// `lines` of the (out / panel) * in lines that convolve() reads.
+// G w Gᵀ in the order in which convolve() reads it, positions * in * out floats.
+// `lines`: some of the in * out / channel_step that there are, to share among threads.
 // weight: (out, 3, 3, in).
-void transform_weight(const float* weight, int64_t in, int64_t out, int64_t first, int64_t last,
+void transform_weight(const float* weight, int64_t in, int64_t out, Range lines,
                       float* transformed);
-// The weight of the input gradient: turned by 180 degrees, in and out swapped.
-void transform_turned_weight(const float* weight, int64_t in, int64_t out, int64_t first,
-                             int64_t last, float* transformed);
-int64_t weight_lines(int64_t in, int64_t out);
+// The weight of the convolution's input gradient, whose `in` are the convolution's out channels and
+// `out` its in channels: turned by 180°. weight: (in, 3, 3, out).
+void transform_turned_weight(const float* weight, int64_t in, int64_t out, Range lines,
+                             float* transformed);
 
-// Floats of scratch for a range of `count` tiles.
-int64_t convolve_scratch_size(const Convolution& convolution, int64_t count);
-// bias: (out).
-void convolve(const Convolution& convolution, const float* x, const float* transformed,
-              const float* bias, float* y, TileRange tiles, float* scratch);
+// Floats of scratch for `tiles` tiles at a time, aligned to 64 bytes.
+int64_t scratch_size(const Convolution& convolution, int64_t tiles);
 
-// Channels of dy, a part of them.
-struct ChannelRange {
-  int64_t first, count;
-};
-int64_t weight_gradient_scratch_size(const Convolution& convolution, int64_t count);
-// sums (+)= the range's share of the transformed weight's gradient, for some of the out channels.
+// Tiles are counted row by row over the batch.
+void convolve(const Convolution& convolution, const float* x, const float* transformed, float* y,
+              Range tiles, float* scratch);
+
+// sums += what the tiles add to the gradient of G w Gᵀ for the out channels `channels`, whose first
+// is a multiple of channel_block; `start`: sums have no values yet. sums: positions * in floats for
+// each out channel.
 void add_weight_gradient(const Convolution& convolution, const float* x, const float* dy,
-                         TileRange tiles, ChannelRange out, bool first, float* sums,
-                         float* scratch);
-// dweight of one out channel, from `parts` sums.
-void finish_weight_gradient(int64_t in, const float* sums, int64_t parts, int64_t part_size,
+                         Range tiles, Range channels, bool start, float* sums, float* scratch);
+// Adds `parts` such sums of all out channels, each part after the other, and makes one out
+// channel's dweight, (3, 3, in), of them.
+void finish_weight_gradient(int64_t in, int64_t out, const float* sums, int64_t parts,
                             int64_t channel, float* dweight);
 
 }  // namespace distill::winograd
