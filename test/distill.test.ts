@@ -410,6 +410,59 @@ test('the file holds the best epoch’s weights, not the last one’s', async ()
   expect(await tensorsOf(run.student)).toEqual(await tensorsOf(runToBest.student));
 });
 
+describe('precision', () => {
+  test('bf16 learns what fp32 learns, and is on record', async () => {
+    const exact = await epochsOf(options({ epochs: 5 }));
+    const given = options({ epochs: 5, precision: 'bf16' });
+    const epochs = await epochsOf(given);
+    for (const [i, { trainLoss, valLoss }] of epochs.entries()) {
+      expect(trainLoss / (exact[i]?.trainLoss ?? 0)).toBeCloseTo(1, 1);
+      expect(valLoss / (exact[i]?.valLoss ?? 0)).toBeCloseTo(1, 1);
+    }
+    expect(epochs).not.toEqual(exact);
+    const { metadata, tensors } = await inspect(given.student);
+    expect(metadata?.options).toMatchObject({ precision: 'bf16' });
+    // Parameters and statistics stay float32.
+    expect(new Set(tensors.map(({ dtype }) => dtype))).toEqual(new Set(['float32', 'int64']));
+  });
+
+  test('auto becomes one of the others, and says which', async () => {
+    const result = await distill(options({ precision: 'auto' }));
+    expect(['fp32', 'bf16']).toContain(result.precision);
+    const asked = await epochsOf(options({ precision: result.precision }));
+    expect(result.last && numbers(result.last)).toEqual(asked.at(-1));
+  });
+
+  test('bf16 answers as fp32 does but for rounding', async () => {
+    const { student, dataset, mean, std, imageSize, device, threads } = base;
+    await writeStudent(student);
+    const given = { student, mean, std, imageSize, device, threads };
+    const answers = async (precision: 'fp32' | 'bf16') => {
+      const probabilities = [];
+      const images = path.join(dataset, 'val');
+      const labels = ['ants', 'bees'];
+      for await (const one of predict({ ...given, images, labels, precision })) {
+        probabilities.push(one.top.find(({ index }) => index === 0)?.probability);
+      }
+      return probabilities;
+    };
+    const [exact, rounded] = [await answers('fp32'), await answers('bf16')];
+    expect(rounded).not.toEqual(exact);
+    for (const [i, probability] of rounded.entries()) {
+      expect(probability).toBeCloseTo(exact[i] ?? 0, 2);
+    }
+  });
+});
+
+test('what a run has taken goes back to the system when it ends', async () => {
+  let training = 0;
+  await distill(options({ imageSize: 224, batchSize: 11 })).on('epoch', () => {
+    training = process.memoryUsage().rss;
+  });
+  // The activations of eleven pictures alone are more.
+  expect(training - process.memoryUsage().rss).toBeGreaterThan(100 * 2 ** 20);
+});
+
 test('memory does not grow from run to run', async () => {
   for (let i = 0; i < 2; i++) await distill(options());
   const before = process.memoryUsage().rss;

@@ -79,6 +79,16 @@ describe('without cacheDir', () => {
 });
 
 describe('a kept store', () => {
+  test('is another one for another precision: the teacher answers otherwise', async () => {
+    const cacheDir = newFolder();
+    const stores = [];
+    for (const precision of ['fp32', 'bf16', 'fp32'] as const) {
+      stores.push(await observe({ ...base, cacheDir, precision }));
+    }
+    expect(stores.map(({ reused }) => reused)).toEqual([false, false, true]);
+    expect(new Set(stores.map(({ result }) => result.store)).size).toBe(2);
+  });
+
   test('gives the same numbers as memory, when it is made and when it is taken over', async () => {
     const cacheDir = newFolder();
     const first = await observe({ ...base, cacheDir });

@@ -3,6 +3,7 @@
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -15,7 +16,7 @@ namespace {
 constexpr size_t alignment = 64;               // a cache line, and the widest vector
 constexpr size_t huge_page = size_t{2} << 20;  // of x86-64, and of arm64 with pages of 4 KiB
 constexpr size_t smallest_kept = 64 << 10;     // malloc serves what is smaller without the system
-// Idle memory that may lie about when more is taken, besides as much as is in use.
+// Idle memory that may lie about when more is taken, besides as much as has been in use at once.
 constexpr size_t idle_allowance = 64 << 20;
 
 // A few sizes for each power of two, so that a tensor that is a little smaller finds a block too.
@@ -65,12 +66,17 @@ class KeepingAllocator final : public c10::Allocator {
 
   void release() {
     const std::lock_guard lock(mutex_);
+    unmap_idle();
+    most_used_bytes_ = used_bytes_;
+  }
+
+ private:
+  void unmap_idle() {
     for (const auto& [size, data] : idle_) ::munmap(data, size);
     idle_.clear();
     idle_bytes_ = 0;
   }
 
- private:
   void* take(size_t bytes) {
     if (bytes == 0) return nullptr;
     if (bytes < smallest_kept) {
@@ -78,14 +84,10 @@ class KeepingAllocator final : public c10::Allocator {
       if (::posix_memalign(&data, alignment, bytes) != 0) throw std::bad_alloc();
       return data;
     }
-    std::unique_lock lock(mutex_);
+    const std::lock_guard lock(mutex_);
     auto idle = idle_.lower_bound(rounded(bytes));
     if (idle == idle_.end() || idle->first > 2 * rounded(bytes)) {
-      if (idle_bytes_ > used_bytes_ + idle_allowance) {
-        lock.unlock();
-        release();
-        lock.lock();
-      }
+      if (idle_bytes_ > most_used_bytes_ + idle_allowance) unmap_idle();
       idle = idle_.emplace(rounded(bytes), map_block(rounded(bytes)));
       idle_bytes_ += idle->first;
     }
@@ -94,6 +96,7 @@ class KeepingAllocator final : public c10::Allocator {
     idle_bytes_ -= size;
     used_.emplace(data, size);
     used_bytes_ += size;
+    most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
     return data;
   }
 
@@ -115,7 +118,7 @@ class KeepingAllocator final : public c10::Allocator {
   std::mutex mutex_;
   std::multimap<size_t, void*> idle_;  // by size
   std::unordered_map<void*, size_t> used_;
-  size_t idle_bytes_ = 0, used_bytes_ = 0;
+  size_t idle_bytes_ = 0, used_bytes_ = 0, most_used_bytes_ = 0;
 };
 
 }  // namespace

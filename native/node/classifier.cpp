@@ -7,6 +7,7 @@
 
 #include "core/classifier.h"
 #include "core/device.h"
+#include "core/memory.h"
 #include "node/options.h"
 #include "node/worker.h"
 
@@ -79,6 +80,7 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
         info.Env(),
         [this](Channel&) {
           classifier_.reset();
+          release_freed_memory();
           return true;
         },
         [](Napi::Env env, const bool&) { return env.Undefined(); }, {Value()});

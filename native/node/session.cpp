@@ -8,6 +8,7 @@
 #include "core/classifier.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/memory.h"
 #include "core/models/weights.h"
 #include "core/sample_store.h"
 #include "core/train.h"
@@ -221,6 +222,7 @@ class Session : public Napi::ObjectWrap<Session> {
                                 [this](Channel&) {
                                   store_.value().seal();
                                   teacher_.reset();  // its answers are in the store
+                                  release_freed_memory();
                                   return Nothing{};
                                 },
                                 to_undefined, {Value()});
@@ -265,6 +267,7 @@ class Session : public Napi::ObjectWrap<Session> {
                                 [this](Channel&) {
                                   teacher_.reset();
                                   store_.reset();
+                                  release_freed_memory();
                                   return Nothing{};
                                 },
                                 to_undefined, {Value()});

@@ -97,9 +97,8 @@ async function portable(task, { tfjs: { imageSize, batchSize, steps } }) {
   });
 
   const { mean, std, threads, teacher } = task;
-  const device = 'cpu';
   const classifier = new addon.Classifier({
-    ...{ mean, std, threads, device, imageSize, model: teacher },
+    ...{ mean, std, threads, device: 'cpu', precision: 'fp32', imageSize, model: teacher },
   });
   await native(classifier.load());
   const some = task.train.slice(0, steps * batchSize);

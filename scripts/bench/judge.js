@@ -1,8 +1,12 @@
 /** @import { Runner } from './rounds.js' */
 /** @import { Verdict } from './types.js' */
 
-/** How far losses and probabilities may lie from the reference's, relatively. */
-export const TOLERANCES = { fp32: 1e-3, bf16: 5e-2 };
+/**
+ * How far losses and probabilities may lie from the reference's, relatively. PyTorch in float32 leaves
+ * itself by 0.7e-3 after two epochs if nothing but the memory format changes, as rounding grows from step
+ * to step.
+ */
+export const TOLERANCES = { fp32: 5e-3, bf16: 5e-2 };
 
 /**
  * Whether a contestant computes what the reference does: the losses of the epochs that both have run

@@ -17,10 +17,3 @@ export const loadDataset = () => load('dataset');
 export const loadDecode = () => load('decode');
 /** @returns {Promise<typeof import('../../lib/prepare.js')>} */
 export const loadPrepare = () => load('prepare');
-
-/** Whether this build takes the option `precision`. */
-export async function knowsPrecision() {
-  /** @type {typeof import('../../lib/distill-options.js')} */
-  const { distillOptions } = await load('distill-options');
-  return 'precision' in distillOptions.shape;
-}

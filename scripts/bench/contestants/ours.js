@@ -1,7 +1,7 @@
 // This package, by the modules that `distill()` is made of.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { knowsPrecision, loadNative, loadPackage, loadPrepare } from '../product.js';
+import { loadNative, loadPackage, loadPrepare } from '../product.js';
 import { memory, resetPeak, serve } from './serve.js';
 
 /** @import { EpochMeasure, Picture, Precision, Setup, Task, Work } from '../types.js' */
@@ -25,9 +25,6 @@ await serve({
     task = JSON.parse(readFileSync(taskFile, 'utf8'));
     task.threads = threads ?? task.threads;
     precision = asked;
-    if (precision !== 'fp32' && !(await knowsPrecision())) {
-      throw new Error('this build trains in float32 alone: it has no option `precision`');
-    }
     return {
       versions: { node: process.versions.node, libtorch: loadAddon().libtorch },
       notes: ['teacher asked once'],
@@ -52,6 +49,7 @@ await serve({
       ...task,
       teacherHash: '',
       device: 'cpu',
+      precision,
       onBadImage: 'error',
       cacheMemory: Number.MAX_SAFE_INTEGER,
       cacheDir: undefined,
@@ -133,7 +131,7 @@ await serve({
         trainLoss,
         valLoss,
         minorFaults: faults - before,
-        phases: phasesOf(epoch),
+        phases: epoch.phaseSeconds,
       });
     });
     return measures;
@@ -170,7 +168,7 @@ await serve({
       imageSize: task.imageSize,
       threads: task.threads,
       device: 'cpu',
-      ...(precision !== 'fp32' && { precision }),
+      precision,
     };
     for await (const { probability } of predict(options)) probabilities.push(probability);
     return { images: sources.length, seconds: (performance.now() - start) / 1000, probabilities };
@@ -185,11 +183,8 @@ async function openSession(imageSize) {
   const { native } = await loadNative();
   await session?.close();
   const { mean, std, threads } = task;
-  const options = { imageSize, mean, std, device: 'cpu', threads };
-  const opened = new (loadAddon().Session)({
-    ...options,
-    ...(precision !== 'fp32' && { precision }),
-  });
+  const options = { imageSize, mean, std, device: 'cpu', precision, threads };
+  const opened = new (loadAddon().Session)(options);
   await native(opened.open());
   await native(opened.loadTeacher(task.teacher));
   return opened;
@@ -215,14 +210,6 @@ async function train(epochs, batchSize, onEpoch) {
   };
   const { ending } = await native(session.train(config, onEpoch));
   if (ending !== 'completed') throw new Error(`the training ended with '${ending}'`);
-}
-
-/**
- * @param {NativeEpoch & { phaseSeconds?: Record<string, number> }} epoch
- * @returns {Record<string, number> | null}
- */
-function phasesOf({ phaseSeconds }) {
-  return phaseSeconds ?? null;
 }
 
 /**
