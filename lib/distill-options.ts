@@ -40,7 +40,7 @@ export interface DistillOptions {
   device?: string | undefined;
   /**
    * What the convolutions compute in. 'fp32' follows PyTorch's numbers; 'bf16' halves the memory and is faster
-   * where the processor multiplies matrices of bfloat16, and slower elsewhere; 'auto' chooses it only there. Parameters, BatchNorm
+   * where the processor multiplies bfloat16, and slower elsewhere; 'auto' chooses it only there. Parameters, BatchNorm
    * statistics and the optimizer are float32 in any case. Default 'fp32'.
    */
   precision?: 'fp32' | 'bf16' | 'auto' | undefined;

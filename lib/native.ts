@@ -24,7 +24,7 @@ export interface NativePreprocessing {
 export interface NativeExecution {
   /** 'auto', 'cpu', 'cuda' or 'cuda:N'. */
   device: string;
-  /** What convolutions compute in; 'auto' is bf16 where the device multiplies matrices of it. */
+  /** What convolutions compute in; 'auto' is bf16 where the processor multiplies it natively. */
   precision: 'auto' | 'fp32' | 'bf16';
   /** 0: LibTorch's choice. */
   threads: number;

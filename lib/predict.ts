@@ -30,7 +30,7 @@ export interface PredictOptions {
   device?: string | undefined;
   /**
    * What the convolutions compute in. 'fp32' follows PyTorch's numbers; 'bf16' halves the memory and is faster
-   * where the processor multiplies matrices of bfloat16, and slower elsewhere; 'auto' chooses it only there. Default 'fp32'.
+   * where the processor multiplies bfloat16, and slower elsewhere; 'auto' chooses it only there. Default 'fp32'.
    */
   precision?: 'fp32' | 'bf16' | 'auto' | undefined;
   /** Threads of LibTorch. Default: one a core. */

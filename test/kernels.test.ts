@@ -25,6 +25,7 @@ describe('kernels compute what plain ATen operators do', () => {
     'norm_relu_pool average evaluation',
     'norm_relu ',
     'norm_relu_average2',
+    'stem',
     'convolution',
     'normalize',
   ])('%s', (kernel) => {

@@ -43,19 +43,6 @@ at::Device choose_device(const std::string& name) {
   return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
 }
 
-// Whether the processor multiplies whole matrices of bfloat16. Vectors of it alone are no gain:
-// they are twice as fast as float32's, and Winograd's convolution saves more than that.
-bool has_bf16_matrix_units() {
-#if defined(__x86_64__) && defined(__GNUC__)
-  unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
-  constexpr unsigned int amx_bf16 = 1u << 22;
-  return __get_cpuid_count(/*leaf=*/7, /*subleaf=*/0, &eax, &ebx, &ecx, &edx) && (edx & amx_bf16) &&
-         multiplies_bf16();
-#else
-  return multiplies_bf16();  // Arm's instruction is one of matrices
-#endif
-}
-
 }  // namespace
 
 bool multiplies_bf16() {
@@ -68,11 +55,22 @@ bool multiplies_bf16() {
 #endif
 }
 
+bool has_bf16_matrix_units() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
+  constexpr unsigned int amx_bf16 = 1u << 22;
+  return __get_cpuid_count(/*leaf=*/7, /*subleaf=*/0, &eax, &ebx, &ecx, &edx) && (edx & amx_bf16) &&
+         multiplies_bf16();
+#else
+  return multiplies_bf16();  // Arm's instruction is one of matrices
+#endif
+}
+
 Compute choose_compute(const std::string& device_name, const std::string& precision) {
   const at::Device device = choose_device(device_name);
   // Nothing without CUDA's own headers tells what a GPU multiplies natively: there, by name only.
   const bool bf16 =
-      precision == "bf16" || (precision == "auto" && device.is_cpu() && has_bf16_matrix_units());
+      precision == "bf16" || (precision == "auto" && device.is_cpu() && multiplies_bf16());
   return {device, bf16 ? at::kBFloat16 : at::kFloat};
 }
 

@@ -17,11 +17,13 @@ struct Compute {
 
 // device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' is the first GPU that LibTorch can use, else
 // the CPU. precision: 'fp32', 'bf16' or 'auto', which is bf16 where the device multiplies bfloat16
-// in matrix units. Throws ERR_DEVICE where a GPU is asked for by name and there is none.
+// natively. Throws ERR_DEVICE where a GPU is asked for by name and there is none.
 Compute choose_compute(const std::string& device, const std::string& precision);
 
 // Whether the processor has instructions that multiply bfloat16. Elsewhere the type is emulated,
 // slower than float32.
 bool multiplies_bf16();
+// Whether it multiplies whole matrices of it, several times as fast as vectors.
+bool has_bf16_matrix_units();
 
 }  // namespace distill

@@ -12,6 +12,7 @@
 #include "core/checkpoint/state_dict.h"
 #include "core/kernels/norm_relu.h"
 #include "core/kernels/norm_relu_pool.h"
+#include "core/kernels/stem.h"
 #include "core/kernels/winograd.h"
 #include "core/memory.h"
 #include "core/models/layers.h"
@@ -45,6 +46,16 @@ void compare(const std::string& name, const at::Tensor& actual, const at::Tensor
   const double difference = at::nan_to_num(ours - theirs, 0, 0, 0).abs().max().item<double>();
   std::printf("%s %s: differs by %.0e of %.0e\n", same ? "ok" : "FAILED", name.c_str(), difference,
               scale);
+}
+
+// The same by the Euclidean norm of the difference, where each value errs by chance.
+void compare_norms(const std::string& name, const at::Tensor& actual, const at::Tensor& expected,
+                   double tolerance) {
+  const at::Tensor theirs = in_double(expected);
+  const double error =
+      ((in_double(actual) - theirs).norm() / theirs.norm()).item<double>();  // NaN is no success
+  std::printf("%s %s: differs by %.1e of its norm\n", error < tolerance ? "ok" : "FAILED",
+              name.c_str(), error);
 }
 
 struct Case {
@@ -126,7 +137,59 @@ void check_norm_relu(const Case& given) {
           at::avg_pool2d(expected, 2, 2), given.tolerance());
 }
 
+void check_stem(int64_t out, const Case& given, bool training) {
+  const std::string name = "stem of " + std::to_string(out) + " channels " +
+                           (training ? "training " : "evaluation ") + given.name();
+  StateDict state;
+  const Conv2d convolution(Scope(state) / 0, given.sizes[1], out, 3, 1, 1, /*with_bias=*/true);
+  const BatchNorm2d norm(Scope(state) / 1, out);
+  convolution.weight.copy_(random(convolution.weight.sizes()) / 5);
+  convolution.bias.copy_(random({out}));
+  norm.weight.copy_(random({out}));
+  norm.bias.copy_(random({out}));
+  norm.running_mean.copy_(random({out}));
+  norm.running_var.copy_(random({out}).abs() + 0.1);
+  norm.num_batches_tracked.zero_();
+  const at::Tensor images = given.make();
+
+  const at::Tensor of_convolution = in_double(convolution.weight).requires_grad_();
+  const at::Tensor of_weight = in_double(norm.weight).requires_grad_();
+  const at::Tensor of_bias = in_double(norm.bias).requires_grad_();
+  const at::Tensor mean = in_double(norm.running_mean), var = in_double(norm.running_var);
+  const at::Tensor x =
+      at::conv2d(in_double(images), of_convolution, in_double(convolution.bias), 1, 1);
+  const at::Tensor expected = at::max_pool2d(
+      at::batch_norm(x, of_weight, of_bias, mean, var, training, BatchNorm2d::momentum,
+                     BatchNorm2d::eps, /*cudnn_enabled=*/false)
+          .relu(),
+      2);
+
+  const double tolerance = given.tolerance();
+  for (const at::Tensor& leaf : {convolution.weight, convolution.bias, norm.weight, norm.bias}) {
+    at::Tensor(leaf).requires_grad_(training);
+  }
+  const at::Tensor y = stem(images, convolution, norm, training);
+  compare(name, y, expected, tolerance);
+  compare(name + ", running mean", norm.running_mean, mean, tolerance);
+  compare(name + ", running variance", norm.running_var, var, tolerance);
+  if (!training) return;
+
+  const at::Tensor dy = random(y.sizes(), y.scalar_type());
+  y.backward(dy);
+  expected.backward(in_double(dy));
+  compare(name + ", gradient of the convolution's weight", convolution.weight.grad(),
+          of_convolution.grad(), tolerance);
+  compare(name + ", gradient of weight", norm.weight.grad(), of_weight.grad(), tolerance);
+  compare(name + ", gradient of bias", norm.bias.grad(), of_bias.grad(), tolerance);
+}
+
 void check_convolution(int64_t out, const Case& given) {
+  const auto check = [&](const std::string& what, const at::Tensor& actual,
+                         const at::Tensor& exact) {
+    if (given.dtype == at::kFloat) return compare(what, actual, exact, given.tolerance());
+    // What is multiplied is rounded to bfloat16 after the transforms, which weigh that up.
+    compare_norms(what, actual, exact, 2e-2);
+  };
   const int64_t in = given.sizes[1];
   const std::string name = "convolution to " + std::to_string(out) + " channels, " + given.name();
   const at::Tensor x = given.make().requires_grad_();
@@ -135,24 +198,24 @@ void check_convolution(int64_t out, const Case& given) {
   const at::Tensor of_weight = in_double(weight).requires_grad_();
   const at::Tensor y = winograd_convolution(x, weight);
   const at::Tensor expected = at::conv2d(of_x, of_weight, /*bias=*/{}, 1, 1);
-  compare(name, y, expected, given.tolerance());
-  const at::Tensor dy = random(y.sizes());
+  check(name, y, expected);
+  const at::Tensor dy = random(y.sizes(), y.scalar_type());
   y.backward(dy);
   expected.backward(in_double(dy));
-  compare(name + ", gradient of x", x.grad(), of_x.grad(), given.tolerance());
-  compare(name + ", gradient of weight", weight.grad(), of_weight.grad(), given.tolerance());
+  check(name + ", gradient of x", x.grad(), of_x.grad());
+  check(name + ", gradient of weight", weight.grad(), of_weight.grad());
 }
 
 // A tile shares its sums: what is not finite spreads over the tiles that see it, and no further.
-void check_poisoned_convolution(double poison) {
-  const Case given{{1, 32, 23, 23}, at::kFloat, poison};
+void check_poisoned_convolution(at::ScalarType dtype, double poison) {
+  const Case given{{1, 32, 23, 23}, dtype, poison};
   const at::Tensor x = given.make(), weight = random({32, 32, 3, 3});
-  const at::Tensor expected = at::conv2d(x, weight, /*bias=*/{}, 1, 1);
+  const at::Tensor expected = at::conv2d(in_double(x), in_double(weight), /*bias=*/{}, 1, 1);
   const at::Tensor y = winograd_convolution(x, weight);
   const bool reached = at::logical_or(expected.isfinite(), y.isfinite().logical_not()).all().item<bool>();
   const at::Tensor away = y.slice(2, 5).isfinite().all();
-  std::printf("%s convolution with %f: not finite where it should be, and nowhere else\n",
-              reached && away.item<bool>() ? "ok" : "FAILED", poison);
+  std::printf("%s convolution in %s with %f: not finite where it should be, and nowhere else\n",
+              reached && away.item<bool>() ? "ok" : "FAILED", c10::toString(dtype), poison);
 }
 
 void check_normalizer(at::ScalarType dtype) {
@@ -197,16 +260,29 @@ int main() {
       }
       check_norm_relu({{1, 40, 1, 1}, dtype});
       check_normalizer(dtype);
-    }
-    for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{
-             {32, 32}, {32, 64}, {128, 32}, {96, 160}, {128, 256}}) {
       for (const auto& [height, width] : std::vector<std::pair<int64_t, int64_t>>{
-               {1, 1}, {2, 3}, {4, 4}, {5, 7}, {13, 17}, {28, 28}}) {
-        for (const int64_t batch : {1, 3}) check_convolution(out, {{batch, in, height, width}});
+               {2, 2}, {3, 5}, {9, 6}, {32, 32}, {33, 75}}) {
+        for (const int64_t batch : {1, 3}) {
+          for (const bool training : {true, false}) {
+            for (const double poison : {0.0, not_a_number}) {
+              check_stem(32, {{batch, 3, height, width}, dtype, poison}, training);
+            }
+            check_stem(96, {{batch, 3, height, width}, dtype}, training);
+          }
+        }
       }
+      for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{
+               {32, 32}, {32, 64}, {128, 32}, {96, 160}, {128, 256}}) {
+        for (const auto& [height, width] : std::vector<std::pair<int64_t, int64_t>>{
+                 {1, 1}, {2, 3}, {4, 4}, {5, 7}, {13, 17}, {28, 28}}) {
+          for (const int64_t batch : {1, 3}) {
+            check_convolution(out, {{batch, in, height, width}, dtype});
+          }
+        }
+      }
+      check_poisoned_convolution(dtype, not_a_number);
+      check_poisoned_convolution(dtype, infinity);
     }
-    check_poisoned_convolution(not_a_number);
-    check_poisoned_convolution(infinity);
   }
   return 0;
 }

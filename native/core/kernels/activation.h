@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "core/kernels/rows.h"
+#include "core/kernels/bf16.h"
 
 // Activations are stored as float32 or bfloat16: kernels are templates of the type.
 namespace distill {
@@ -10,7 +10,7 @@ namespace distill {
 // Calls `kernel` with a value of the type that the activations are stored as.
 template <typename Kernel>
 auto for_type_of(const at::Tensor& x, const Kernel& kernel) {
-  return x.scalar_type() == at::kBFloat16 ? kernel(rows::Bf16()) : kernel(float());
+  return x.scalar_type() == at::kBFloat16 ? kernel(Bf16()) : kernel(float());
 }
 
 template <typename T>

@@ -8,6 +8,7 @@
 
 #include "core/kernels/activation.h"
 #include "core/kernels/rows.h"
+#include "core/kernels/statistics.h"
 
 namespace distill {
 namespace {
@@ -66,26 +67,15 @@ Sums sum_rows(int64_t count, int64_t channels, const AddRow& add_row) {
   return total;
 }
 
-struct Statistics {
-  at::Tensor mean, inverse_std;  // (C) float32
-};
-
-// Of x without the bias: the running mean has it.
-Statistics running_statistics(const at::Tensor& input_bias, const BatchNorm2d& norm) {
-  return {norm.running_mean - input_bias,
-          (norm.running_var.to(at::kDouble) + BatchNorm2d::eps).rsqrt().to(at::kFloat)};
-}
-
-// Those of the batch; the running ones move towards them.
 template <typename T>
-Statistics batch_statistics(const at::Tensor& x, const at::Tensor& input_bias,
-                            const Geometry& geometry, const BatchNorm2d& norm) {
+Statistics measure_batch(const at::Tensor& x, const at::Tensor& input_bias,
+                         const Geometry& geometry, const BatchNorm2d& norm) {
   const T* data = values_of<T>(x);
   // Measured from some value of the channel, so that a large mean does not swallow a small
   // variance.
   std::vector<float> origin(geometry.channels);
   for (int64_t c = 0; c < geometry.channels; ++c) {
-    const float first = rows::load(data[c]);
+    const float first = load(data[c]);
     origin[c] = std::isfinite(first) ? first : 0;
   }
   const Sums sums =
@@ -93,37 +83,15 @@ Statistics batch_statistics(const at::Tensor& x, const at::Tensor& input_bias,
         rows::moments(geometry.row(data, row), origin.data(), sum, square, geometry.width,
                       geometry.channels);
       });
-  Statistics statistics{at::empty({geometry.channels}), at::empty({geometry.channels})};
   const auto count = static_cast<double>(geometry.pixels());
-  constexpr double momentum = BatchNorm2d::momentum;
-  const float* bias = input_bias.const_data_ptr<float>();
-  float* running_mean = norm.running_mean.data_ptr<float>();
-  float* running_var = norm.running_var.data_ptr<float>();
+  std::vector<double> mean(geometry.channels), var(geometry.channels);
   for (int64_t c = 0; c < geometry.channels; ++c) {
     const double offset = sums.first[c] / count;
-    const double spread = sums.second[c] / count - offset * offset;
-    const double mean = origin[c] + offset, var = spread < 0 ? 0 : spread;
-    statistics.mean.data_ptr<float>()[c] = static_cast<float>(mean);
-    statistics.inverse_std.data_ptr<float>()[c] =
-        static_cast<float>(1 / std::sqrt(var + BatchNorm2d::eps));
-    const double unbiased = var * count / (count - 1);
-    running_mean[c] =
-        static_cast<float>((1 - momentum) * running_mean[c] + momentum * (mean + bias[c]));
-    running_var[c] = static_cast<float>((1 - momentum) * running_var[c] + momentum * unbiased);
+    mean[c] = origin[c] + offset;
+    var[c] = sums.second[c] / count - offset * offset;
   }
-  at::Tensor(norm.num_batches_tracked).add_(1);
-  return statistics;
+  return batch_statistics(mean, var, geometry.pixels(), input_bias, norm);
 }
-
-// x̂ * weight + bias as x * scale + shift.
-struct AffineValues {
-  AffineValues(const Statistics& statistics, const at::Tensor& weight, const at::Tensor& bias)
-      : scale(statistics.inverse_std * weight), shift(bias - statistics.mean * scale) {}
-  operator rows::Affine() const {
-    return {scale.const_data_ptr<float>(), shift.const_data_ptr<float>()};
-  }
-  at::Tensor scale, shift;
-};
 
 template <typename T>
 at::Tensor forward(const at::Tensor& x, const Geometry& geometry, const AffineValues& affine) {
@@ -251,7 +219,7 @@ class NormReluPool : public torch::autograd::Function<NormReluPool> {
                             const at::Tensor& bias, const BatchNorm2d& norm, Pool pool) {
     const Geometry geometry(x, pool);
     return for_type_of(x, [&]<typename T>(T) {
-      const auto statistics = batch_statistics<T>(x, input_bias, geometry, norm);
+      const auto statistics = measure_batch<T>(x, input_bias, geometry, norm);
       context->save_for_backward({x, weight, bias, statistics.mean, statistics.inverse_std});
       context->saved_data["pool"] = static_cast<int64_t>(pool);
       return distill::forward<T>(x, geometry, AffineValues(statistics, weight, bias));

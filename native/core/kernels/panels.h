@@ -2,6 +2,9 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+
+#include "core/kernels/bf16.h"
 
 // Matrix products for kernels that make their operands in the caches. Written with the compiler's
 // vectors, whose width depends on the processor; the version is chosen when called.
@@ -15,13 +18,40 @@
 
 namespace distill::panels {
 
+// What the words of a product's operands, each as long as a float, hold.
+//
+// Floats: a factor each.
+struct Floats {
+  static constexpr int64_t depth = 1;  // factors a word
+
+  template <typename V>
+  INLINE static void add_product(V& sum, const V& line, const float& factor) {
+    sum += line * factor;
+  }
+};
+// Pairs of bfloat16, neighbours in depth: AVX-512's BF16 instructions multiply both and add them to
+// a float32. As assembly, since the compiler's names for them differ from version to version.
+struct PairsOfBf16 {
+  static constexpr int64_t depth = 2;
+
+  template <typename V>
+  INLINE static void add_product(V& sum, const V& line, const float& factor) {
+#if defined(__x86_64__)
+    asm("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(line), "m"(factor));
+#endif
+  }
+};
+
 // What a kind of processor holds in registers: a block of Rows x Vectors sums, a line of Vectors
 // factors and one more. AVX-512 has 32 registers, AVX2 and SSE 16, NEON 32.
-template <int Lanes, int Vectors, int Rows>
-struct Registers {
+template <int Lanes, int Vectors, int Rows, typename Words = Floats>
+struct Registers : Words {
   typedef float Vector __attribute__((vector_size(Lanes * sizeof(float))));
+  typedef uint32_t Bits __attribute__((vector_size(Lanes * sizeof(float))));
+  typedef uint16_t Halves __attribute__((vector_size(Lanes * sizeof(uint16_t))));
   static constexpr int64_t lanes = Lanes, vectors = Vectors, rows = Rows, panel = Lanes * Vectors;
 };
+using Avx512Bf16 = Registers<16, 2, 12, PairsOfBf16>;
 using Avx512 = Registers<16, 2, 12>;
 using Avx2 = Registers<8, 2, 6>;
 #if defined(__aarch64__)
@@ -46,7 +76,71 @@ INLINE void add_to(float* to, const V& value) {
   store(to, before + value);
 }
 
-// A matrix, or the transpose of one.
+// Activations of type T, float or Bf16, as floats.
+template <typename R>
+INLINE void load_values(typename R::Vector& to, const float* from) {
+  load(to, from);
+}
+template <typename R>
+INLINE void load_values(typename R::Vector& to, const Bf16* from) {
+  typename R::Halves halves;
+  std::memcpy(&halves, from, sizeof(halves));
+  typename R::Bits bits;
+  if constexpr (R::depth == 2) {  // the compiler would do it in two halves
+    asm("vpmovzxwd %1, %0" : "=v"(bits) : "vm"(halves));
+  } else {
+    bits = __builtin_convertvector(halves, typename R::Bits);
+  }
+  to = (typename R::Vector)(bits << 16);
+}
+template <typename R>
+INLINE void store_values(float* to, const typename R::Vector& values) {
+  store(to, values);
+}
+template <typename R>
+INLINE void store_values(Bf16* to, const typename R::Vector& values) {
+  typename R::Halves halves;
+  if constexpr (R::depth == 2) {
+    asm("vcvtneps2bf16 %1, %0" : "=v"(halves) : "v"(values));
+  } else {  // as in bf16.h
+    const auto bits = (typename R::Bits)values;
+    const auto nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    halves = __builtin_convertvector(values == values ? nearest : nearest * 0 + 0x7fc0,
+                                     typename R::Halves);
+  }
+  std::memcpy(to, &halves, sizeof(halves));
+}
+
+// Factors as words: those of one vector, which are neighbours in depth …
+template <typename R>
+INLINE void store_neighbours(float* to, const typename R::Vector& values) {
+  if constexpr (R::depth == 2) {
+    store_values<R>(reinterpret_cast<Bf16*>(to), values);
+  } else {
+    store(to, values);
+  }
+}
+// … or those of R::depth vectors, whose lanes are, given in turn: `first` keeps the first till
+// then.
+template <typename R>
+INLINE void store_in_turn(float* to, int turn, typename R::Vector& first,
+                          const typename R::Vector& values) {
+  if constexpr (R::depth == 1) {
+    store(to, values);
+  } else if (turn == 0) {
+    first = values;
+  } else {
+    typedef uint16_t Pairs __attribute__((vector_size(64)));
+    Pairs halves;  // all of the first, then all of the second
+    asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(halves) : "v"(first), "v"(values));
+    const Pairs pairs = __builtin_shuffle(
+        halves, Pairs{0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+    std::memcpy(to, &pairs, sizeof(pairs));
+  }
+}
+
+// A matrix of words, or the transpose of one. Steps are in words.
 struct Operand {
   const float* data;
   int64_t row_step, depth_step;
@@ -59,8 +153,8 @@ struct Lines {
   int64_t step;
 };
 
-// c = or += x y for `rows` rows of x and one panel of columns. Added at the end: sums of sums err
-// less than one long sum.
+// c = or += x y for `rows` rows of x and one panel of columns; depth in words. Added at the end:
+// sums of sums err less than one long sum.
 template <typename R, int rows, bool add>
 INLINE void multiply_rows(Operand x, Lines<const float> y, int64_t depth, Lines<float> c) {
   using V = typename R::Vector;
@@ -69,8 +163,8 @@ INLINE void multiply_rows(Operand x, Lines<const float> y, int64_t depth, Lines<
     V line[R::vectors];
     for (int j = 0; j < R::vectors; ++j) load(line[j], y.data + j * R::lanes);
     for (int i = 0; i < rows; ++i) {
-      const float factor = x.data[i * x.row_step];
-      for (int j = 0; j < R::vectors; ++j) sum[i][j] += line[j] * factor;
+      for (int j = 0; j < R::vectors; ++j)
+        R::add_product(sum[i][j], line[j], x.data[i * x.row_step]);
     }
   }
   for (int i = 0; i < rows; ++i) {
@@ -106,24 +200,30 @@ INLINE void multiply(int64_t rows, Operand x, Lines<const float> y, int64_t dept
   }
 }
 
-// Calls `kernel` with the processor's Registers, compiled for it.
+// Calls `kernel` with the processor's Registers, compiled for it. T: what activations are stored
+// as; of Bf16 the products are too, where the processor multiplies them.
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-template <typename Kernel>
+template <typename R, typename Kernel>
 __attribute__((target("arch=x86-64-v4"))) void with_avx512(const Kernel& kernel) {
-  kernel(Avx512());
+  kernel(R());
 }
 template <typename Kernel>
 __attribute__((target("arch=x86-64-v3"))) void with_avx2(const Kernel& kernel) {
   kernel(Avx2());
 }
-template <typename Kernel>
+template <typename T, typename Kernel>
 void for_processor(const Kernel& kernel) {
-  if (__builtin_cpu_supports("x86-64-v4")) return with_avx512(kernel);
+  if (__builtin_cpu_supports("x86-64-v4")) {
+    if constexpr (std::is_same_v<T, Bf16>) {
+      if (__builtin_cpu_supports("avx512bf16")) return with_avx512<Avx512Bf16>(kernel);
+    }
+    return with_avx512<Avx512>(kernel);
+  }
   if (__builtin_cpu_supports("x86-64-v3")) return with_avx2(kernel);
   kernel(Baseline());
 }
 #else
-template <typename Kernel>
+template <typename T, typename Kernel>
 void for_processor(const Kernel& kernel) {
   kernel(Baseline());
 }

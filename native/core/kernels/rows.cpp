@@ -60,18 +60,65 @@ VERSIONS void moments(const T* __restrict x, const float* __restrict origin, flo
   }
 }
 
-template <typename T>
-VERSIONS void max2_forward(const T* __restrict upper, const T* __restrict lower, Affine affine,
-                           T* __restrict y, int64_t count, int64_t channels) {
+template <typename X, typename Y>
+VERSIONS void max2_forward(const X* __restrict upper, const X* __restrict lower, Affine affine,
+                           Y* __restrict y, int64_t count, int64_t channels) {
   const float* __restrict scale = affine.scale;
   const float* __restrict shift = affine.shift;
   for (int64_t i = 0; i < count; ++i, y += channels) {
-    const T* __restrict x0 = upper + 2 * i * channels;
-    const T* __restrict x2 = lower + 2 * i * channels;
+    const X* __restrict x0 = upper + 2 * i * channels;
+    const X* __restrict x2 = lower + 2 * i * channels;
     for (int64_t c = 0; c < channels; ++c) {
       store(y[c], relu(winner(load(x0[c]), load(x0[c + channels]), load(x2[c]),
                               load(x2[c + channels]), scale[c], shift[c])
                            .value));
+    }
+  }
+}
+
+template <typename T>
+VERSIONS void max2_winners(const float* __restrict upper, const float* __restrict lower,
+                           Affine affine, T* __restrict y, uint8_t* __restrict winners,
+                           int64_t count, int64_t channels) {
+  const float* __restrict scale = affine.scale;
+  const float* __restrict shift = affine.shift;
+  for (int64_t i = 0; i < count; ++i, y += channels, winners += channels) {
+    const float* __restrict x0 = upper + 2 * i * channels;
+    const float* __restrict x2 = lower + 2 * i * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      const Winner best =
+          winner(x0[c], x0[c + channels], x2[c], x2[c + channels], scale[c], shift[c]);
+      const bool open = !(best.value <= 0);
+      store(y[c], keep_if(open, best.value));
+      winners[c] = static_cast<uint8_t>(open ? best.position : closed);
+    }
+  }
+}
+
+// In fixed steps: of a row of bytes the compiler makes vectors longer than a pixel's channels, and
+// leaves these to a loop of single ones.
+template <typename T>
+VERSIONS void max2_spread(const T* __restrict dy, const uint8_t* __restrict winners,
+                          float* __restrict upper, float* __restrict lower, float* __restrict sum,
+                          int64_t count, int64_t channels) {
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t first = 0; first < channels; first += spread_step) {
+      const T* __restrict gradient = dy + i * channels + first;
+      const uint8_t* __restrict code = winners + i * channels + first;
+      float* __restrict g0 = upper + 2 * i * channels + first;
+      float* __restrict g2 = lower + 2 * i * channels + first;
+      float* __restrict g1 = g0 + channels;
+      float* __restrict g3 = g2 + channels;
+      float* __restrict total = sum + first;
+      for (int64_t c = 0; c < spread_step; ++c) {
+        const float g = load(gradient[c]);
+        const int32_t winner = code[c];
+        total[c] += keep_if(winner != closed, g);
+        g0[c] = keep_if(winner == 0, g);
+        g1[c] = keep_if(winner == 1, g);
+        g2[c] = keep_if(winner == 2, g);
+        g3[c] = keep_if(winner == 3, g);
+      }
     }
   }
 }
@@ -219,6 +266,8 @@ VERSIONS void norm_relu_average2(const T* __restrict upper, const T* __restrict 
 #define INSTANTIATE(T)                                                                            \
   template void moments(const T*, const float*, float*, float*, int64_t, int64_t);                \
   template void max2_forward(const T*, const T*, Affine, T*, int64_t, int64_t);                   \
+  template void max2_winners(const float*, const float*, Affine, T*, uint8_t*, int64_t, int64_t); \
+  template void max2_spread(const T*, const uint8_t*, float*, float*, float*, int64_t, int64_t);  \
   template void max2_sums(const T*, const T*, const T*, Backward, float*, float*, int64_t,        \
                           int64_t);                                                               \
   template void max2_backward(const T*, const T*, const T*, Backward, T*, T*, int64_t, int64_t);  \
@@ -231,5 +280,6 @@ VERSIONS void norm_relu_average2(const T* __restrict upper, const T* __restrict 
 
 INSTANTIATE(float)
 INSTANTIATE(Bf16)
+template void max2_forward(const float*, const float*, Affine, Bf16*, int64_t, int64_t);
 
 }  // namespace distill::rows

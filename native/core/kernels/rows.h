@@ -1,35 +1,15 @@
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
-// The inner loops of norm_relu_pool and normalize, over channels that lie side by side. Plain C++:
-// the compiler vectorises them for each kind of processor and the right version is chosen when the
-// addon loads.
+#include "core/kernels/bf16.h"
+
+// The inner loops of norm_relu, norm_relu_pool and the stem, over channels that lie side by side.
+// Plain C++: the compiler vectorises them for each kind of processor and the right version is
+// chosen when the addon loads.
 //
-// T is what activations are stored as, float or Bf16; all arithmetic is float's.
+// T is what activations are stored as, float or Bf16.
 namespace distill::rows {
-
-// A bfloat16: the upper half of a float.
-struct Bf16 {
-  uint16_t bits;
-};
-
-[[gnu::always_inline]] inline float load(float value) {
-  return value;
-}
-[[gnu::always_inline]] inline float load(Bf16 value) {
-  return std::bit_cast<float>(static_cast<uint32_t>(value.bits) << 16);
-}
-[[gnu::always_inline]] inline void store(float& to, float value) {
-  to = value;
-}
-// To the nearest, halves to even; NaN stays NaN.
-[[gnu::always_inline]] inline void store(Bf16& to, float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  const uint32_t nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  to.bits = static_cast<uint16_t>(value != value ? 0x7fc0 : nearest);
-}
 
 // What turns a channel's x into its normalised value, x * scale + shift, and its gradient. (C)
 // each.
@@ -51,9 +31,21 @@ void moments(const T* x, const float* origin, float* sum, float* square, int64_t
              int64_t channels);
 
 // Two rows of pixels -> one row of `count` pooled ones.
-template <typename T>
-void max2_forward(const T* upper, const T* lower, Affine affine, T* y, int64_t count,
+template <typename X, typename Y>
+void max2_forward(const X* upper, const X* lower, Affine affine, Y* y, int64_t count,
                   int64_t channels);
+// The same, noting which of its four pixels each pooled one is, or `closed` where ReLU lets no
+// gradient pass.
+inline constexpr uint8_t closed = 4;
+template <typename T>
+void max2_winners(const float* upper, const float* lower, Affine affine, T* y, uint8_t* winners,
+                  int64_t count, int64_t channels);
+// dy of pooled pixels where it goes among theirs, zeros elsewhere; sum += what goes anywhere. (C)
+// Channels in multiples of spread_step.
+inline constexpr int64_t spread_step = 16;
+template <typename T>
+void max2_spread(const T* dy, const uint8_t* winners, float* upper, float* lower, float* sum,
+                 int64_t count, int64_t channels);
 // sum += g, product += g * x̂, where g is what reaches the BatchNorm of dy. (C) each.
 template <typename T>
 void max2_sums(const T* upper, const T* lower, const T* dy, Backward backward, float* sum,

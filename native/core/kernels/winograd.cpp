@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "core/device.h"
+#include "core/kernels/activation.h"
 #include "core/kernels/winograd_tiles.h"
 
 namespace distill {
@@ -37,20 +39,21 @@ at::Tensor tile_scratch(const Convolution& c, int64_t tiles, int64_t blocks) {
 // A convolution of x with a transformed weight, block by block of tiles: from reading x to writing
 // y a block stays in the caches of one thread.
 // transform: transform_weight or transform_turned_weight.
+template <typename T>
 at::Tensor convolve_blocks(const at::Tensor& x, int64_t out, const at::Tensor& weight,
-                           decltype(transform_weight)& transform) {
+                           decltype(transform_weight<T>)& transform) {
   const Convolution c{x.size(0), x.size(2), x.size(3), x.size(1), out};
-  const at::Tensor transformed = at::empty({positions * c.in * out});
+  const at::Tensor transformed = at::empty({positions * c.in * out}, at::kFloat);
   const float* const plain = weight.const_data_ptr<float>();
   float* const weights = transformed.mutable_data_ptr<float>();
-  at::parallel_for(0, c.in * out / channel_step, 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, weight_lines(c.in, out), 1, [&](int64_t begin, int64_t end) {
     transform(plain, c.in, out, {begin, end}, weights);
   });
 
   const at::Tensor y =
       at::empty({c.batch, out, c.height, c.width}, x.options().memory_format(channels_last));
-  const float* const from = x.const_data_ptr<float>();
-  float* const to = y.mutable_data_ptr<float>();
+  const T* const from = values_of<T>(x);
+  T* const to = mutable_values_of<T>(y);
   // As many for each thread.
   const int64_t threads = at::get_num_threads();
   const int64_t blocks =
@@ -66,10 +69,11 @@ at::Tensor convolve_blocks(const at::Tensor& x, int64_t out, const at::Tensor& w
 }
 
 // The same for the same number of threads.
+template <typename T>
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& dy) {
   const Convolution c{x.size(0), x.size(2), x.size(3), x.size(1), dy.size(1)};
-  const float* const x_data = x.const_data_ptr<float>();
-  const float* const dy_data = dy.const_data_ptr<float>();
+  const T* const x_data = values_of<T>(x);
+  const T* const dy_data = values_of<T>(dy);
   // The threads share the blocks of out channels, for sums of their own that stay small enough for
   // the caches; if there are too few, also the tiles, whose sums are added at the end.
   const int64_t threads = at::get_num_threads();
@@ -96,11 +100,11 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& dy) {
   });
 
   const at::Tensor dweight =
-      at::empty({c.out, c.in, 3, 3}, x.options().memory_format(channels_last));
+      at::empty({c.out, c.in, 3, 3}, x.options().dtype(at::kFloat).memory_format(channels_last));
   float* const result = dweight.mutable_data_ptr<float>();
   at::parallel_for(0, c.out, 1, [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {
-      finish_weight_gradient(c.in, c.out, sums, tile_parts, o, result + o * 9 * c.in);
+      finish_weight_gradient<T>(c.in, c.out, sums, tile_parts, o, result + o * 9 * c.in);
     }
   });
   return dweight;
@@ -111,7 +115,9 @@ class WinogradConvolution : public torch::autograd::Function<WinogradConvolution
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
                             const at::Tensor& weight) {
     context->save_for_backward({x, weight});
-    return convolve_blocks(x, weight.size(0), weight, transform_weight);
+    return for_type_of(x, [&]<typename T>(T) {
+      return convolve_blocks<T>(x, weight.size(0), weight, transform_weight<T>);
+    });
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -119,21 +125,23 @@ class WinogradConvolution : public torch::autograd::Function<WinogradConvolution
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1];
     const at::Tensor dy = gradients[0].contiguous(channels_last);
-    // The gradient by x is dy's convolution with the turned weight.
-    return {context->needs_input_grad(0)
-                ? convolve_blocks(dy, weight.size(1), weight, transform_turned_weight)
-                : at::Tensor(),
-            weight_gradient(x, dy)};
+    return for_type_of(x, [&]<typename T>(T) -> torch::autograd::variable_list {
+      // The gradient by x is dy's convolution with the turned weight.
+      return {context->needs_input_grad(0)
+                  ? convolve_blocks<T>(dy, weight.size(1), weight, transform_turned_weight<T>)
+                  : at::Tensor(),
+              weight_gradient<T>(x, dy)};
+    });
   }
 };
 
 }  // namespace
 
-bool winograd_applies(const at::Tensor& x, const at::Tensor& weight, int64_t stride,
-                      int64_t padding) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat && weight.size(2) == 3 &&
-         weight.size(3) == 3 && stride == 1 && padding == 1 && weight.size(0) % channel_step == 0 &&
-         weight.size(1) % channel_step == 0;
+bool winograd_applies(at::Device device, at::ScalarType dtype, const at::Tensor& weight,
+                      int64_t stride, int64_t padding) {
+  return device.is_cpu() && !(dtype == at::kBFloat16 && has_bf16_matrix_units()) &&
+         weight.size(2) == 3 && weight.size(3) == 3 && stride == 1 && padding == 1 &&
+         weight.size(0) % channel_step == 0 && weight.size(1) % channel_step == 0;
 }
 
 at::Tensor winograd_convolution(const at::Tensor& x, const at::Tensor& weight) {

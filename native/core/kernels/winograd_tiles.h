@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "core/kernels/bf16.h"
+
 // The inner loops of winograd.h, over channels that lie side by side.
 //
 // y = Aᵀ [ Σ (G w Gᵀ) ⊙ (Bᵀ x B) ] A  for each tile of 4x4 results, which 6x6 inputs make
@@ -30,30 +32,40 @@ struct Range {
   int64_t count() const { return last - first; }
 };
 
-// G w Gᵀ in the order in which convolve() reads it, positions * in * out floats.
-// `lines`: some of the in * out / channel_step that there are, to share among threads.
+// T is what activations are stored as, float or Bf16. Transforms are computed in float; where the
+// processor multiplies bfloat16, the products of Bf16's are rounded to that before. What is between
+// two of these functions is laid out for T's products.
+
+// G w Gᵀ in the order in which convolve() reads it, at most positions * in * out words.
+// `lines`: some of the weight_lines() that there are, to share among threads.
 // weight: (out, 3, 3, in).
+template <typename T>
 void transform_weight(const float* weight, int64_t in, int64_t out, Range lines,
                       float* transformed);
 // The weight of the convolution's input gradient, whose `in` are the convolution's out channels and
 // `out` its in channels: turned by 180°. weight: (in, 3, 3, out).
+template <typename T>
 void transform_turned_weight(const float* weight, int64_t in, int64_t out, Range lines,
                              float* transformed);
+int64_t weight_lines(int64_t in, int64_t out);
 
-// Floats of scratch for `tiles` tiles at a time, aligned to 64 bytes.
+// Words of scratch for `tiles` tiles at a time, aligned to 64 bytes.
 int64_t scratch_size(const Convolution& convolution, int64_t tiles);
 
 // Tiles are counted row by row over the batch.
-void convolve(const Convolution& convolution, const float* x, const float* transformed, float* y,
+template <typename T>
+void convolve(const Convolution& convolution, const T* x, const float* transformed, T* y,
               Range tiles, float* scratch);
 
 // sums += what the tiles add to the gradient of G w Gᵀ for the out channels `channels`, whose first
 // is a multiple of channel_block; `start`: sums have no values yet. sums: positions * in floats for
 // each out channel.
-void add_weight_gradient(const Convolution& convolution, const float* x, const float* dy,
-                         Range tiles, Range channels, bool start, float* sums, float* scratch);
+template <typename T>
+void add_weight_gradient(const Convolution& convolution, const T* x, const T* dy, Range tiles,
+                         Range channels, bool start, float* sums, float* scratch);
 // Adds `parts` such sums of all out channels, each part after the other, and makes one out
 // channel's dweight, (3, 3, in), of them.
+template <typename T>
 void finish_weight_gradient(int64_t in, int64_t out, const float* sums, int64_t parts,
                             int64_t channel, float* dweight);
 

@@ -21,7 +21,7 @@ at::Tensor call(const c10::OperatorHandle& operation, std::vector<c10::IValue> a
 }  // namespace
 
 at::Tensor FrozenDenseNet::Convolution::operator()(const at::Tensor& x) const {
-  if (!relu && winograd_applies(x, weight, stride, padding)) return winograd_convolution(x, weight);
+  if (winograd) return winograd_convolution(x, weight);
   const std::vector<int64_t> strides(2, stride), paddings(2, padding), dilations(2, 1);
   if (packed_weight.defined()) {
     static const auto operation = mkldnn("_convolution_pointwise");
@@ -50,15 +50,23 @@ FrozenDenseNet::Convolution FrozenDenseNet::convolution(const Conv2d& layer,
     weight = weight * scale.view({-1, 1, 1, 1});
     bias = shift;
   }
-  weight = weight.to(compute_.dtype).contiguous(at::MemoryFormat::ChannelsLast);
-  bias = bias.to(compute_.dtype);
-  Convolution result{weight, bias, at::Tensor(), layer.stride, layer.padding, relu};
+  weight = weight.contiguous(at::MemoryFormat::ChannelsLast);
+  Convolution result{weight,        bias, at::Tensor(),      layer.stride,
+                     layer.padding, relu, /*winograd=*/false};
+  // In bfloat16 the teacher keeps to the direct way, which errs less.
+  if (!norm && !relu && compute_.dtype == at::kFloat &&
+      winograd_applies(compute_.device, compute_.dtype, weight, layer.stride, layer.padding)) {
+    result.winograd = true;
+    return result;
+  }
+  result.weight = weight.to(compute_.dtype);
+  result.bias = bias.to(compute_.dtype);
   const bool emulated = compute_.dtype == at::kBFloat16 && !multiplies_bf16();
   if (compute_.device.is_cpu() && at::globalContext().userEnabledMkldnn() && !emulated &&
       mkldnn("_convolution_pointwise")) {
     if (const auto pack = mkldnn("_reorder_convolution_weight")) {
       result.packed_weight =
-          call(*pack, {weight, std::vector<int64_t>(2, layer.padding),
+          call(*pack, {result.weight, std::vector<int64_t>(2, layer.padding),
                        std::vector<int64_t>(2, layer.stride), std::vector<int64_t>(2, 1),
                        /*groups=*/1, /*input_size=*/c10::IValue()});
     }

@@ -35,6 +35,7 @@ class FrozenDenseNet {
     at::Tensor weight, bias, packed_weight;  // packed: undefined where oneDNN does not compute it
     int64_t stride, padding;
     bool relu;
+    bool winograd;  // whose weight is float32, and which has no bias
   };
   // BatchNorm as x * scale + shift. (C) float32 each.
   struct Affine {

@@ -50,7 +50,9 @@ at::Tensor Conv2d::operator()(const at::Tensor& x) const {
 }
 
 at::Tensor Conv2d::without_bias(const at::Tensor& x) const {
-  if (winograd_applies(x, weight, stride, padding)) return winograd_convolution(x, weight);
+  if (winograd_applies(x.device(), x.scalar_type(), weight, stride, padding)) {
+    return winograd_convolution(x, weight);
+  }
   return at::conv2d(x, weight.to(x.scalar_type()), /*bias=*/{}, stride, padding);
 }
 

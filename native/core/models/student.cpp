@@ -1,6 +1,7 @@
 #include "core/models/student.h"
 
 #include "core/kernels/norm_relu_pool.h"
+#include "core/kernels/stem.h"
 #include "core/models/weights.h"
 
 namespace distill {
@@ -44,7 +45,9 @@ at::Tensor Student::forward(const at::Tensor& images, bool training,
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Pool pool = i + 1 < blocks_.size() ? Pool::max2 : Pool::average;
     const auto& [convolution, norm] = blocks_[i];
-    if (x.is_cpu()) {
+    if (x.is_cpu() && i == 0) {
+      x = stem(x, convolution, norm, training);
+    } else if (x.is_cpu()) {
       x = norm_relu_pool(convolution.without_bias(x), convolution.bias, norm, pool, training);
     } else {
       x = norm(convolution(x), training).relu_();

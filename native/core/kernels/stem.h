@@ -1,0 +1,30 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "core/models/layers.h"
+
+namespace distill {
+
+// A student's first block as one operation: 3x3 convolution of the pictures (stride 1, padding 1),
+// BatchNorm, ReLU and MaxPool2. The convolution's result, by far the largest activation of the
+// network, is never stored: neither its statistics nor the gradients need it.
+//
+// With p the 27 values (and zeros outside) that a pixel's result sees, x = w·p is linear in p, so
+// everything that sums over pixels follows from two sums, one of which no weight has a part in:
+//   s = Σ p,  P = Σ p pᵀ,  and backward D = Σ g p, where g reaches x through pool and ReLU
+//   mean = w·s / N,  var = w·P w / N − mean²
+//   dbias = Σ g,  dweight = Σ g x̂ = (w·D − mean Σ g) / std
+//   dw = scale · (D − s Σ g / N − (P w − mean s) · dweight / (N std))
+//
+// On two Zen 4 cores at batch 4 and 224x224 a training step with it takes 9 ms less than with
+// oneDNN's convolution and norm_relu_pool.
+//
+// images: (B, 3, H, W) float32 or bfloat16, channels-last, on the CPU. The convolution is that of
+// BatchNorm's input and has a bias, see norm_relu_pool. All arithmetic is float32's and double's.
+// -> (B, out, H/2, W/2) in the images' type, channels-last. Training can be differentiated, though
+// not by the images.
+at::Tensor stem(const at::Tensor& images, const Conv2d& convolution, const BatchNorm2d& norm,
+                bool training);
+
+}  // namespace distill
