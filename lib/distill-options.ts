@@ -3,9 +3,12 @@ import { execution, fields, preprocessing } from './options.js';
 
 /** Options of `distill()`. Paths are relative to the current folder. */
 export interface DistillOptions {
-  /** The teacher: a `.pth` of a torchvision DenseNet 121, 161, 169 or 201. */
+  /** The teacher: a torchvision DenseNet 121, 161, 169 or 201, as `.pth` or `.safetensors`. */
   teacher: string;
-  /** Where the student's `.pth` is written. A file that is there is replaced by the first save. */
+  /**
+   * Where the student is written: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A file that
+   * is there is replaced by the first save.
+   */
   student: string;
   /** A folder with `train/` and `val/`, each with a folder of pictures for each class. */
   dataset?: string | undefined;
@@ -48,7 +51,7 @@ export interface DistillOptions {
   threads?: number | undefined;
   /** Ends the run after its current batch; it then rejects with `ERR_ABORTED`. */
   signal?: AbortSignal | undefined;
-  /** A student's `.pth` to start from instead of fresh weights. */
+  /** A student's file to start from instead of fresh weights. */
   initialStudent?: string | undefined;
   /** Whether each epoch sees the pictures in a new order. Default true. */
   shuffle?: boolean | undefined;

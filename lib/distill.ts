@@ -8,7 +8,7 @@ import { DistillRun } from './run.js';
  * The teacher answers for every training picture once; from then on only the student runs. It learns
  * from `alpha · T² · KL(teacher ‖ student) + (1 - alpha) · CE(labels, student)` (Hinton, Vinyals and
  * Dean 2015) by Adam. Whenever validation accuracy *and* loss both improve it is saved, atomically, as
- * a `.pth` that PyTorch loads and that carries classes, mean, std and image size.
+ * a `.pth` that PyTorch loads (or safetensors) and that carries classes, mean, std and image size.
  *
  * @returns At once, a run: awaitable, an emitter of `dataset`, `prepare`, `epoch`, `best` and
  * `warning`, and an async iterable of epoch reports.

@@ -2,11 +2,11 @@ import { DistillError } from './errors.js';
 import { parseMetadata, type StudentMetadata } from './metadata.js';
 import { loadAddon, native } from './native.js';
 
-/** What a `.pth` file holds. */
+/** What a checkpoint holds. */
 export interface CheckpointContents {
   path: string;
-  /** PyTorch's zip format of today, or the older sequence of pickles. */
-  format: 'zip' | 'legacy';
+  /** PyTorch's zip format of today, its older sequence of pickles, or safetensors. */
+  format: 'zip' | 'legacy' | 'safetensors';
   /** 'student', 'densenet121', 'densenet161', 'densenet169', 'densenet201', or `null` for another. */
   architecture: string | null;
   /** Classes told apart, where the architecture is known. */
@@ -19,15 +19,15 @@ export interface CheckpointContents {
 }
 
 /**
- * Tells what a `.pth` holds. Nothing in the file is executed.
+ * Tells what a `.pth` or a safetensors file holds. Nothing in the file is executed.
  *
- * @param path A PyTorch checkpoint: a state dict, bare or under `state_dict`, `model` or
- * `model_state_dict`.
+ * @param path A PyTorch checkpoint (a state dict, bare or under `state_dict`, `model` or
+ * `model_state_dict`) or a safetensors file, told apart by their content.
  * @throws DistillError `ERR_CHECKPOINT_…` where it is not one, damaged, or asks to run something.
  */
 export async function inspect(path: string): Promise<CheckpointContents> {
   if (typeof path !== 'string' || path === '') {
-    throw new DistillError('ERR_OPTION', 'Expected the path of a .pth file.');
+    throw new DistillError('ERR_OPTION', 'Expected the path of a .pth or .safetensors file.');
   }
   const { metadata, ...contents } = await native(loadAddon().inspect(path));
   const isParameter = (name: string) =>

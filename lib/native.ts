@@ -51,7 +51,7 @@ export interface NativeTrainConfig {
   batchSize: number;
   shuffle: boolean;
   seed: number;
-  /** Where the best student is written, atomically. */
+  /** Where the best student is written, atomically; as safetensors where it ends in '.safetensors'. */
   student: string;
   /** A checkpoint to start from, or ''. */
   initialStudent: string;
@@ -141,7 +141,7 @@ export interface NativeClassifier {
 }
 
 export interface NativeContents {
-  format: 'zip' | 'legacy';
+  format: 'zip' | 'legacy' | 'safetensors';
   architecture: string | null;
   classes: number | null;
   tensors: { name: string; shape: number[]; dtype: string }[];
@@ -174,7 +174,10 @@ export interface NativeAddon {
   inspect(path: string): Promise<NativeContents>;
   /** [async] One tensor of a checkpoint as doubles. ERR_CHECKPOINT_…. */
   readTensor(path: string, name: string): Promise<{ shape: number[]; data: Float64Array }>;
-  /** [async] Writes freshly initialised weights: 'student' or a DenseNet's name. ERR_WRITE. */
+  /**
+   * [async] Writes freshly initialised weights: 'student' or a DenseNet's name. As safetensors where
+   * the path ends in '.safetensors'. ERR_WRITE.
+   */
   createModel(options: {
     path: string;
     architecture: string;

@@ -10,7 +10,7 @@ import type { DistillWarning } from './run.js';
 
 /** Options of {@link predict}. Paths are relative to the current folder. */
 export interface PredictOptions {
-  /** The `.pth` of a student (or of a DenseNet, to see what a teacher says). */
+  /** The file of a student (or of a DenseNet, to see what a teacher says): `.pth` or safetensors. */
   student: string;
   /** A file, a folder (searched recursively), a file's bytes, or several of these. */
   images: string | Uint8Array | readonly (string | Uint8Array)[];

@@ -10,8 +10,8 @@ import { interruptible } from './signals.js';
 export function addInspect(program: Command, output: Output): void {
   program
     .command('inspect')
-    .description('tell what a .pth holds, without executing anything in it')
-    .argument('<file>', 'a PyTorch checkpoint')
+    .description('tell what a .pth or .safetensors holds, without executing anything in it')
+    .argument('<file>', 'a checkpoint')
     .addOption(option('--tensors', 'list every tensor'))
     .addOption(shared.json())
     .action(async (file: string, { tensors }: { tensors?: boolean }) => {
@@ -26,7 +26,7 @@ function describe(contents: CheckpointContents, withTensors: boolean): string[] 
   const { path, format, architecture, classes, parameters, tensors, metadata } = contents;
   const rows: [string, string | number | undefined][] = [
     ['file', path],
-    ['format', format === 'zip' ? 'zip' : "legacy (PyTorch's before 1.6)"],
+    ['format', format === 'legacy' ? "legacy (PyTorch's before 1.6)" : format],
     ['architecture', architecture ?? 'unknown'],
     ['classes', classes ?? undefined],
     ['parameters', parameters.toLocaleString('en')],

@@ -11,7 +11,7 @@ export function addPredict(program: Command, output: Output): void {
     .command('predict')
     .description('classify pictures: a line of name, class and probability for each')
     .argument('<images...>', 'files, or folders that are searched for pictures')
-    .addOption(option('--student <file>', '.pth of the student (required)'))
+    .addOption(option('--student <file>', '.pth or .safetensors of the student (required)'))
     .addOption(
       option('--labels <file>', 'class names, as lines of: index name', { shown: FROM_FILE }),
     )

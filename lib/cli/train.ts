@@ -12,8 +12,10 @@ export function addTrain(program: Command, output: Output): void {
     .command('train')
     .description('distil a DenseNet into a small CNN on a folder of pictures')
     .argument('[dataset]', 'folder with train/ and val/, each with a folder of pictures per class')
-    .addOption(option('--teacher <file>', '.pth of a torchvision DenseNet (required)'))
-    .addOption(option('--student <file>', '.pth to write (required)'))
+    .addOption(
+      option('--teacher <file>', '.pth or .safetensors of a torchvision DenseNet (required)'),
+    )
+    .addOption(option('--student <file>', '.pth or .safetensors to write (required)'))
     .addOption(shared.mean('means of red, green, blue in 0..1 (required)'))
     .addOption(shared.std('standard deviations of red, green, blue (required)'))
     .addOption(option('--train <folder>', "the training pictures' folder, instead of dataset"))
@@ -28,7 +30,9 @@ export function addTrain(program: Command, output: Output): void {
     .addOption(shared.device())
     .addOption(shared.precision())
     .addOption(shared.threads())
-    .addOption(option('--initial-student <file>', '.pth to start from instead of fresh weights'))
+    .addOption(
+      option('--initial-student <file>', "a student's file to start from instead of fresh weights"),
+    )
     .addOption(option('--no-shuffle', 'show the pictures in the same order in every epoch'))
     .addOption(shared.onBadImage())
     .addOption(

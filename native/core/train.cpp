@@ -65,7 +65,8 @@ void save(const Student& student, const TrainConfig& config, const EpochReport& 
            << "\"epoch\":" << report.epoch << ",\"metrics\":{\"trainLoss\":" << report.train.loss
            << ",\"trainAccuracy\":" << report.train.accuracy << ",\"valLoss\":" << report.val.loss
            << ",\"valAccuracy\":" << report.val.accuracy << "}}";
-  write_file_atomically(config.student_path, serialize_state_dict(student.state(), metadata.str()));
+  write_checkpoint(config.student_path, format_of(config.student_path), student.state(),
+                   metadata.str());
 }
 
 Metrics validate(const Student& student, const Split& val, const Normalizer& normalize,

@@ -18,8 +18,6 @@
 namespace distill::node {
 namespace {
 
-constexpr const char* metadata_record = "distill.json";
-
 Napi::Array to_array(Napi::Env env, const std::vector<int64_t>& values) {
   auto array = Napi::Array::New(env, values.size());
   for (uint32_t i = 0; i < values.size(); ++i) array.Set(i, static_cast<double>(values[i]));
@@ -97,7 +95,7 @@ Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
         const c10::NoGradGuard no_grad;
         const auto write = [&](auto model) {
           model.initialize(at::detail::createCPUGenerator(static_cast<uint64_t>(seed)));
-          write_file_atomically(path, serialize_state_dict(model.state(), /*metadata_json=*/""));
+          write_checkpoint(path, format_of(path), model.state(), /*metadata_json=*/"");
           return true;
         };
         for (const DenseNetVariant& variant : densenet_variants()) {

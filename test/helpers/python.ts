@@ -27,6 +27,18 @@ function findPython(): string | null {
   }
 }
 
+/** Whether the judge's Python has a further module; where not, says that its tests are skipped. */
+export function pythonWith(module: string): boolean {
+  if (python === null) return false;
+  try {
+    execFileSync(command, ['-c', `import ${module}`], { stdio: 'ignore' });
+    return true;
+  } catch {
+    console.warn(`Skipping the comparisons with Python's ${module}: ${command} lacks it.`);
+    return false;
+  }
+}
+
 /** Runs a script with test/judge importable, gives it `input` as JSON, and returns the JSON that it prints. */
 export function runPython(args: string[], input: unknown = null): unknown {
   const printed = execFileSync(command, args, {

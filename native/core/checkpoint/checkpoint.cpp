@@ -13,6 +13,7 @@
 
 #include "core/checkpoint/byte_reader.h"
 #include "core/checkpoint/pickle_reader.h"
+#include "core/checkpoint/safetensors.h"
 #include "core/checkpoint/text.h"
 
 namespace distill {
@@ -85,10 +86,6 @@ void refuse_other_kinds(std::string_view bytes, const std::string& path) {
       bytes.substr(std::min(bytes.size(), bytes.find_first_not_of(" \t\r\n\xEF\xBB\xBF")));
   if (text.starts_with('<')) {
     throw_format(path, "is a web page, not a checkpoint: download the file itself");
-  }
-  if (bytes.size() > 9 && bytes.substr(8).starts_with("{\"") &&
-      ByteReader(bytes, path).integer<uint64_t>() <= bytes.size() - 8) {
-    throw_format(path, "is a safetensors file: load it in Python and save it with torch.save");
   }
   // An ONNX file begins with its IR version (field 1), then the producer's name (field 2).
   if (bytes.size() > 3 && bytes[0] == '\x08' && bytes[1] < 0x20 && bytes[2] == '\x12') {
@@ -221,12 +218,23 @@ Checkpoint Checkpoint::open(const std::string& path) {
 
 Checkpoint::Checkpoint(const std::string& path, File file) : path_(path), file_(std::move(file)) {
   const std::string_view bytes(file_.bytes.get(), file_.size);
-  refuse_other_kinds(bytes, path_);
-  if (bytes.starts_with("PK")) {
-    read_zip(bytes);
+  // First: the length that it begins with may look like the beginning of any other kind.
+  if (is_safetensors(bytes)) {
+    format_ = "safetensors";
+    auto contents = read_safetensors(bytes, path_);
+    tensors_ = std::move(contents.tensors);
+    metadata_ = std::move(contents.metadata);
   } else {
-    read_legacy(bytes);
+    refuse_other_kinds(bytes, path_);
+    const bool is_zip = bytes.starts_with("PK");
+    format_ = is_zip ? "zip" : "legacy";
+    if (is_zip) {
+      read_zip(bytes);
+    } else {
+      read_legacy(bytes);
+    }
   }
+  use_names_of_today();
 }
 
 void Checkpoint::read_zip(std::string_view bytes) {
@@ -289,6 +297,9 @@ void Checkpoint::read_state_dict(const Pickle& object,
       non_tensors_.push_back(printable(key.text));
     }
   }
+}
+
+void Checkpoint::use_names_of_today() {
   strip_wrappers(tensors_);
   std::set<std::string_view> names;
   for (auto& tensor : tensors_) {
@@ -318,8 +329,14 @@ at::Tensor Checkpoint::read(const TensorEntry& entry) const {
 }
 
 std::optional<std::string> Checkpoint::record(std::string_view name) const {
-  if (!archive_ || !archive_->contains(name)) return std::nullopt;
-  const auto bytes = archive_->read(name);
+  std::string_view bytes;
+  if (const auto entry = metadata_.find(name); entry != metadata_.end()) {
+    bytes = entry->second;
+  } else if (archive_ && archive_->contains(name)) {
+    bytes = archive_->read(name);
+  } else {
+    return std::nullopt;
+  }
   if (bytes.size() > largest_record) {
     throw_damaged(path_, "its record '" + printable(name) + "' is larger than a MiB");
   }

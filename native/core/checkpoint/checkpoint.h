@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,11 +13,16 @@
 #include <vector>
 
 #include "core/checkpoint/pickled_tensors.h"
+#include "core/checkpoint/tensor_entry.h"
 #include "core/checkpoint/zip_archive.h"
 
 namespace distill {
 
-// A PyTorch checkpoint (.pth, .pt): today's zip format or the older sequence of pickles.
+// The record that what a run says of itself, as JSON, is kept under beside the weights.
+inline constexpr const char* metadata_record = "distill.json";
+
+// A checkpoint: PyTorch's (.pth, .pt) in today's zip format or the older sequence of pickles, or a
+// safetensors file. Which one is told by the content, never by the name.
 //
 // The file is read into memory once and verified as a whole, CRCs and the bounds of every tensor
 // included, before anything in it is used. It is not memory-mapped: another process that shortens a
@@ -33,8 +40,8 @@ class Checkpoint {
   static Checkpoint open(const std::string& path);
 
   const std::string& path() const { return path_; }
-  // "zip" or "legacy".
-  const char* format() const { return archive_ ? "zip" : "legacy"; }
+  // "zip", "legacy" or "safetensors".
+  const char* format() const { return format_; }
 
   // The state dict: the file's own dict, or the one under 'state_dict', 'model' or
   // 'model_state_dict', in the file's order. Names are those of a model of today: the prefixes of
@@ -48,8 +55,9 @@ class Checkpoint {
   // An owned, contiguous CPU tensor in the file's dtype.
   at::Tensor read(const TensorEntry& entry) const;
 
-  // A further record of a zip checkpoint, such as the metadata of a run ("distill.json"); nothing
-  // where there is none. Throws ERR_CHECKPOINT_CORRUPT where it is larger than a MiB.
+  // A further record of a zip checkpoint or an entry of a safetensors file's metadata, such as what
+  // a run says of itself ("distill.json"); nothing where there is none. Throws
+  // ERR_CHECKPOINT_CORRUPT where it is larger than a MiB.
   std::optional<std::string> record(std::string_view name) const;
 
  private:
@@ -57,10 +65,13 @@ class Checkpoint {
   void read_zip(std::string_view bytes);
   void read_legacy(std::string_view bytes);
   void read_state_dict(const Pickle& object, const PickledTensors::FindStorage& find_storage);
+  void use_names_of_today();
 
   std::string path_;
   File file_;
+  const char* format_;
   std::optional<ZipArchive> archive_;
+  std::map<std::string, std::string, std::less<>> metadata_;  // of a safetensors file
   std::vector<TensorEntry> tensors_;
   std::vector<std::string> non_tensors_;
 };

@@ -12,7 +12,6 @@ namespace {
 
 using Kind = Pickle::Kind;
 
-constexpr size_t most_dimensions = 16;
 // A tensor may show its storage several times over (expand()): up to this many elements, so that a
 // small file cannot ask for much memory.
 constexpr int64_t most_expanded_elements = int64_t{1} << 24;
@@ -60,12 +59,6 @@ bool fits(const TensorEntry& tensor, int64_t end) {
 }
 
 }  // namespace
-
-int64_t TensorEntry::numel() const {
-  int64_t numel = 1;
-  for (const auto size : shape) numel *= size;
-  return numel;
-}
 
 uint64_t StorageId::bytes() const {
   return static_cast<uint64_t>(numel) * at::elementSize(dtype);
@@ -179,7 +172,6 @@ std::optional<TensorEntry> PickledTensors::tensor(const Pickle::Value& value,
                      .shape = counts(call->items[2]),
                      .strides = counts(call->items[3]),
                      .offset = id.begin + count(call->items[1]),
-                     .storage_key = id.key,
                      .storage = find_storage(id)};
   if (tensor.storage.size() != id.bytes()) {
     throw_damaged(file_, "a storage's size is not what its tensor says");

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -10,21 +8,9 @@
 #include <vector>
 
 #include "core/checkpoint/pickle_reader.h"
+#include "core/checkpoint/tensor_entry.h"
 
 namespace distill {
-
-// One tensor of a checkpoint's state dict: described, not yet read.
-struct TensorEntry {
-  std::string name;
-  at::ScalarType dtype = at::kFloat;
-  std::vector<int64_t> shape;
-  std::vector<int64_t> strides;  // in elements
-  int64_t offset = 0;            // in elements, from the start of the storage
-  std::string_view storage_key;  // entries with the same key share their storage
-  std::string_view storage;      // the storage's bytes; both views last as the checkpoint does
-
-  int64_t numel() const;
-};
 
 // What a pickle says of a storage: ('storage', type, key, location, numel[, view]).
 struct StorageId {

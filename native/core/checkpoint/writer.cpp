@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/checkpoint/safetensors.h"
 #include "core/checkpoint/zip_archive.h"
 #include "core/error.h"
 
@@ -233,9 +234,8 @@ class TemporaryFile {
   int file_ = -1;
 };
 
-}  // namespace
-
-std::string serialize_state_dict(const StateDict& state_dict, const std::string& metadata_json) {
+// PyTorch passes over records that it does not know, such as the metadata.
+std::string serialize_pth(const StateDict& state_dict, const std::string& metadata_json) {
   std::vector<at::Tensor> tensors;
   std::string pickle = "\x80\x02";  // PROTO 2, as torch.save
   pickle += empty_ordered_dict;
@@ -255,9 +255,27 @@ std::string serialize_state_dict(const StateDict& state_dict, const std::string&
     zip.add("data/" + std::to_string(i),
             {static_cast<const char*>(tensors[i].const_data_ptr()), tensors[i].nbytes()});
   }
-  if (!metadata_json.empty()) zip.add("distill.json", metadata_json);
+  if (!metadata_json.empty()) zip.add(metadata_record, metadata_json);
   zip.add("version", "3\n");
   return zip.finish();
+}
+
+}  // namespace
+
+Format format_of(std::string_view path) {
+  return path.ends_with(".safetensors") ? Format::safetensors : Format::pth;
+}
+
+void write_checkpoint(const std::string& path, Format format, const StateDict& state_dict,
+                      const std::string& metadata_json) {
+  if (format == Format::pth) {
+    write_file_atomically(path, serialize_pth(state_dict, metadata_json));
+    return;
+  }
+  // What Python's loaders ask for: the tensors are laid out as PyTorch's.
+  std::map<std::string, std::string> metadata = {{"format", "pt"}};
+  if (!metadata_json.empty()) metadata[metadata_record] = metadata_json;
+  write_file_atomically(path, serialize_safetensors(state_dict, metadata));
 }
 
 void write_file_atomically(const std::string& path, std::string_view bytes) {

@@ -7,10 +7,17 @@
 
 namespace distill {
 
-// The bytes of a .pth that torch.load(weights_only=True) turns into an OrderedDict of these
-// tensors. `metadata_json` travels in the same zip as the record "distill.json", which PyTorch
-// passes over; none is written where it is empty. Equal tensors give equal bytes.
-std::string serialize_state_dict(const StateDict& state_dict, const std::string& metadata_json);
+// What a checkpoint is written as.
+enum class Format { pth, safetensors };
+// safetensors where the name ends in ".safetensors".
+Format format_of(std::string_view path);
+
+// Replaces `path` by a checkpoint in that format, as write_file_atomically does. What PyTorch reads
+// (torch.load with weights_only=True, safetensors.torch.load_file) is a dict of these tensors;
+// `metadata_json` travels beside them as `metadata_record`, unless it is empty. Equal tensors and
+// metadata give equal bytes. Throws ERR_WRITE.
+void write_checkpoint(const std::string& path, Format format, const StateDict& state_dict,
+                      const std::string& metadata_json);
 
 // Replaces `path` by `bytes` in one step: whoever opens it, whenever this process or the machine
 // stops, finds the old file or the whole new one. Throws ERR_WRITE; then the old file is untouched.

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/checkpoint/state_dict.h"
+#include "core/checkpoint/tensor_entry.h"
+
+namespace distill {
+
+// The safetensors format: the length of a JSON header in eight bytes, the header, which says of
+// each tensor its dtype, its shape and where its bytes lie, and these bytes, without a gap.
+struct Safetensors {
+  std::vector<TensorEntry> tensors;                          // in the order of the header
+  std::map<std::string, std::string, std::less<>> metadata;  // its "__metadata__"
+};
+
+// Whether a file announces itself as one, also if it is cut short.
+bool is_safetensors(std::string_view bytes);
+
+// Reads the header and verifies it as a whole; `bytes` must outlive what is returned, `file` names
+// it in messages. Throws ERR_CHECKPOINT_CORRUPT, ERR_CHECKPOINT_FORMAT for a dtype that PyTorch's
+// checkpoints cannot have either, ERR_CHECKPOINT_NO_STATE_DICT where it holds no tensor.
+Safetensors read_safetensors(std::string_view bytes, const std::string& file);
+
+// The bytes of a file with these tensors. Equal tensors and metadata give equal bytes.
+std::string serialize_safetensors(const StateDict& state_dict,
+                                  const std::map<std::string, std::string>& metadata);
+
+}  // namespace distill
