@@ -3,11 +3,16 @@ import path from 'node:path';
 import type { CheckedOptions } from './distill-options.js';
 import { DistillError } from './errors.js';
 import { inspect } from './inspect.js';
+import type { TeacherLogits } from './logits-file.js';
 
 // What is wrong with a distillation as a whole, found before the long work begins.
 
 /** The two folders of pictures. */
-export function datasetFolders({ dataset, train, val }: CheckedOptions): {
+export function datasetFolders({
+  dataset,
+  train,
+  val,
+}: Pick<CheckedOptions, 'dataset' | 'train' | 'val'>): {
   train: string;
   val: string;
 } {
@@ -21,13 +26,36 @@ export function datasetFolders({ dataset, train, val }: CheckedOptions): {
   );
 }
 
-/** A student written over the teacher would be the loss of the more valuable of the two. */
-export async function refuseToOverwrite(student: string, options: CheckedOptions): Promise<void> {
-  const real = await realpath(student).catch(() => null);
-  if (real === null || real !== (await realpath(options.teacher).catch(() => null))) return;
+/** Whose answers are learnt: a teacher's own, or those that it once gave. */
+export function teacherOf({ teacher, teacherLogits }: CheckedOptions): {
+  file: string;
+  isLogits: boolean;
+} {
+  const file = teacher ?? teacherLogits;
+  if (file !== undefined && (teacher === undefined || teacherLogits === undefined)) {
+    return { file, isLogits: teacher === undefined };
+  }
   throw new DistillError(
     'ERR_OPTION',
-    `\`student\` is the teacher's own file '${options.teacher}'; name another to write to.`,
+    `Expected either \`teacher\`, a DenseNet's file, or \`teacherLogits\`, a file of its answers, but received ${file === undefined ? 'neither' : 'both'}.`,
+  );
+}
+
+/**
+ * A file written over the teacher would be the loss of the more valuable of the two.
+ *
+ * @param option What the file to write is called.
+ */
+export async function refuseToOverwrite(
+  teacher: string,
+  option: string,
+  file: string,
+): Promise<void> {
+  const real = await realpath(file).catch(() => null);
+  if (real === null || real !== (await realpath(teacher).catch(() => null))) return;
+  throw new DistillError(
+    'ERR_OPTION',
+    `\`${option}\` is the teacher's own file '${teacher}'; name another to write to.`,
   );
 }
 
@@ -41,6 +69,32 @@ export async function checkInitialStudent(file: string, expected: number): Promi
     'ERR_CHECKPOINT_MISMATCH',
     `Expected a student with ${expected} classes in '${file}' (initialStudent), but it holds ${found}.`,
   );
+}
+
+/** The columns of a file of logits must be the class folders. */
+export function checkLogits(
+  { file, metadata }: TeacherLogits,
+  classes: string[],
+  root: string,
+): void {
+  const differing = metadata?.classes.findIndex((name, i) => name !== classes[i]) ?? -1;
+  if (differing < 0) return;
+  throw new DistillError(
+    'ERR_TEACHER_CLASSES',
+    `Column ${differing} of the logits in '${file}' is for '${metadata?.classes[differing]}', but class folder ${differing} of '${root}' is '${classes[differing]}'; give the folders that they were written for.`,
+  );
+}
+
+/** What the logits were answered for other than what the student is to see: no error, but seldom meant. */
+export function otherPreprocessing(
+  { file, metadata }: TeacherLogits,
+  options: Pick<CheckedOptions, 'mean' | 'std' | 'imageSize'>,
+): string | null {
+  const name = (['imageSize', 'mean', 'std'] as const).find(
+    (name) => metadata && `${metadata[name]}` !== `${options[name]}`,
+  );
+  if (!metadata || !name) return null;
+  return `The logits in '${file}' are a teacher's that saw pictures with ${name} ${metadata[name]}, and the student is to see them with ${options[name]}.`;
 }
 
 /** The teacher must tell apart as many classes as there are folders. */

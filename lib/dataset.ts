@@ -123,6 +123,11 @@ export async function scanPictures(inputs: string | readonly string[]): Promise<
   return found;
 }
 
+/** A sample's path from its folder's root, with `/` on every system. */
+export function relativePath(folder: LabelledFolder, sample: Sample): string {
+  return path.relative(folder.root, sample.path).replaceAll(path.sep, '/');
+}
+
 /** Sizes and times of a folder's samples, in their order. */
 export async function statSamples(folder: LabelledFolder): Promise<SampleStat[]> {
   const stats: SampleStat[] = [];
@@ -130,8 +135,7 @@ export async function statSamples(folder: LabelledFolder): Promise<SampleStat[]>
   for (let from = 0; from < folder.samples.length; from += 64) {
     const some = folder.samples.slice(from, from + 64).map(async (sample) => {
       const { size, mtimeMs } = await stat(sample.path).catch(() => ({ size: 0, mtimeMs: 0 }));
-      const relativePath = path.relative(folder.root, sample.path).replaceAll(path.sep, '/');
-      return { relativePath, size, mtimeMs };
+      return { relativePath: relativePath(folder, sample), size, mtimeMs };
     });
     stats.push(...(await Promise.all(some)));
   }

@@ -4,7 +4,12 @@ import { execution, fields, preprocessing } from './options.js';
 /** Options of `distill()`. Paths are relative to the current folder. */
 export interface DistillOptions {
   /** The teacher: a torchvision DenseNet 121, 161, 169 or 201, as `.pth` or `.safetensors`. */
-  teacher: string;
+  teacher?: string | undefined;
+  /**
+   * Instead of `teacher`: a safetensors file of its logits, which `teacherLogits()` or any other program wrote. Each
+   * training picture is found in it by its path from the dataset's folder, such as `train/ants/1.jpg`.
+   */
+  teacherLogits?: string | undefined;
   /**
    * Where the student is written: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A file that
    * is there is replaced by the first save.
@@ -67,7 +72,8 @@ export interface DistillOptions {
 }
 
 export const distillOptions = z.strictObject({
-  teacher: fields.path,
+  teacher: fields.path.optional(),
+  teacherLogits: fields.path.optional(),
   student: fields.path,
   dataset: fields.path.optional(),
   train: fields.path.optional(),

@@ -1,11 +1,19 @@
 import { randomInt } from 'node:crypto';
-import { createRequire } from 'node:module';
 import path from 'node:path';
-import { checkClasses, checkInitialStudent, datasetFolders, refuseToOverwrite } from './checks.js';
+import {
+  checkClasses,
+  checkInitialStudent,
+  checkLogits,
+  datasetFolders,
+  otherPreprocessing,
+  refuseToOverwrite,
+  teacherOf,
+} from './checks.js';
 import { scanDataset } from './dataset.js';
 import { type CheckedOptions, type DistillOptions, distillOptions } from './distill-options.js';
 import { DistillError } from './errors.js';
-import type { StudentMetadata } from './metadata.js';
+import { TeacherLogits } from './logits-file.js';
+import { madeWith, type StudentMetadata } from './metadata.js';
 import { loadAddon, type NativeEpoch, type NativeSession, native } from './native.js';
 import { checkOptions } from './options.js';
 import { type Dataset, prepare, sha256 } from './prepare.js';
@@ -51,10 +59,11 @@ export class Distillation implements Course {
   async #distill(options: CheckedOptions, run: DistillRun): Promise<DistillResult> {
     const started = performance.now();
     const folders = datasetFolders(options);
+    const source = teacherOf(options);
     const addon = loadAddon();
     const student = path.resolve(options.student);
     await native(addon.checkWritable(student));
-    await refuseToOverwrite(student, options);
+    await refuseToOverwrite(source.file, 'student', student);
     const dataset = await scanDataset(folders);
     const { classes, train, val } = dataset;
     run.report('dataset', { classes, train: train.samples.length, val: val.samples.length });
@@ -68,11 +77,15 @@ export class Distillation implements Course {
     // A stop that came before there was a session to tell.
     if (this.#stopping.signal.aborted) session.stop();
     const { device, precision } = await native(session.open());
-    const teacher = {
-      ...(await native(session.loadTeacher(options.teacher))),
-      sha256: await sha256(options.teacher),
-    };
-    checkClasses(classes, teacher.classes, options.teacher, train.root);
+    const teacher = await openTeacher(session, source);
+    checkClasses(classes, teacher.classes, source.file, train.root);
+    if (teacher.logits) {
+      checkLogits(teacher.logits, classes, train.root);
+      const message = otherPreprocessing(teacher.logits, options);
+      if (message) {
+        run.report('warning', { code: 'WARN_LOGITS_PREPROCESSING', message, path: source.file });
+      }
+    }
     if (options.initialStudent !== undefined) {
       await checkInitialStudent(options.initialStudent, classes.length);
     }
@@ -94,7 +107,7 @@ export class Distillation implements Course {
       imagesPerSecond: { prepare: 0, train: 0, validate: 0 },
     };
     try {
-      await this.#prepare(session, dataset, teacher.sha256, options, run, result);
+      await this.#prepare(session, dataset, teacher, options, run, result);
       await this.#train(session, teacher, options, run, result);
     } catch (error) {
       // Stopped while preparing: there was nothing to train on yet.
@@ -108,7 +121,7 @@ export class Distillation implements Course {
   async #prepare(
     session: NativeSession,
     dataset: Dataset,
-    teacherHash: string,
+    teacher: Teacher,
     options: CheckedOptions,
     run: DistillRun,
     result: DistillResult,
@@ -116,7 +129,8 @@ export class Distillation implements Course {
     const started = performance.now();
     const prepared = await prepare(session, dataset, {
       ...options,
-      teacherHash,
+      teacherHash: teacher.sha256,
+      logits: teacher.logits,
       device: result.device,
       precision: result.precision,
       cacheMemory: options.cacheMemory,
@@ -188,12 +202,34 @@ export class Distillation implements Course {
   }
 }
 
+/** Whose answers are learnt. */
 interface Teacher {
-  architecture: string;
+  /** Classes told apart. */
+  classes: number;
+  /** Of its file. */
   sha256: string;
+  /** Its answers, where it is not in the session itself. */
+  logits: TeacherLogits | null;
+  /** What the student's file says of it. */
+  said: Record<string, unknown>;
 }
 
-const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+async function openTeacher(
+  session: NativeSession,
+  { file, isLogits }: ReturnType<typeof teacherOf>,
+): Promise<Teacher> {
+  const name = path.basename(file);
+  if (isLogits) {
+    const logits = await TeacherLogits.read(file);
+    const hash = await sha256(file);
+    const said = { ...logits.metadata?.teacher, logits: name, logitsSha256: hash };
+    return { classes: logits.classes, sha256: hash, logits, said };
+  }
+  const { classes, architecture } = await native(session.loadTeacher(file));
+  const hash = await sha256(file);
+  const said = { file: name, architecture, sha256: hash };
+  return { classes, sha256: hash, logits: null, said };
+}
 
 /** The options that a training's outcome depends on. */
 function pick(options: CheckedOptions) {
@@ -203,9 +239,9 @@ function pick(options: CheckedOptions) {
 
 /** What the student's file says of itself; the epoch and its metrics are added when it is saved. */
 function metadataOf(
-  { mean, std, imageSize, teacher: file }: CheckedOptions,
+  { mean, std, imageSize }: CheckedOptions,
   options: Record<string, unknown>,
-  { architecture, sha256 }: Teacher,
+  { said }: Teacher,
   classes: string[],
 ): StudentMetadata {
   return {
@@ -214,12 +250,8 @@ function metadataOf(
     std,
     imageSize,
     options,
-    teacher: { file: path.basename(file), architecture, sha256 },
-    versions: {
-      'node-distill': version,
-      libtorch: loadAddon().libtorch,
-      node: process.versions.node,
-    },
+    teacher: said,
+    versions: madeWith(),
   };
 }
 

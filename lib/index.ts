@@ -19,3 +19,8 @@ export type {
   TrainingProgress,
 } from './run.js';
 export { type DatasetStats, type DatasetStatsOptions, datasetStats } from './stats.js';
+export {
+  type TeacherLogitsOptions,
+  type TeacherLogitsResult,
+  teacherLogits,
+} from './teacher-logits.js';

@@ -1,5 +1,7 @@
+import { createRequire } from 'node:module';
 import { z } from 'zod';
 import { DistillError } from './errors.js';
+import { loadAddon } from './native.js';
 
 /** What a student's file says of itself, besides its weights. */
 export interface StudentMetadata {
@@ -19,6 +21,13 @@ export interface StudentMetadata {
   metrics?: Record<string, number> | undefined;
   /** Of node-distill, LibTorch and Node. */
   versions?: Record<string, string> | undefined;
+}
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+/** What makes a file now: its `versions`. */
+export function madeWith(): Record<string, string> {
+  return { 'node-distill': version, libtorch: loadAddon().libtorch, node: process.versions.node };
 }
 
 const triple = z.tuple([z.number(), z.number(), z.number()]);

@@ -101,14 +101,16 @@ export interface NativeSession {
    */
   reopenStore(store: NativeStore): Promise<{ train: Int32Array; val: Int32Array } | null>;
   /**
-   * [async] Copies pictures into the store; training pictures go through the teacher.
-   * pixels: (n, imageSize, imageSize, 3) RGB; labels and sources: (n). ERR_NOT_FINITE.
+   * [async] Copies pictures into the store; training pictures go through the teacher, or come with
+   * its logits where none is loaded. pixels: (n, imageSize, imageSize, 3) RGB; labels and sources:
+   * (n); teacherLogits: (n, classes). ERR_NOT_FINITE.
    */
   append(batch: {
     split: 'train' | 'val';
     pixels: Uint8Array;
     labels: Int32Array;
     sources: Int32Array;
+    teacherLogits?: Float32Array;
   }): Promise<void>;
   /** [async] The store is complete: the teacher goes, a kept file gets its name. ERR_CACHE. */
   sealStore(): Promise<void>;
@@ -149,6 +151,12 @@ export interface NativeContents {
   metadata: string | null;
 }
 
+/** Its shape, and its elements in row-major order. */
+export interface NativeTensor {
+  shape: number[];
+  data: Float32Array | Uint8Array;
+}
+
 /** What one pass of one of the student's convolutions takes by itself. */
 export interface NativeConvolutionRate {
   inChannels: number;
@@ -174,6 +182,20 @@ export interface NativeAddon {
   inspect(path: string): Promise<NativeContents>;
   /** [async] One tensor of a checkpoint as doubles. ERR_CHECKPOINT_…. */
   readTensor(path: string, name: string): Promise<{ shape: number[]; data: Float64Array }>;
+  /**
+   * [async] Tensors of a checkpoint by name: floating-point ones as float32, uint8 ones as they are.
+   * ERR_CHECKPOINT_…; _MISMATCH where there is none such, _NOT_FINITE.
+   */
+  readTensors(path: string, names: readonly string[]): Promise<NativeTensor[]>;
+  /**
+   * [async] Writes tensors as safetensors, atomically; `metadata` is JSON, as NativeContents gives it
+   * back. ERR_WRITE.
+   */
+  writeTensors(options: {
+    path: string;
+    tensors: ({ name: string } & NativeTensor)[];
+    metadata: string;
+  }): Promise<void>;
   /**
    * [async] Writes freshly initialised weights: 'student' or a DenseNet's name. As safetensors where
    * the path ends in '.safetensors'. ERR_WRITE.

@@ -12,6 +12,10 @@ export const fields = {
   batchSize: z.int().min(1).max(4096).describe('a whole number in 1..4096'),
 };
 
+/** An option that is called. */
+export const callback = <T extends (...given: never[]) => void>() =>
+  z.custom<T>((value) => typeof value === 'function').describe('a function');
+
 const triple = (channel: z.ZodNumber) => z.tuple([channel, channel, channel]).readonly();
 
 /** Options that say how a picture becomes a network's input. */

@@ -1,12 +1,11 @@
 import { z } from 'zod';
 import { scanPictures } from './dataset.js';
 import { decodeBatches } from './decode.js';
-import { DistillError } from './errors.js';
 import { inspect } from './inspect.js';
-import { readLabels } from './labels.js';
+import { modelUse } from './model.js';
 import { loadAddon, native } from './native.js';
-import { checkOptions, execution, fields, preprocessing } from './options.js';
-import type { DistillWarning } from './run.js';
+import { callback, checkOptions, execution, fields, preprocessing } from './options.js';
+import { type DistillWarning, emitWarning } from './run.js';
 
 /** Options of {@link predict}. Paths are relative to the current folder. */
 export interface PredictOptions {
@@ -78,10 +77,7 @@ const schema = z.strictObject({
   precision: execution.precision.default('fp32'),
   threads: execution.threads.optional(),
   onBadImage: execution.onBadImage.default('error'),
-  onWarning: z
-    .custom<(warning: DistillWarning) => void>((value) => typeof value === 'function')
-    .describe('a function')
-    .optional(),
+  onWarning: callback<(warning: DistillWarning) => void>().optional(),
   signal: execution.signal.optional(),
 });
 
@@ -101,17 +97,14 @@ export async function* predict(
   options: PredictOptions,
 ): AsyncGenerator<Prediction, void, undefined> {
   const checked = checkOptions(schema, options);
-  const { student, topK, batchSize, onBadImage, signal } = checked;
-  const onWarning =
-    checked.onWarning ??
-    (({ code, message }) => process.emitWarning(message, { type: 'DistillWarning', code }));
+  const { student, topK, batchSize, onBadImage, onWarning = emitWarning, signal } = checked;
   const given = Array.isArray(checked.images) ? checked.images : [checked.images];
   const sources = (
     await Promise.all(
       given.map(async (image) => (typeof image === 'string' ? await scanPictures(image) : [image])),
     )
   ).flat();
-  const { labels, mean, std, imageSize } = await model(checked);
+  const { labels, mean, std, imageSize } = await modelUse(await inspect(student), checked);
 
   const classifier = new (loadAddon().Classifier)({
     model: student,
@@ -158,30 +151,4 @@ export async function* predict(
   } finally {
     await classifier.close();
   }
-}
-
-/** Class names and preprocessing: the caller's, else those in the student's file. */
-async function model(options: z.output<typeof schema>) {
-  const { classes, metadata, architecture } = await inspect(options.student);
-  const labels =
-    typeof options.labels === 'string' ? await readLabels(options.labels) : options.labels;
-  const names = labels ?? metadata?.classes;
-  const mean = options.mean ?? metadata?.mean;
-  const std = options.std ?? metadata?.std;
-  if (!names || !mean || !std) {
-    const missing = Object.entries({ labels: names, mean, std }).filter(([, value]) => !value);
-    throw new DistillError(
-      'ERR_NO_METADATA',
-      `'${options.student}' carries no ${missing.map(([name]) => name).join(', ')}; pass ${missing.length > 1 ? 'them' : 'it'} as options.`,
-    );
-  }
-  // Where the architecture is unknown, loading says so.
-  if (architecture !== null && classes !== names.length) {
-    throw new DistillError(
-      'ERR_LABELS',
-      `'${options.student}' tells ${classes} classes apart, but there are ${names.length} labels${typeof options.labels === 'string' ? ` in '${options.labels}'` : ''}.`,
-    );
-  }
-  const imageSize = options.imageSize ?? metadata?.imageSize ?? 224;
-  return { labels: names, mean, std, imageSize };
 }

@@ -4,9 +4,10 @@ import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { type LabelledFolder, statSamples } from './dataset.js';
+import { type LabelledFolder, relativePath, type Sample, statSamples } from './dataset.js';
 import { decodeBatches } from './decode.js';
 import { DistillError } from './errors.js';
+import { pictureName, type TeacherLogits } from './logits-file.js';
 import { type NativeSession, type NativeStore, native } from './native.js';
 import type { PrepareProgress } from './run.js';
 
@@ -18,8 +19,10 @@ export interface Dataset {
 }
 
 export interface PrepareOptions {
-  /** The SHA-256 of the teacher's file. */
+  /** The SHA-256 of the teacher's file, or of the file of its logits. */
   teacherHash: string;
+  /** The teacher's answers, where it is not there itself. */
+  logits?: TeacherLogits | null;
   mean: readonly number[];
   std: readonly number[];
   imageSize: number;
@@ -45,7 +48,7 @@ export interface Prepared {
 }
 
 /** Pictures the teacher sees at once: enough to keep every core busy, few enough to end soon. */
-const TEACHER_BATCH = 16;
+export const TEACHER_BATCH = 16;
 
 /**
  * Fills the session's store: each picture is decoded once and each training picture answered by the
@@ -71,6 +74,9 @@ export async function prepare(
   const file =
     cacheDir === undefined ? null : path.join(store.folder, `${store.fingerprint}.store`);
   const total = store.trainCapacity + store.valCapacity;
+  const nameOf = (sample: Sample) => pictureName('train', relativePath(dataset.train, sample));
+  // What is passed over needs no answer; otherwise, better told now than in the middle.
+  if (options.onBadImage === 'error') options.logits?.demand(dataset.train.samples.map(nameOf));
 
   if (file !== null) {
     const held = await native(session.reopenStore(store));
@@ -110,7 +116,15 @@ export async function prepare(
     });
     for await (const { pixels, indices } of batches) {
       const labels = indices.map((index) => samples[index]?.label ?? 0);
-      await native(session.append({ split, pixels, labels, sources: indices }));
+      const known = split === 'train' && options.logits;
+      await native(
+        session.append({
+          ...{ split, pixels, labels, sources: indices },
+          ...(known && {
+            teacherLogits: known.of(Array.from(indices, (i) => nameOf(samples[i] as Sample))),
+          }),
+        }),
+      );
       for (const label of labels) perClass[label] = (perClass[label] ?? 0) + 1;
       counts[split] += labels.length;
       done += labels.length;

@@ -65,10 +65,19 @@ export interface PrepareProgress {
 
 /** Something that the run got over but its owner should know. */
 export interface DistillWarning {
-  code: 'WARN_IMAGE_SKIPPED' | 'WARN_NO_IMPROVEMENT' | 'WARN_FILES_IGNORED';
+  code:
+    | 'WARN_IMAGE_SKIPPED'
+    | 'WARN_NO_IMPROVEMENT'
+    | 'WARN_FILES_IGNORED'
+    | 'WARN_LOGITS_PREPROCESSING';
   message: string;
   /** The file concerned, where there is one. */
   path?: string;
+}
+
+/** Where a warning goes that nobody listens for. */
+export function emitWarning({ code, message }: DistillWarning): void {
+  process.emitWarning(message, { type: 'DistillWarning', code });
 }
 
 /** Events and what their listeners receive. */
@@ -176,8 +185,7 @@ export class DistillRun
       this.#wakeIterators();
     }
     if (name === 'warning' && this.listenerCount('warning') === 0) {
-      const { code, message } = payload as DistillWarning;
-      process.emitWarning(message, { type: 'DistillWarning', code });
+      emitWarning(payload as DistillWarning);
       return;
     }
     try {

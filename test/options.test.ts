@@ -5,6 +5,8 @@ import {
   distill,
   type PredictOptions,
   predict,
+  type TeacherLogitsOptions,
+  teacherLogits,
 } from '../lib/index.js';
 
 // Each option, with values that are refused. None of the files exists: options are looked at first.
@@ -20,10 +22,12 @@ const notADevice = ['gpu', 'CPU', '', 'cuda:', 'cuda:-1', 'cuda:100', 0, null];
 const notAPrecision = ['fp16', 'float32', 'FP32', '', 32, null];
 const notThreads = [...notACount, 1025];
 const notASignal = [{}, 'abort', null, new AbortController()];
+const notAFunction = ['log', null, {}];
 const notOnBadImage = ['ignore', 'Skip', '', true, null];
 
 const distillOptions = {
   teacher: notAPath,
+  teacherLogits: notAPath,
   student: notAPath,
   dataset: notAPath,
   train: notAPath,
@@ -62,9 +66,27 @@ const predictOptions = {
   precision: notAPrecision,
   threads: notThreads,
   onBadImage: notOnBadImage,
-  onWarning: ['log', null, {}],
+  onWarning: notAFunction,
   signal: notASignal,
 } satisfies Record<keyof PredictOptions, unknown[]>;
+
+const teacherLogitsOptions = {
+  teacher: notAPath,
+  output: notAPath,
+  dataset: notAPath,
+  train: notAPath,
+  val: notAPath,
+  mean: notMean,
+  std: notStd,
+  imageSize: notAnImageSize,
+  device: notADevice,
+  precision: notAPrecision,
+  threads: notThreads,
+  onBadImage: notOnBadImage,
+  onProgress: notAFunction,
+  onWarning: notAFunction,
+  signal: notASignal,
+} satisfies Record<keyof TeacherLogitsOptions, unknown[]>;
 
 const triple = [0.5, 0.5, 0.5] as const;
 const calls = {
@@ -77,7 +99,7 @@ const calls = {
       mean: triple,
       std: triple,
     },
-    required: ['teacher', 'student', 'mean', 'std'],
+    required: ['student', 'mean', 'std'],
     call: async (options: unknown) => void (await distill(options as DistillOptions)),
   },
   predict: {
@@ -85,6 +107,12 @@ const calls = {
     valid: { student: 'none/s.pth', images: 'none' },
     required: ['student', 'images'],
     call: async (options: unknown) => void (await predict(options as PredictOptions).next()),
+  },
+  teacherLogits: {
+    table: teacherLogitsOptions,
+    valid: { teacher: 'none/t.pth', output: 'none/l.safetensors', dataset: 'none' },
+    required: ['teacher', 'output'],
+    call: async (options: unknown) => void (await teacherLogits(options as TeacherLogitsOptions)),
   },
 };
 
@@ -160,6 +188,17 @@ describe('distill()', () => {
       message:
         'Expected either `dataset`, a folder with train/ and val/, or both `train` and `val`.',
     });
+  });
+});
+
+test.each([
+  ['neither', {}],
+  ['both', { teacher: 'a', teacherLogits: 'b' }],
+])('distill() asks for either teacher or teacherLogits, not %s', async (received, teachers) => {
+  const { teacher, ...valid } = calls.distill.valid;
+  await expect(distill({ ...valid, ...teachers })).rejects.toMatchObject({
+    code: 'ERR_OPTION',
+    message: `Expected either \`teacher\`, a DenseNet's file, or \`teacherLogits\`, a file of its answers, but received ${received}.`,
   });
 });
 

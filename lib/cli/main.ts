@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { DistillError } from '../errors.js';
 import { type Flags, flagsOf, inFlags, usageError } from './arguments.js';
 import { addInspect, addStats } from './files.js';
+import { addLogits } from './logits.js';
 import { Output } from './output.js';
 import { addPredict } from './predict.js';
 import { asksForReference, REFERENCE_FLAGS, referenceProgram } from './reference.js';
@@ -33,6 +34,7 @@ export async function main(argv: string[]): Promise<number> {
     addPredict(program, output);
     addInspect(program, output);
     addStats(program, output);
+    addLogits(program, output);
     addSetup(program);
   }
 

@@ -13,7 +13,10 @@ export function addTrain(program: Command, output: Output): void {
     .description('distil a DenseNet into a small CNN on a folder of pictures')
     .argument('[dataset]', 'folder with train/ and val/, each with a folder of pictures per class')
     .addOption(
-      option('--teacher <file>', '.pth or .safetensors of a torchvision DenseNet (required)'),
+      option('--teacher <file>', '.pth or .safetensors of a torchvision DenseNet (required, or …)'),
+    )
+    .addOption(
+      option('--teacher-logits <file>', '… a file of its logits, as `distill logits` writes it'),
     )
     .addOption(option('--student <file>', '.pth or .safetensors to write (required)'))
     .addOption(shared.mean('means of red, green, blue in 0..1 (required)'))
@@ -50,7 +53,7 @@ export function addTrain(program: Command, output: Output): void {
     .addOption(option('--quiet', 'print only the outcome, warnings and errors'))
     .action(async (dataset: string | undefined, { json, quiet, ...given }) => {
       demand('train', {
-        '--teacher': given.teacher,
+        '--teacher': given.teacher ?? given.teacherLogits,
         '--student': given.student,
         '--mean': given.mean,
         '--std': given.std,

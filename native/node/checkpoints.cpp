@@ -86,6 +86,84 @@ Napi::Value read_tensor(Worker& worker, const Napi::CallbackInfo& info) {
       });
 }
 
+// Floating-point tensors as float32, uint8 ones as they are.
+Napi::Value read_tensors(Worker& worker, const Napi::CallbackInfo& info) {
+  std::vector<std::string> names;
+  const auto listed = info[1].As<Napi::Array>();
+  for (uint32_t i = 0; i < listed.Length(); ++i) names.push_back(listed.Get(i).ToString());
+  return worker.run<std::vector<at::Tensor>>(
+      info.Env(),
+      [path = info[0].ToString().Utf8Value(), names = std::move(names)](Channel&) {
+        const Checkpoint checkpoint = Checkpoint::open(path);
+        std::vector<at::Tensor> tensors;
+        for (const std::string& name : names) {
+          const TensorEntry* entry = checkpoint.find(name);
+          if (!entry || !(at::isFloatingType(entry->dtype) || entry->dtype == at::kByte)) {
+            throw Error("ERR_CHECKPOINT_MISMATCH", "'" + path + "' holds no '" + name +
+                                                       "' of floating-point numbers or bytes");
+          }
+          tensors.push_back(
+              read_finite(checkpoint, *entry, entry->dtype == at::kByte ? at::kByte : at::kFloat));
+        }
+        return tensors;
+      },
+      [](Napi::Env env, const std::vector<at::Tensor>& tensors) {
+        auto array = Napi::Array::New(env, tensors.size());
+        for (uint32_t i = 0; i < tensors.size(); ++i) {
+          const at::Tensor& tensor = tensors[i];
+          auto bytes = Napi::ArrayBuffer::New(env, tensor.nbytes());
+          if (tensor.numel() > 0) {
+            std::memcpy(bytes.Data(), tensor.const_data_ptr(), tensor.nbytes());
+          }
+          auto object = Napi::Object::New(env);
+          object.Set("shape", to_array(env, tensor.sizes().vec()));
+          const size_t count = tensor.numel();
+          if (tensor.scalar_type() == at::kByte) {
+            object.Set("data", Napi::Uint8Array::New(env, count, bytes, 0));
+          } else {
+            object.Set("data", Napi::Float32Array::New(env, count, bytes, 0));
+          }
+          array.Set(i, object);
+        }
+        return array;
+      });
+}
+
+Napi::Value write_tensors(Worker& worker, const Napi::CallbackInfo& info) {
+  const auto options = info[0].ToObject();
+  const auto listed = options.Get("tensors").As<Napi::Array>();
+  StateDict tensors;
+  std::vector<Napi::Object> kept;
+  for (uint32_t i = 0; i < listed.Length(); ++i) {
+    const auto tensor = listed.Get(i).ToObject();
+    const auto sizes = tensor.Get("shape").As<Napi::Array>();
+    std::vector<int64_t> shape;
+    int64_t numel = 1;
+    for (uint32_t k = 0; k < sizes.Length(); ++k) {
+      shape.push_back(sizes.Get(k).ToNumber().Int64Value());
+      numel *= shape.back();
+    }
+    const auto data = tensor.Get("data").As<Napi::TypedArray>();
+    const auto type = data.TypedArrayType();
+    if ((type != napi_float32_array && type != napi_uint8_array) ||
+        static_cast<int64_t>(data.ElementLength()) != numel) {
+      throw Napi::RangeError::New(info.Env(), "a tensor's data is not what its shape says");
+    }
+    auto* bytes = static_cast<char*>(data.ArrayBuffer().Data()) + data.ByteOffset();
+    tensors.insert(read_string(tensor, "name"),
+                   at::from_blob(bytes, shape, type == napi_uint8_array ? at::kByte : at::kFloat));
+    kept.push_back(data);
+  }
+  return worker.run<bool>(
+      info.Env(),
+      [path = read_string(options, "path"), metadata = read_string(options, "metadata"),
+       tensors = std::move(tensors)](Channel&) {
+        distill::write_tensors(path, tensors, metadata);
+        return true;
+      },
+      [](Napi::Env env, const bool&) { return env.Undefined(); }, kept);
+}
+
 Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
   const auto options = info[0].ToObject();
   return worker.run<bool>(
@@ -128,6 +206,8 @@ void register_checkpoints(Napi::Env env, Napi::Object exports) {
   };
   add("inspect", inspect);
   add("readTensor", read_tensor);
+  add("readTensors", read_tensors);
+  add("writeTensors", write_tensors);
   add("createModel", create_model);
   add("checkWritable", check_writable);
 }

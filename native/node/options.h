@@ -32,6 +32,14 @@ inline std::array<double, 3> read_triple(const Napi::Object& object, const char*
   return values;
 }
 
+// Borrowed from a Float32Array, which must be kept; none where it is left out.
+inline at::ArrayRef<float> read_floats(const Napi::Object& object, const char* name) {
+  const auto value = object.Get(name);
+  if (value.IsUndefined()) return {};
+  const auto array = value.As<Napi::Float32Array>();
+  return {array.Data(), array.ElementLength()};
+}
+
 inline Preprocessing read_preprocessing(const Napi::Object& object) {
   return {read_int(object, "imageSize"), read_triple(object, "mean"), read_triple(object, "std")};
 }

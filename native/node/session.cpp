@@ -190,31 +190,40 @@ class Session : public Napi::ObjectWrap<Session> {
         static_cast<int64_t>(sources.ElementLength()) != count) {
       throw Napi::RangeError::New(info.Env(), "pixels, labels and sources disagree in length");
     }
-    return worker_.run<Nothing>(info.Env(),
-                                [this, is_train, count, pixels = pixels.Data(),
-                                 labels = labels.Data(), sources = sources.Data()](Channel&) {
-                                  append(is_train, pixels, labels, sources, count);
-                                  return Nothing{};
-                                },
-                                to_undefined, {Value(), pixels, labels, sources});
+    return worker_.run<Nothing>(
+        info.Env(),
+        [this, is_train, count, pixels = pixels.Data(), labels = labels.Data(),
+         sources = sources.Data(), given = read_floats(options, "teacherLogits")](Channel&) {
+          append(is_train, pixels, labels, sources, count, given);
+          return Nothing{};
+        },
+        to_undefined, {Value(), options, pixels, labels, sources});
   }
 
+  // `given` are the teacher's logits, where no teacher is there to be asked.
   void append(bool is_train, const uint8_t* pixels, const int32_t* labels, const int32_t* sources,
-              int64_t count) {
+              int64_t count, at::ArrayRef<float> given) {
     Split& split = is_train ? store_.value().train() : store_.value().val();
     const at::Tensor rows = store_->append(split, pixels, labels, sources, count);
     if (!is_train) return;  // validation is plain cross entropy: it needs no teacher
     const c10::NoGradGuard no_grad;
+    at::Tensor to = split.teacher_logits.narrow(0, split.count - count, count);
+    if (!teacher_) {
+      if (static_cast<int64_t>(given.size()) != to.numel()) {
+        throw Error("ERR_INTERNAL", "the teacher's logits are not those of the pictures");
+      }
+      std::copy(given.begin(), given.end(), to.mutable_data_ptr<float>());
+      return;
+    }
     const at::Tensor logits =
-        teacher_.value()
-            .forward(Normalizer(preprocessing_, compute_.device, compute_.dtype)(rows))
+        teacher_->forward(Normalizer(preprocessing_, compute_.device, compute_.dtype)(rows))
             .to(at::kCPU);
     if (!logits.isfinite().all().item<bool>()) {
       throw Error("ERR_NOT_FINITE", "the answers of the teacher '" + teacher_path_ +
                                         "' are not finite numbers: check mean and std, or use a "
                                         "checkpoint from before its training diverged");
     }
-    split.teacher_logits.narrow(0, split.count - count, count).copy_(logits);
+    to.copy_(logits);
   }
 
   Napi::Value seal_store(const Napi::CallbackInfo& info) {

@@ -1,7 +1,8 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { pathToFileURL } from 'node:url';
+import type { Readable } from 'node:stream';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { packageRoot } from '../../lib/native.js';
 
 /** The built package, for processes and workers that run without the tests' TypeScript loader. */
@@ -33,7 +34,7 @@ export function runChild(
     /** What starts Node, such as `unshare -rm`. */
     command?: string[];
     env?: NodeJS.ProcessEnv;
-    onLine?: (line: string, child: ReturnType<typeof spawn>) => void;
+    onLine?: (line: string, child: ChildProcess) => void;
   } = {},
 ): Promise<Ended> {
   const module = [
@@ -50,6 +51,23 @@ export function runChild(
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  return end(child, onLine);
+}
+
+/** Runs the command `distill`, on one thread, as other test files run at the same time. */
+export function runCommand(args: string[]): Promise<Ended> {
+  const script = new URL('scripts/distill.js', pathToFileURL(packageRoot));
+  const child = spawn(process.execPath, [fileURLToPath(script), ...args], {
+    env: { ...process.env, OMP_NUM_THREADS: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  return end(child);
+}
+
+function end(
+  child: ChildProcessByStdio<null, Readable, Readable>,
+  onLine: (line: string, child: ChildProcess) => void = () => {},
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
     let stdout = '';
     let stderr = '';

@@ -74,18 +74,6 @@ bool is_finite(const at::Tensor& floats) {
   return !found;
 }
 
-at::Tensor convert(const at::Tensor& tensor, const TensorSpec& spec, const std::string& path) {
-  // Values are judged as floats: a double may be too large for one, and a count is never NaN.
-  const auto floats = tensor.is_floating_point() ? tensor.to(at::kFloat) : tensor;
-  if (floats.is_floating_point() && !is_finite(floats)) {
-    throw Error("ERR_CHECKPOINT_NOT_FINITE",
-                "the tensor '" + spec.name + "' in '" + path +
-                    "' holds NaN, infinite or too large values: use a checkpoint from before the "
-                    "training diverged");
-  }
-  return tensor.to(spec.dtype);
-}
-
 }  // namespace
 
 void StateDict::insert(std::string name, at::Tensor tensor) {
@@ -106,6 +94,20 @@ const at::Tensor& StateDict::at(const std::string& name) const {
   return entries_[positions_.at(name)].second;
 }
 
+at::Tensor read_finite(const Checkpoint& checkpoint, const TensorEntry& entry,
+                       at::ScalarType dtype) {
+  const at::Tensor tensor = checkpoint.read(entry);
+  // Values are judged as floats: a double may be too large for one, and a count is never NaN.
+  const auto floats = tensor.is_floating_point() ? tensor.to(at::kFloat) : tensor;
+  if (floats.is_floating_point() && !is_finite(floats)) {
+    throw Error("ERR_CHECKPOINT_NOT_FINITE",
+                "the tensor '" + entry.name + "' in '" + checkpoint.path() +
+                    "' holds NaN, infinite or too large values: use a checkpoint from before the "
+                    "training diverged");
+  }
+  return tensor.to(dtype);
+}
+
 StateDict load_state_dict(const Checkpoint& checkpoint, const std::vector<TensorSpec>& expected,
                           const std::string& what) {
   std::unordered_map<std::string_view, const TensorEntry*> entries;
@@ -115,9 +117,8 @@ StateDict load_state_dict(const Checkpoint& checkpoint, const std::vector<Tensor
   StateDict state_dict;
   for (const auto& spec : expected) {
     const auto entry = entries.find(spec.name);
-    auto tensor = entry == entries.end()
-                      ? at::zeros(spec.shape, spec.dtype)
-                      : convert(checkpoint.read(*entry->second), spec, checkpoint.path());
+    auto tensor = entry == entries.end() ? at::zeros(spec.shape, spec.dtype)
+                                         : read_finite(checkpoint, *entry->second, spec.dtype);
     state_dict.insert(spec.name, std::move(tensor));
   }
   return state_dict;

@@ -42,6 +42,11 @@ struct TensorSpec {
   at::ScalarType dtype = at::kFloat;  // at::kFloat or at::kLong
 };
 
+// A tensor of the checkpoint in this dtype, contiguous, on the CPU. Throws
+// ERR_CHECKPOINT_NOT_FINITE where it holds NaN, infinity or what is too large for a float32.
+at::Tensor read_finite(const Checkpoint& checkpoint, const TensorEntry& entry,
+                       at::ScalarType dtype);
+
 // The checkpoint's tensors as `expected` wants them: same names, same shapes, converted to the
 // dtypes asked for, contiguous, on the CPU, in the order of `expected`. `what` names the model in
 // messages

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -268,14 +269,19 @@ Format format_of(std::string_view path) {
 
 void write_checkpoint(const std::string& path, Format format, const StateDict& state_dict,
                       const std::string& metadata_json) {
-  if (format == Format::pth) {
+  if (format == Format::safetensors) {
+    write_tensors(path, state_dict, metadata_json);
+  } else {
     write_file_atomically(path, serialize_pth(state_dict, metadata_json));
-    return;
   }
+}
+
+void write_tensors(const std::string& path, const StateDict& tensors,
+                   const std::string& metadata_json) {
   // What Python's loaders ask for: the tensors are laid out as PyTorch's.
   std::map<std::string, std::string> metadata = {{"format", "pt"}};
   if (!metadata_json.empty()) metadata[metadata_record] = metadata_json;
-  write_file_atomically(path, serialize_safetensors(state_dict, metadata));
+  write_file_atomically(path, serialize_safetensors(tensors, metadata));
 }
 
 void write_file_atomically(const std::string& path, std::string_view bytes) {

@@ -19,6 +19,10 @@ Format format_of(std::string_view path);
 void write_checkpoint(const std::string& path, Format format, const StateDict& state_dict,
                       const std::string& metadata_json);
 
+// The same for tensors that are no model's, float32, int64 or uint8, as safetensors.
+void write_tensors(const std::string& path, const StateDict& tensors,
+                   const std::string& metadata_json);
+
 // Replaces `path` by `bytes` in one step: whoever opens it, whenever this process or the machine
 // stops, finds the old file or the whole new one. Throws ERR_WRITE; then the old file is untouched.
 void write_file_atomically(const std::string& path, std::string_view bytes);

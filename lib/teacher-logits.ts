@@ -1,0 +1,191 @@
+import path from 'node:path';
+import { z } from 'zod';
+import { checkClasses, datasetFolders, refuseToOverwrite } from './checks.js';
+import { relativePath, type Sample, scanDataset } from './dataset.js';
+import { decodeBatches } from './decode.js';
+import { DistillError } from './errors.js';
+import { inspect } from './inspect.js';
+import { pictureName, writeLogits } from './logits-file.js';
+import { madeWith } from './metadata.js';
+import { modelUse } from './model.js';
+import { loadAddon, type NativeClassifier, native } from './native.js';
+import { callback, checkOptions, execution, fields, preprocessing } from './options.js';
+import { type Dataset, sha256, TEACHER_BATCH } from './prepare.js';
+import { type DistillWarning, emitWarning, type PrepareProgress } from './run.js';
+
+/** Options of {@link teacherLogits}. Paths are relative to the current folder. */
+export interface TeacherLogitsOptions {
+  /** Whose answers: a DenseNet's or a student's file. */
+  teacher: string;
+  /** The safetensors file to write. */
+  output: string;
+  /** A folder with `train/` and `val/`, each with a folder of pictures for each class. */
+  dataset?: string | undefined;
+  /** The training pictures' folder, instead of `dataset`. */
+  train?: string | undefined;
+  /** The validation pictures' folder, instead of `dataset`. */
+  val?: string | undefined;
+  /** Means of R, G, B in 0..1 that the teacher was trained with. Default: from the teacher's file. */
+  mean?: readonly [number, number, number] | undefined;
+  /** Standard deviations of R, G, B in 0..1. Default: from the teacher's file. */
+  std?: readonly [number, number, number] | undefined;
+  /** Pixels a side of the centre crop that the teacher sees. Default: from the teacher's file, else 224. */
+  imageSize?: number | undefined;
+  /** 'auto' (a GPU where LibTorch can use one), 'cpu', 'cuda' or 'cuda:N'. Default 'auto'. */
+  device?: string | undefined;
+  /** What the convolutions compute in, as in `distill()`. Default 'fp32'. */
+  precision?: 'fp32' | 'bf16' | 'auto' | undefined;
+  /** Threads of LibTorch. Default: one a core. */
+  threads?: number | undefined;
+  /** What a picture that does not decode does: end everything, or be passed over with a warning. Default 'error'. */
+  onBadImage?: 'error' | 'skip' | undefined;
+  /** Told after each batch how many pictures the teacher has answered for. */
+  onProgress?: ((progress: PrepareProgress) => void) | undefined;
+  /** Told of pictures passed over. Default: `process.emitWarning`. */
+  onWarning?: ((warning: DistillWarning) => void) | undefined;
+  /** Ends the work: the promise rejects with the signal's reason, and nothing is written. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What a file of logits came to. */
+export interface TeacherLogitsResult {
+  /** The file. */
+  path: string;
+  /** The teacher's, such as 'densenet121'. */
+  architecture: string;
+  /** Class names by column. */
+  classes: string[];
+  /** Pictures answered for. */
+  images: { train: number; val: number };
+  /** Pictures that did not decode and were passed over (`onBadImage: 'skip'`). */
+  skipped: string[];
+  seconds: number;
+}
+
+const schema = z.strictObject({
+  teacher: fields.path,
+  output: fields.path,
+  dataset: fields.path.optional(),
+  train: fields.path.optional(),
+  val: fields.path.optional(),
+  mean: preprocessing.mean.optional(),
+  std: preprocessing.std.optional(),
+  imageSize: preprocessing.imageSize.optional(),
+  device: execution.device.default('auto'),
+  precision: execution.precision.default('fp32'),
+  threads: execution.threads.optional(),
+  onBadImage: execution.onBadImage.default('error'),
+  onProgress: callback<(progress: PrepareProgress) => void>().optional(),
+  onWarning: callback<(warning: DistillWarning) => void>().optional(),
+  signal: execution.signal.optional(),
+});
+
+/**
+ * Writes a teacher's raw logits for every training and validation picture to a safetensors file, from which
+ * `distill({ teacherLogits: file })` learns as from the teacher itself, to the bit on one machine and thread count.
+ *
+ * The file has `logits`, float32 (n, classes), and `paths`, uint8: the pictures' paths from the dataset's folder
+ * (`train/ants/1.jpg`) in UTF-8 with a NUL between two. What distils without validating needs no row for `val/`.
+ *
+ * @throws DistillError `ERR_OPTION`, `ERR_DATASET_…`, `ERR_TEACHER_ARCHITECTURE`, `ERR_TEACHER_CLASSES`,
+ * `ERR_NO_METADATA` where neither the options nor the teacher's file say mean and std, `ERR_BAD_IMAGE`,
+ * `ERR_NOT_FINITE` where an answer is no finite number, `ERR_CHECKPOINT_…` and `ERR_WRITE`; then nothing is written.
+ */
+export async function teacherLogits(options: TeacherLogitsOptions): Promise<TeacherLogitsResult> {
+  const started = performance.now();
+  const checked = checkOptions(schema, options);
+  const { teacher, signal } = checked;
+  const folders = datasetFolders(checked);
+  const addon = loadAddon();
+  const output = path.resolve(checked.output);
+  await native(addon.checkWritable(output));
+  await refuseToOverwrite(teacher, 'output', output);
+  const dataset = await scanDataset(folders);
+  const { classes } = dataset;
+  const contents = await inspect(teacher);
+  const { architecture } = contents;
+  if (architecture === null) {
+    throw new DistillError(
+      'ERR_TEACHER_ARCHITECTURE',
+      `'${teacher}' holds neither a DenseNet nor a student; the README shows how to write the logits of another network.`,
+    );
+  }
+  checkClasses(classes, contents.classes ?? 0, teacher, folders.train);
+  const { mean, std, imageSize } = await modelUse(contents, { ...checked, labels: classes });
+
+  const { device, precision, threads = 0 } = checked;
+  const classifier = new addon.Classifier({
+    ...{ model: teacher, mean, std, imageSize },
+    ...{ device, precision, threads },
+  });
+  const answers = await ask(classifier, dataset, imageSize, checked).finally(() =>
+    classifier.close(),
+  );
+  signal?.throwIfAborted();
+  const { names, logits, images, skipped } = answers;
+  await writeLogits(output, names, logits, {
+    ...{ classes, mean, std, imageSize },
+    teacher: { file: path.basename(teacher), architecture, sha256: await sha256(teacher) },
+    versions: madeWith(),
+  });
+  const seconds = (performance.now() - started) / 1000;
+  return { path: output, architecture, classes, images, skipped, seconds };
+}
+
+/** The teacher's answers for all pictures that decode, in their order. */
+async function ask(
+  classifier: NativeClassifier,
+  dataset: Dataset,
+  imageSize: number,
+  options: z.output<typeof schema>,
+) {
+  const { teacher, onBadImage, onProgress, onWarning = emitWarning, signal } = options;
+  const total = dataset.train.samples.length + dataset.val.samples.length;
+  const logits = new Float32Array(total * dataset.classes.length);
+  const names: string[] = [];
+  const skipped: string[] = [];
+  const images = { train: 0, val: 0 };
+  await native(classifier.load());
+  for (const split of ['train', 'val'] as const) {
+    const { samples } = dataset[split];
+    const paths = samples.map((sample) => sample.path);
+    const batches = decodeBatches(paths, {
+      size: imageSize,
+      // A distillation's: in batches of another size, an answer's last bits may be others.
+      batchSize: TEACHER_BATCH,
+      onBadImage,
+      ...(signal && { signal }),
+      onSkip: (source, { message }) => {
+        skipped.push(source as string);
+        onWarning({ code: 'WARN_IMAGE_SKIPPED', message, path: source as string });
+      },
+    });
+    for await (const { pixels, indices, count } of batches) {
+      const answers = await native(classifier.logits(pixels));
+      if (!answers.every(Number.isFinite)) {
+        throw new DistillError(
+          'ERR_NOT_FINITE',
+          `The answers of the teacher '${teacher}' are not finite numbers: check mean and std, or use a checkpoint from before its training diverged.`,
+        );
+      }
+      logits.set(answers, names.length * dataset.classes.length);
+      for (const index of indices) {
+        names.push(pictureName(split, relativePath(dataset[split], samples[index] as Sample)));
+      }
+      images[split] += count;
+      onProgress?.({ done: names.length + skipped.length, total });
+    }
+  }
+  if (images.train === 0) {
+    throw new DistillError(
+      'ERR_PICTURES_NOT_FOUND',
+      `None of the ${dataset.train.samples.length} pictures in '${dataset.train.root}' could be read.`,
+    );
+  }
+  return {
+    names,
+    logits: logits.subarray(0, names.length * dataset.classes.length),
+    images,
+    skipped,
+  };
+}
