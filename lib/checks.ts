@@ -42,20 +42,22 @@ export function teacherOf({ teacher, teacherLogits }: CheckedOptions): {
 }
 
 /**
- * A file written over the teacher would be the loss of the more valuable of the two.
+ * A file written over the model that it is made of would be the loss of the more valuable of the two.
  *
- * @param option What the file to write is called.
+ * @param model What the option with the model is called.
+ * @param option What the option with the file to write is called.
  */
 export async function refuseToOverwrite(
-  teacher: string,
+  model: 'teacher' | 'student' | 'model',
+  modelFile: string,
   option: string,
   file: string,
 ): Promise<void> {
   const real = await realpath(file).catch(() => null);
-  if (real === null || real !== (await realpath(teacher).catch(() => null))) return;
+  if (real === null || real !== (await realpath(modelFile).catch(() => null))) return;
   throw new DistillError(
     'ERR_OPTION',
-    `\`${option}\` is the teacher's own file '${teacher}'; name another to write to.`,
+    `\`${option}\` is the ${model}'s own file '${modelFile}'; name another to write to.`,
   );
 }
 

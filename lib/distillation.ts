@@ -63,7 +63,7 @@ export class Distillation implements Course {
     const addon = loadAddon();
     const student = path.resolve(options.student);
     await native(addon.checkWritable(student));
-    await refuseToOverwrite(source.file, 'student', student);
+    await refuseToOverwrite('teacher', source.file, 'student', student);
     const dataset = await scanDataset(folders);
     const { classes, train, val } = dataset;
     run.report('dataset', { classes, train: train.samples.length, val: val.samples.length });

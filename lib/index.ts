@@ -1,8 +1,12 @@
+export { type ConvertOptions, type ConvertResult, convert } from './convert.js';
 export { distill } from './distill.js';
 export type { DistillOptions } from './distill-options.js';
 export { DistillError } from './errors.js';
+export { exportOnnx, type OnnxExport, type OnnxOptions } from './export-onnx.js';
 export { type CheckpointContents, inspect } from './inspect.js';
 export type { StudentMetadata } from './metadata.js';
+export type { OnnxCheck } from './onnx/check.js';
+export type { OnnxInput, OnnxValue } from './onnx/student.js';
 export {
   type ClassProbability,
   type Prediction,

@@ -197,6 +197,13 @@ export interface NativeAddon {
     metadata: string;
   }): Promise<void>;
   /**
+   * [async] Writes the weights of a student or a DenseNet again, with the metadata beside them.
+   * ERR_CHECKPOINT_…, ERR_MODEL_ARCHITECTURE, ERR_WRITE.
+   */
+  convert(options: { from: string; to: string; format: 'pth' | 'safetensors' }): Promise<void>;
+  /** [async] Replaces a file in one step. ERR_WRITE. */
+  writeFile(path: string, bytes: Uint8Array): Promise<void>;
+  /**
    * [async] Writes freshly initialised weights: 'student' or a DenseNet's name. As safetensors where
    * the path ends in '.safetensors'. ERR_WRITE.
    */

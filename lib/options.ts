@@ -10,6 +10,9 @@ export const fields = {
   path: z.string().min(1).describe('a path'),
   count: z.int().min(1).describe('a whole number of at least 1'),
   batchSize: z.int().min(1).max(4096).describe('a whole number in 1..4096'),
+  labels: z
+    .union([z.string().min(1), z.array(z.string()).min(1).readonly()])
+    .describe('a path or a list of names'),
 };
 
 /** An option that is called. */

@@ -64,10 +64,7 @@ const schema = z.strictObject({
   images: z
     .union([picture, z.array(picture).min(1).readonly()])
     .describe('a path, a Buffer, or a list of these'),
-  labels: z
-    .union([fields.path, z.array(z.string()).min(1).readonly()])
-    .describe('a path or a list of names')
-    .optional(),
+  labels: fields.labels.optional(),
   mean: preprocessing.mean.optional(),
   std: preprocessing.std.optional(),
   imageSize: preprocessing.imageSize.optional(),

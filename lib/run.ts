@@ -69,7 +69,8 @@ export interface DistillWarning {
     | 'WARN_IMAGE_SKIPPED'
     | 'WARN_NO_IMPROVEMENT'
     | 'WARN_FILES_IGNORED'
-    | 'WARN_LOGITS_PREPROCESSING';
+    | 'WARN_LOGITS_PREPROCESSING'
+    | 'WARN_EXPORT_UNCHECKED';
   message: string;
   /** The file concerned, where there is one. */
   path?: string;

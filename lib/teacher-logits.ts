@@ -99,7 +99,7 @@ export async function teacherLogits(options: TeacherLogitsOptions): Promise<Teac
   const addon = loadAddon();
   const output = path.resolve(checked.output);
   await native(addon.checkWritable(output));
-  await refuseToOverwrite(teacher, 'output', output);
+  await refuseToOverwrite('teacher', teacher, 'output', output);
   const dataset = await scanDataset(folders);
   const { classes } = dataset;
   const contents = await inspect(teacher);

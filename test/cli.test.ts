@@ -122,7 +122,7 @@ describe('usage', () => {
   test('help lists the commands', async () => {
     const { code, stdout, stderr } = await run(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const command of ['train', 'predict', 'inspect', 'stats', 'setup']) {
+    for (const command of ['train', 'predict', 'inspect', 'stats', 'logits', 'export', 'setup']) {
       expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));
     }
   });

@@ -18,7 +18,7 @@ for (const name of Object.keys(process.env)) {
 }
 
 const program = `
-  import { distill, inspect, predict } from 'node-distill';
+  import { distill, exportOnnx, inspect, predict } from 'node-distill';
   const options = JSON.parse(process.argv[2]);
   const result = await distill(options);
   const predictions = [];
@@ -26,16 +26,21 @@ const program = `
     predictions.push(prediction.label);
   }
   const { architecture } = await inspect(options.student);
-  console.log(JSON.stringify({ epochs: result.epochs, predictions, architecture }));
+  const { opset, check } = await exportOnnx(options.student, 'student.onnx', { onWarning() {} });
+  console.log(JSON.stringify({ epochs: result.epochs, predictions, architecture, opset, check }));
 `;
 
 const typed = `
-  import { distill, type DistillOptions, type DistillResult, DistillError, predict } from 'node-distill';
+  import { convert, distill, type DistillOptions, type DistillResult, DistillError, exportOnnx, predict, teacherLogits } from 'node-distill';
   const options: DistillOptions = { teacher: 't', student: 's', dataset: 'd', mean: [0, 0, 0], std: [1, 1, 1] };
   const result: DistillResult = await distill(options).on('epoch', (epoch) => epoch.valAccuracy.toFixed(2));
   for await (const { label, probability } of predict({ student: result.student, images: 'd' })) {
     console.log(label.length + probability);
   }
+  const { path } = await teacherLogits({ teacher: 't', output: 'l', dataset: 'd' });
+  const { format } = await convert(result.student, 's.safetensors');
+  const { input, check } = await exportOnnx(path, format, { input: 'float', softmax: false });
+  console.log(input.shape, check?.maxDifference);
   // @ts-expect-error There is no such option.
   distill({ ...options, temprature: 2 });
   export const error = new DistillError('ERR', 'message').code;
@@ -92,7 +97,7 @@ test('the packed package installs elsewhere, says what it lacks, builds, trains 
   run('npm', 'rebuild', 'node-distill');
   run('npx', 'distill', 'setup');
   const outcome = JSON.parse(run(process.execPath, 'run.js', given).trim());
-  expect(outcome).toMatchObject({ epochs: 2, architecture: 'student' });
+  expect(outcome).toMatchObject({ epochs: 2, architecture: 'student', opset: 26, check: null });
   expect(outcome.predictions).toHaveLength(7);
 
   writeFileSync(path.join(folder, 'typed.ts'), typed);

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { DistillError } from '../errors.js';
 import { type Flags, flagsOf, inFlags, usageError } from './arguments.js';
+import { addExport } from './export.js';
 import { addInspect, addStats } from './files.js';
 import { addLogits } from './logits.js';
 import { Output } from './output.js';
@@ -35,6 +36,7 @@ export async function main(argv: string[]): Promise<number> {
     addInspect(program, output);
     addStats(program, output);
     addLogits(program, output);
+    addExport(program, output);
     addSetup(program);
   }
 
@@ -54,6 +56,7 @@ Example:
   distill train photos/ --teacher teacher.pth --student student.pth \\
     --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
   distill predict photos/new --student student.pth
+  distill export student.pth -o student.onnx
 
 The form of the reference script is understood as well: distill --task train --help
 

@@ -26,10 +26,7 @@ DenseNet load_densenet(const Checkpoint& checkpoint, const DenseNetShape& shape)
   return model;
 }
 
-std::variant<Student, FrozenDenseNet> load_model(const std::string& path, const Compute& compute) {
-  const Checkpoint checkpoint = Checkpoint::open(path);
-  if (const auto shape = densenet_shape(checkpoint))
-    return FrozenDenseNet(load_densenet(checkpoint, *shape), compute);
+Student load_student(const Checkpoint& checkpoint) {
   const auto classes = student_classes(checkpoint);
   if (!classes) {
     refuse("ERR_MODEL_ARCHITECTURE", checkpoint,
@@ -38,6 +35,14 @@ std::variant<Student, FrozenDenseNet> load_model(const std::string& path, const 
   Student student(*classes);
   load_weights(student.state(), checkpoint,
                "a student with " + std::to_string(*classes) + " classes");
+  return student;
+}
+
+std::variant<Student, FrozenDenseNet> load_model(const std::string& path, const Compute& compute) {
+  const Checkpoint checkpoint = Checkpoint::open(path);
+  if (const auto shape = densenet_shape(checkpoint))
+    return FrozenDenseNet(load_densenet(checkpoint, *shape), compute);
+  Student student = load_student(checkpoint);
   move_weights(student.state(), compute.device);
   return student;
 }
@@ -60,6 +65,13 @@ DenseNet load_teacher(const std::string& path) {
            "a torchvision DenseNet 121, 161, 169 or 201; give one of these as teacher");
   }
   return load_densenet(checkpoint, *shape);
+}
+
+StateDict load_model_weights(const Checkpoint& checkpoint) {
+  if (const auto shape = densenet_shape(checkpoint)) {
+    return load_densenet(checkpoint, *shape).state();
+  }
+  return load_student(checkpoint).state();
 }
 
 Classifier::Classifier(const std::string& path, const Preprocessing& preprocessing,

@@ -27,6 +27,10 @@ std::optional<Architecture> recognize(const Checkpoint& checkpoint);
 // something else than a DenseNet 121, 161, 169 or 201, and what reading it throws.
 DenseNet load_teacher(const std::string& path);
 
+// The weights of a student or a DenseNet, complete and under its names of today, as float32. Throws
+// ERR_MODEL_ARCHITECTURE where the checkpoint holds neither, and what reading it throws.
+StateDict load_model_weights(const Checkpoint& checkpoint);
+
 // A model for evaluation: a student, or a teacher for comparison.
 class Classifier {
  public:

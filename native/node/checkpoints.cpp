@@ -184,6 +184,33 @@ Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
       [](Napi::Env env, const bool&) { return env.Undefined(); });
 }
 
+Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
+  const auto options = info[0].ToObject();
+  const Format format =
+      read_string(options, "format") == "safetensors" ? Format::safetensors : Format::pth;
+  return worker.run<bool>(
+      info.Env(),
+      [from = read_string(options, "from"), to = read_string(options, "to"), format](Channel&) {
+        const Checkpoint checkpoint = Checkpoint::open(from);
+        write_checkpoint(to, format, load_model_weights(checkpoint),
+                         checkpoint.record(metadata_record).value_or(""));
+        return true;
+      },
+      [](Napi::Env env, const bool&) { return env.Undefined(); });
+}
+
+Napi::Value write_file(Worker& worker, const Napi::CallbackInfo& info) {
+  const auto bytes = info[1].As<Napi::Uint8Array>();
+  const std::string_view view(reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength());
+  return worker.run<bool>(
+      info.Env(),
+      [path = info[0].ToString().Utf8Value(), view](Channel&) {
+        write_file_atomically(path, view);
+        return true;
+      },
+      [](Napi::Env env, const bool&) { return env.Undefined(); }, {bytes});
+}
+
 Napi::Value check_writable(Worker& worker, const Napi::CallbackInfo& info) {
   return worker.run<bool>(
       info.Env(),
@@ -209,6 +236,8 @@ void register_checkpoints(Napi::Env env, Napi::Object exports) {
   add("readTensors", read_tensors);
   add("writeTensors", write_tensors);
   add("createModel", create_model);
+  add("convert", convert);
+  add("writeFile", write_file);
   add("checkWritable", check_writable);
 }
 

@@ -1,0 +1,64 @@
+import path from 'node:path';
+import { z } from 'zod';
+import { refuseToOverwrite } from './checks.js';
+import { DistillError } from './errors.js';
+import { inspect } from './inspect.js';
+import { loadAddon, native } from './native.js';
+import { checkOptions, fields } from './options.js';
+
+/** Options of {@link convert}. */
+export interface ConvertOptions {
+  /** PyTorch's format or safetensors. Default: what the name of the file to write ends in. */
+  format?: 'pth' | 'safetensors' | undefined;
+}
+
+/** What was written. */
+export interface ConvertResult {
+  /** The file. */
+  path: string;
+  format: 'pth' | 'safetensors';
+  /** 'student', 'densenet121', … */
+  architecture: string;
+  classes: number;
+}
+
+const schema = z.strictObject({
+  model: fields.path,
+  output: fields.path,
+  format: z.enum(['pth', 'safetensors']).describe("'pth' or 'safetensors'").optional(),
+});
+
+/**
+ * Writes a student or a DenseNet again, as a `.pth` or as safetensors, with the metadata that its file has. Weights are
+ * float32 bit by bit; half precision becomes float32.
+ *
+ * @param model A file in either format.
+ * @param output The file to write.
+ * @throws DistillError `ERR_OPTION`, `ERR_CHECKPOINT_…`, `ERR_MODEL_ARCHITECTURE` where the file holds another network,
+ * and `ERR_WRITE`; then nothing is written.
+ */
+export async function convert(
+  model: string,
+  output: string,
+  options: ConvertOptions = {},
+): Promise<ConvertResult> {
+  const given = checkOptions(schema, { ...options, model, output });
+  const format = given.format ?? formatOf(output);
+  const addon = loadAddon();
+  const target = path.resolve(output);
+  await native(addon.checkWritable(target));
+  await refuseToOverwrite('model', model, 'output', target);
+  const { architecture, classes } = await inspect(model);
+  await native(addon.convert({ from: model, to: target, format }));
+  return { path: target, format, architecture: architecture ?? '', classes: classes ?? 0 };
+}
+
+function formatOf(file: string): 'pth' | 'safetensors' {
+  const ending = path.extname(file);
+  if (ending === '.safetensors') return 'safetensors';
+  if (ending === '.pth' || ending === '.pt') return 'pth';
+  throw new DistillError(
+    'ERR_OPTION',
+    `Expected a name that ends in .pth, .pt or .safetensors, or a \`format\`, for \`output\` but received '${file}'.`,
+  );
+}

@@ -1,0 +1,202 @@
+import path from 'node:path';
+import { z } from 'zod';
+import { refuseToOverwrite } from './checks.js';
+import { DistillError } from './errors.js';
+import { type CheckpointContents, inspect } from './inspect.js';
+import { madeWith } from './metadata.js';
+import { type ModelUse, modelUse } from './model.js';
+import { loadAddon, native } from './native.js';
+import { checkModel, findRuntime, type OnnxCheck, type Trial } from './onnx/check.js';
+import { feed, samplePictures } from './onnx/pictures.js';
+import {
+  NEWEST_OPSET,
+  OLDEST_OPSET,
+  type OnnxInput,
+  type OnnxValue,
+  STUDENT_TENSORS,
+  type StudentTensor,
+  studentModel,
+} from './onnx/student.js';
+import { callback, checkOptions, fields, preprocessing } from './options.js';
+import { type DistillWarning, emitWarning } from './run.js';
+
+/** Options of {@link exportOnnx}. */
+export interface OnnxOptions {
+  /**
+   * What the model is fed. `'uint8'`: RGB pixels (N, H, W, 3) as decoders give them. `'float'`: RGB in 0..1,
+   * float32 (N, 3, H, W), as torchvision's `ToTensor`. `'normalized'`: the same after `(x - mean) / std`, as the
+   * student itself. Default 'uint8': nothing is left to do for the caller.
+   */
+  input?: OnnxInput | undefined;
+  /** Whether the output is `probabilities` (N, classes), or else `logits`. Default true. */
+  softmax?: boolean | undefined;
+  /** Whether each BatchNorm becomes part of the convolution before it, which is faster. Default true. */
+  foldBatchNorm?: boolean | undefined;
+  /** Whether pictures may have any height and width from 8 pixels on, or else `imageSize`. Default false. */
+  dynamicSize?: boolean | undefined;
+  /** The version of ONNX's operators, 17 to 26: older runtimes want older ones. Default 26. */
+  opset?: number | undefined;
+  /** Class names by index, or a file of `index name` lines. Default: from the student's file. */
+  labels?: string | readonly string[] | undefined;
+  /** Means of R, G, B in 0..1. Default: from the student's file. */
+  mean?: readonly [number, number, number] | undefined;
+  /** Standard deviations of R, G, B in 0..1. Default: from the student's file. */
+  std?: readonly [number, number, number] | undefined;
+  /** Pixels a side. Default: from the student's file, else 224. */
+  imageSize?: number | undefined;
+  /** Told where the model was not checked. Default: `process.emitWarning`. */
+  onWarning?: ((warning: DistillWarning) => void) | undefined;
+}
+
+/** What was written. */
+export interface OnnxExport {
+  /** The file. */
+  path: string;
+  /** Its size. */
+  bytes: number;
+  opset: number;
+  irVersion: number;
+  input: OnnxValue;
+  output: OnnxValue;
+  /** What onnxruntime made of it; `null` where none is installed. */
+  check: OnnxCheck | null;
+}
+
+const schema = z.strictObject({
+  student: fields.path,
+  output: fields.path,
+  input: z
+    .enum(['uint8', 'float', 'normalized'])
+    .describe("'uint8', 'float' or 'normalized'")
+    .default('uint8'),
+  softmax: z.boolean().describe('true or false').default(true),
+  foldBatchNorm: z.boolean().describe('true or false').default(true),
+  dynamicSize: z.boolean().describe('true or false').default(false),
+  opset: z
+    .int()
+    .min(OLDEST_OPSET)
+    .max(NEWEST_OPSET)
+    .describe(`a whole number in ${OLDEST_OPSET}..${NEWEST_OPSET}`)
+    .default(NEWEST_OPSET),
+  labels: fields.labels.optional(),
+  mean: preprocessing.mean.optional(),
+  std: preprocessing.std.optional(),
+  imageSize: preprocessing.imageSize.optional(),
+  onWarning: callback<(warning: DistillWarning) => void>().optional(),
+});
+
+/**
+ * Writes a student as an ONNX model, for onnxruntime in any language and in browsers. The batch is of any size.
+ * Class names, mean, std, image size and the meaning of input and output are in the model's `metadata_props`.
+ *
+ * Before it is written, onnxruntime (`onnxruntime-node` or `onnxruntime-web`, whichever is installed) answers for
+ * some pictures, and its answers must be the student's within 1e-4. Without either this is left out, with a warning.
+ *
+ * @param student A student's file.
+ * @param output The file to write, by convention `.onnx`.
+ * @throws DistillError `ERR_OPTION`, `ERR_CHECKPOINT_…`, `ERR_MODEL_ARCHITECTURE` where `student` is none,
+ * `ERR_NO_METADATA`, `ERR_LABELS`, `ERR_EXPORT_CHECK` where the model does not answer as the student does, and
+ * `ERR_WRITE`; then nothing is written.
+ *
+ * @example
+ * const { input, check } = await exportOnnx('student.pth', 'student.onnx');
+ * console.log(input.shape, check?.maxDifference); // [ 'N', 224, 224, 3 ] 2.4e-7
+ */
+export async function exportOnnx(
+  student: string,
+  output: string,
+  options: OnnxOptions = {},
+): Promise<OnnxExport> {
+  const checked = checkOptions(schema, { ...options, student, output });
+  const { onWarning = emitWarning, opset } = checked;
+  const addon = loadAddon();
+  const target = path.resolve(output);
+  await native(addon.checkWritable(target));
+  await refuseToOverwrite('student', student, 'output', target);
+  const contents = await inspect(student);
+  expectStudent(contents);
+  const use = await modelUse(contents, checked);
+
+  // Loading refuses what is no whole student, so that all tensors are there and fit.
+  const trials = await makeTrials(use, checked);
+  const tensors = await native(addon.readTensors(student, STUDENT_TENSORS));
+  const { bytes, ...model } = studentModel({
+    ...checked,
+    ...use,
+    tensors: new Map(STUDENT_TENSORS.map((name, i) => [name, tensors[i] as StudentTensor])),
+    metadata: propertiesOf(use, checked, contents),
+    producerVersion: madeWith()['node-distill'] ?? '',
+  });
+  const runtime = await findRuntime();
+  const check = typeof runtime === 'string' ? null : await checkModel(bytes, runtime, trials);
+  if (typeof runtime === 'string') {
+    const message = `The ONNX model was not checked: ${runtime}.`;
+    onWarning({ code: 'WARN_EXPORT_UNCHECKED', message, path: target });
+  }
+  await native(addon.writeFile(target, bytes));
+  return { path: target, bytes: bytes.length, opset, ...model, check };
+}
+
+type Checked = z.output<typeof schema>;
+
+function expectStudent({ path, architecture }: CheckpointContents): void {
+  if (architecture === 'student') return;
+  throw new DistillError(
+    'ERR_MODEL_ARCHITECTURE',
+    architecture === null
+      ? `'${path}' holds no student that this package trains; \`distill inspect\` shows what it holds.`
+      : `'${path}' holds a ${architecture}, but only students are written as ONNX; export it from PyTorch with torch.onnx.export.`,
+  );
+}
+
+/** Pictures as the model is fed them, with what the student says of them. */
+async function makeTrials(
+  { mean, std, imageSize }: ModelUse,
+  { student, input, softmax, dynamicSize }: Checked,
+): Promise<Trial[]> {
+  const trials: Trial[] = [];
+  // Where any size may come, an odd one too.
+  for (const size of dynamicSize ? [imageSize, imageSize + 9] : [imageSize]) {
+    const classifier = new (loadAddon().Classifier)({
+      ...{ model: student, mean, std, imageSize: size },
+      ...{ device: 'cpu', precision: 'fp32', threads: 0 },
+    });
+    try {
+      await native(classifier.load());
+      for (const count of [1, size > 512 ? 2 : 5]) {
+        const pixels = samplePictures(count, size);
+        const answers = softmax ? classifier.probabilities(pixels) : classifier.logits(pixels);
+        trials.push({
+          input: feed(pixels, count, size, { input, mean, std }),
+          expected: await native(answers),
+        });
+      }
+    } finally {
+      await classifier.close();
+    }
+  }
+  return trials;
+}
+
+/** What the model says of itself, to whoever opens it. */
+function propertiesOf(
+  { labels, mean, std, imageSize }: ModelUse,
+  { input, softmax, dynamicSize }: Checked,
+  { metadata }: CheckpointContents,
+): Record<string, string> {
+  const size = dynamicSize ? 'height, width' : `${imageSize}, ${imageSize}`;
+  const inputs = {
+    uint8: `uint8 (N, ${size}, 3): RGB pixels; the model normalises them`,
+    float: `float32 (N, 3, ${size}): RGB in 0..1; the model normalises them`,
+    normalized: `float32 (N, 3, ${size}): RGB in 0..1, minus mean, divided by std`,
+  };
+  return {
+    classes: JSON.stringify(labels),
+    mean: JSON.stringify(mean),
+    std: JSON.stringify(std),
+    image_size: `${imageSize}`,
+    input: inputs[input],
+    output: `float32 (N, ${labels.length}): ${softmax ? 'probabilities' : 'logits'} of the classes`,
+    ...(metadata && { 'distill.json': JSON.stringify(metadata) }),
+  };
+}

@@ -1,0 +1,104 @@
+import { DistillError } from '../errors.js';
+
+// Whether an ONNX model says what the student says: onnxruntime answers for the same pictures.
+
+/** How far apart two answers may be; beyond 1, as logits may be, by their size. */
+const TOLERANCE = 1e-4;
+
+/** Some pictures as the model is fed them, and the student's answers, row by row. */
+export interface Trial {
+  input: { type: 'uint8' | 'float32'; data: Uint8Array | Float32Array; shape: readonly number[] };
+  expected: Float32Array;
+}
+
+/** What a check found. */
+export interface OnnxCheck {
+  /** Such as `onnxruntime-web 1.30.0`. */
+  runtime: string;
+  /** Pictures answered. */
+  pictures: number;
+  /** The largest difference between two answers; beyond 1, in parts of the answer. At most 1e-4. */
+  maxDifference: number;
+}
+
+/** An onnxruntime. */
+export interface Runtime {
+  /** Such as `onnxruntime-web 1.30.0`. */
+  name: string;
+  /** Answers for each of the inputs. */
+  run(model: Uint8Array, inputs: readonly Trial['input'][]): Promise<Float32Array[]>;
+}
+
+/** The onnxruntime that is installed; where there is none, why. */
+export async function findRuntime(): Promise<Runtime | string> {
+  const reasons: string[] = [];
+  for (const name of ['onnxruntime-node', 'onnxruntime-web']) {
+    try {
+      const { InferenceSession, Tensor, env }: typeof import('onnxruntime-web') = await import(
+        name
+      );
+      const { node, web } = env.versions;
+      return {
+        name: `${name} ${node ?? web}`,
+        run: async (model, inputs) => {
+          const session = await InferenceSession.create(model, { logSeverityLevel: 3 });
+          try {
+            const answers: Float32Array[] = [];
+            const [input = '', output = ''] = [...session.inputNames, ...session.outputNames];
+            for (const { type, data, shape } of inputs) {
+              const answer = await session.run({ [input]: new Tensor(type, data, shape) });
+              answers.push(answer[output]?.data as Float32Array);
+            }
+            return answers;
+          } finally {
+            await session.release();
+          }
+        },
+      };
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const isAbsent = code === 'ERR_MODULE_NOT_FOUND' && message.includes(`'${name}'`);
+      if (!isAbsent) reasons.push(`${name} does not load (${message.split('\n')[0]})`);
+    }
+  }
+  return reasons.join('; ') || 'neither onnxruntime-node nor onnxruntime-web is installed';
+}
+
+/**
+ * Lets onnxruntime answer.
+ *
+ * @throws DistillError `ERR_EXPORT_CHECK` where it does not, or answers otherwise.
+ */
+export async function checkModel(
+  model: Uint8Array,
+  runtime: Runtime,
+  trials: readonly Trial[],
+): Promise<OnnxCheck> {
+  const inputs = trials.map(({ input }) => input);
+  const answers = await runtime.run(model, inputs).catch((cause: Error) => {
+    const reason = cause.message.split('\n')[0];
+    throw failure(
+      `${runtime.name} does not run it (${reason}); pass an older \`opset\`, or update onnxruntime`,
+      cause,
+    );
+  });
+  let maxDifference = 0;
+  for (const [i, { expected }] of trials.entries()) {
+    for (const [k, right] of expected.entries()) {
+      const difference =
+        Math.abs((answers[i]?.[k] ?? Number.NaN) - right) / Math.max(1, Math.abs(right));
+      if (!(difference <= TOLERANCE)) {
+        throw failure(
+          `${runtime.name} answers ${answers[i]?.[k]} by it where the student answers ${right}; take a student whose answers are finite, or report it`,
+        );
+      }
+      maxDifference = Math.max(maxDifference, difference);
+    }
+  }
+  const pictures = inputs.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
+  return { runtime: runtime.name, pictures, maxDifference };
+}
+
+function failure(what: string, cause?: unknown): DistillError {
+  return new DistillError('ERR_EXPORT_CHECK', `The ONNX model is not written: ${what}.`, { cause });
+}

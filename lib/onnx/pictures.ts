@@ -1,0 +1,69 @@
+import type { OnnxInput } from './student.js';
+
+/**
+ * Pictures as photographs are: smooth, with an edge and with noise. The same each time.
+ *
+ * @returns uint8 RGB (count, size, size, 3).
+ */
+export function samplePictures(count: number, size: number): Uint8Array {
+  const pixels = new Uint8Array(count * size * size * 3);
+  let state = 1;
+  /** 0..1 */
+  const random = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+  for (let picture = 0; picture < count; picture++) {
+    const waves = Array.from({ length: 12 }, (_, i) => ({
+      channel: i % 3,
+      height: 40 * random(),
+      x: (6 * (random() - 0.5)) / size,
+      y: (6 * (random() - 0.5)) / size,
+      phase: random(),
+    }));
+    const light = [random(), random(), random()].map((value) => 60 + 135 * value);
+    const [centreX, centreY, radius] = [random(), random(), 0.1 + 0.3 * random()];
+    for (let y = 0; y < size; y++) {
+      for (let x = 0; x < size; x++) {
+        const isInside = Math.hypot(x / size - centreX, y / size - centreY) < radius;
+        for (let channel = 0; channel < 3; channel++) {
+          let value = (light[channel] ?? 0) + (isInside ? 50 - 50 * channel : 0) + 10 * random();
+          for (const wave of waves) {
+            if (wave.channel !== channel) continue;
+            value += wave.height * Math.cos(2 * Math.PI * (wave.x * x + wave.y * y + wave.phase));
+          }
+          pixels[((picture * size + y) * size + x) * 3 + channel] = Math.min(
+            255,
+            Math.max(0, value),
+          );
+        }
+      }
+    }
+  }
+  return pixels;
+}
+
+/** uint8 RGB (count, size, size, 3) as a model with such an input is fed it. */
+export function feed(
+  pixels: Uint8Array,
+  count: number,
+  size: number,
+  { input, mean, std }: { input: OnnxInput; mean: readonly number[]; std: readonly number[] },
+) {
+  if (input === 'uint8') {
+    return { type: 'uint8' as const, data: pixels, shape: [count, size, size, 3] };
+  }
+  const data = new Float32Array(pixels.length);
+  const area = size * size;
+  for (let picture = 0; picture < count; picture++) {
+    for (let channel = 0; channel < 3; channel++) {
+      const [shift, scale] = [Math.fround(mean[channel] ?? 0), Math.fround(std[channel] ?? 1)];
+      for (let i = 0; i < area; i++) {
+        const value = Math.fround((pixels[(picture * area + i) * 3 + channel] ?? 0) / 255);
+        data[(picture * 3 + channel) * area + i] =
+          input === 'float' ? value : Math.fround(value - shift) / scale;
+      }
+    }
+  }
+  return { type: 'float32' as const, data, shape: [count, 3, size, size] };
+}
