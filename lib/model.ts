@@ -21,10 +21,10 @@ export interface ModelUse {
 export async function modelUse(
   { path, classes, architecture, metadata }: CheckpointContents,
   given: {
-    [Name in keyof ModelUse]?:
-      | ModelUse[Name]
-      | undefined
-      | (Name extends 'labels' ? string : never);
+    labels?: string | readonly string[] | undefined;
+    mean?: ModelUse['mean'] | undefined;
+    std?: ModelUse['std'] | undefined;
+    imageSize?: number | undefined;
   },
 ): Promise<ModelUse> {
   const read = typeof given.labels === 'string' ? await readLabels(given.labels) : given.labels;

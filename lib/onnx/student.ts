@@ -59,7 +59,7 @@ const IR_VERSIONS: Readonly<Record<number, number>> = {
   ...{ 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12, 25: 13, 26: 13 },
 };
 export const OLDEST_OPSET = 17;
-/** The newest that a released onnxruntime takes. */
+/** The newest that onnxruntime-node and onnxruntime-web 1.30 take. */
 export const NEWEST_OPSET = 26;
 
 /** BatchNorm2d's. */
