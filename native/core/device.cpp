@@ -57,10 +57,13 @@ bool multiplies_bf16() {
 
 bool has_bf16_matrix_units() {
 #if defined(__x86_64__) && defined(__GNUC__)
-  unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
-  constexpr unsigned int amx_bf16 = 1u << 22;
-  return __get_cpuid_count(/*leaf=*/7, /*subleaf=*/0, &eax, &ebx, &ecx, &edx) && (edx & amx_bf16) &&
-         multiplies_bf16();
+  // Asked once: on a virtual machine the instruction goes to its host.
+  static const bool amx_bf16 = [] {
+    unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
+    constexpr unsigned int bit = 1u << 22;
+    return __get_cpuid_count(/*leaf=*/7, /*subleaf=*/0, &eax, &ebx, &ecx, &edx) && (edx & bit);
+  }();
+  return amx_bf16 && multiplies_bf16();
 #else
   return multiplies_bf16();  // Arm's instruction is one of matrices
 #endif
