@@ -2,9 +2,10 @@ import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { openBmp } from './decode/bmp.js';
 import { openNetpbm } from './decode/netpbm.js';
-import { BadPicture, centerCrop } from './decode/picture.js';
+import { BadPicture, centerCrop, MAX_PIXELS } from './decode/picture.js';
 import { openWithSharp } from './decode/sharp.js';
 import { DistillError } from './errors.js';
+import { loadJpegAddon } from './native.js';
 
 /** A picture file: its path, or its bytes. */
 export type PictureSource = string | Uint8Array;
@@ -53,6 +54,8 @@ export async function decodeCrop(
       `expected ${size * size * 3} bytes to decode into, received ${crop.length}`,
     );
   }
+  // Ordinary JPEGs, read in one go; sharp sees to all that is unusual about one.
+  if (await loadJpegAddon()?.cropJpeg({ source, size, maxPixels: MAX_PIXELS, crop })) return crop;
   try {
     const data = typeof source === 'string' ? await readPicture(source) : source;
     if (data.length === 0) throw new BadPicture('is empty');
@@ -101,7 +104,7 @@ export interface DecodeBatchesOptions {
   /** Pictures a batch; the last batch may be smaller. */
   batchSize: number;
   /**
-   * Pictures decoded at the same time; by default as many as the machine has cores. sharp works on libuv's
+   * Pictures decoded at the same time; by default as many as the machine has cores. The work is done on libuv's
    * threads, of which there are four unless `UV_THREADPOOL_SIZE` says otherwise.
    */
   concurrency?: number;

@@ -720,6 +720,23 @@ NAPI_MODULE_INIT() { ${body} return exports; }
     expect(statSync(file).mtimeMs).toBeGreaterThan(mtimeMs);
   });
 
+  it('says what would make JPEGs faster, until it is there', async () => {
+    const { setup, libtorch, root } = project(addon(''));
+    const tip = 'JPEGs would be read faster with libjpeg-turbo';
+    expect((await setup([], { LIBTORCH: libtorch })).stderr).toMatch(
+      new RegExp(`${tip}.*&& npx distill setup\\n`),
+    );
+
+    const jpeg = CMAKE_LISTS.replaceAll('(distill ', '(jpeg ').replace(
+      /^(cmake|project).*\n/gm,
+      '',
+    );
+    writeFileSync(`${root}/CMakeLists.txt`, CMAKE_LISTS + jpeg);
+    const second = await setup([]);
+    expect(second.stderr).toContain('done: ');
+    expect(second.stderr).not.toContain(tip);
+  });
+
   it('starts anew when LibTorch has moved, and when the package was copied', async () => {
     const { setup, libtorch, root, env } = project(addon(''));
     expect((await setup([], { LIBTORCH: libtorch })).code).toBe(0);

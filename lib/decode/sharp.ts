@@ -1,7 +1,7 @@
 /**
  * JPEG, PNG, WebP, TIFF and GIF through sharp, with the values that Pillow's `convert('RGB')` gives: ICC
  * profiles are not applied, EXIF orientation is ignored (except in TIFF, where Pillow turns the picture), alpha
- * is dropped without blending, grey is repeated.
+ * is dropped without blending, grey is repeated. Ordinary JPEGs come here only where the addon for them is not built.
  *
  * sharp's settings for the whole process (cache, concurrency, SIMD) are the caller's and stay as they are: bytes
  * read in order pass by libvips's cache, and many small pictures at once leave its threads little to do.

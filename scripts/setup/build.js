@@ -20,9 +20,12 @@ const SHOWN_LINES = 14;
  * @property {NodeJS.ProcessEnv} env
  */
 
-/** @param {string} root */
-export function addonFile(root) {
-  return path.join(root, 'build/Release/distill.node');
+/**
+ * @param {string} root
+ * @param {'distill' | 'jpeg'} [name]
+ */
+export function addonFile(root, name = 'distill') {
+  return path.join(root, `build/Release/${name}.node`);
 }
 
 /**
@@ -66,24 +69,46 @@ export async function buildAddon(build) {
 }
 
 /**
- * Loads the addon in a process of its own: what it lacks must not end this one.
+ * Loads the addon, to be told now what it lacks.
  *
  * @param {string} root
+ * @throws {SetupFailure}
  */
 export async function checkAddon(root) {
-  const script = 'require(process.argv[1])';
-  const outcome = await run(process.execPath, ['-e', script, addonFile(root)], {
-    cwd: os.tmpdir(),
-    timeout: 120_000,
-  });
-  if (outcome.ok) return;
-  const why = /^\w*Error: (.*)$/m.exec(outcome.stderr)?.[1] ?? outcome.reason;
+  const why = await loadFailure(addonFile(root));
+  if (!why) return;
   throw new SetupFailure(`the addon was built, but does not load: ${why}`, {
     remedies: [
       'npx distill setup --force    # fetches LibTorch anew and builds from scratch',
       'LIBTORCH=<folder> npx distill setup    # builds with another LibTorch',
     ],
   });
+}
+
+/**
+ * Whether there is the addon for JPEGs, which is built where libjpeg-turbo is installed.
+ *
+ * @param {string} root
+ */
+export async function hasJpegAddon(root) {
+  const file = addonFile(root, 'jpeg');
+  return existsSync(file) && !(await loadFailure(file));
+}
+
+/**
+ * Loads an addon in a process of its own: what it lacks must not end this one.
+ *
+ * @param {string} file
+ * @returns {Promise<string | undefined>} why it does not load
+ */
+async function loadFailure(file) {
+  const script = 'require(process.argv[1])';
+  const outcome = await run(process.execPath, ['-e', script, file], {
+    cwd: os.tmpdir(),
+    timeout: 120_000,
+  });
+  if (outcome.ok) return undefined;
+  return /^\w*Error: (.*)$/m.exec(outcome.stderr)?.[1] ?? outcome.reason;
 }
 
 /**

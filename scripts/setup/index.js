@@ -2,9 +2,10 @@ import { existsSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { addonFile, buildAddon, builtWith, checkAddon } from './build.js';
+import { addonFile, buildAddon, builtWith, checkAddon, hasJpegAddon } from './build.js';
 import { SetupFailure, sentence } from './failure.js';
 import { findLibtorch } from './libtorch.js';
+import { installCommand } from './packages.js';
 import { VERSION } from './pinned.js';
 import { clear, say } from './progress.js';
 import { checkPlatform, checkToolchain } from './toolchain.js';
@@ -87,14 +88,21 @@ async function setup({ env, force, build }) {
 
   const seconds = Math.ceil((performance.now() - start) / 1000);
   say(`${builtAt() === before ? 'up to date' : 'done'}: ${name}, ${seconds} s`);
+  if (!(await hasJpegAddon(ROOT))) {
+    const install = installCommand(['libjpeg']);
+    say(
+      `JPEGs would be read faster with libjpeg-turbo 2.1 or later: ${install} && npx distill setup`,
+    );
+  }
   if (!libtorch.cuda && !env.DISTILL_LIBTORCH && existsSync('/proc/driver/nvidia/version')) {
     say('there is an NVIDIA GPU here; for a CUDA build: DISTILL_LIBTORCH=cuda npx distill setup');
   }
 }
 
-/** When the addon was linked; 0 when it is not there. */
+/** When an addon was last linked; 0 when none is there. */
 function builtAt() {
-  return statSync(addonFile(ROOT), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const files = [addonFile(ROOT), addonFile(ROOT, 'jpeg')];
+  return Math.max(...files.map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0));
 }
 
 /** @param {string[]} args */

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 
-/** @typedef {'compiler' | 'cmake' | 'make' | 'pip'} Tool */
+/** @typedef {'compiler' | 'cmake' | 'make' | 'pip' | 'libjpeg'} Tool */
 
 /**
  * The command that installs packages, and their names, by package manager.
@@ -12,23 +12,53 @@ const MANAGERS = {
     // A fresh container has no package lists.
     refresh: 'apt-get update',
     command: 'apt-get install -y',
-    names: { compiler: 'g++', cmake: 'cmake', make: 'make', pip: 'python3-pip' },
+    names: {
+      compiler: 'g++',
+      cmake: 'cmake',
+      make: 'make',
+      pip: 'python3-pip',
+      libjpeg: 'libjpeg-dev',
+    },
   },
   dnf: {
     command: 'dnf install -y',
-    names: { compiler: 'gcc-c++', cmake: 'cmake', make: 'make', pip: 'python3-pip' },
+    names: {
+      compiler: 'gcc-c++',
+      cmake: 'cmake',
+      make: 'make',
+      pip: 'python3-pip',
+      libjpeg: 'libjpeg-turbo-devel',
+    },
   },
   zypper: {
     command: 'zypper install -y',
-    names: { compiler: 'gcc-c++', cmake: 'cmake', make: 'make', pip: 'python3-pip' },
+    names: {
+      compiler: 'gcc-c++',
+      cmake: 'cmake',
+      make: 'make',
+      pip: 'python3-pip',
+      libjpeg: 'libjpeg8-devel',
+    },
   },
   pacman: {
     command: 'pacman -S --needed',
-    names: { compiler: 'gcc', cmake: 'cmake', make: 'make', pip: 'python-pip' },
+    names: {
+      compiler: 'gcc',
+      cmake: 'cmake',
+      make: 'make',
+      pip: 'python-pip',
+      libjpeg: 'libjpeg-turbo',
+    },
   },
   brew: {
     command: 'brew install',
-    names: { compiler: 'llvm', cmake: 'cmake', make: 'make', pip: 'python3' },
+    names: {
+      compiler: 'llvm',
+      cmake: 'cmake',
+      make: 'make',
+      pip: 'python3',
+      libjpeg: 'jpeg-turbo',
+    },
   },
 };
 

@@ -1,0 +1,193 @@
+#include "core/jpeg.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <new>
+// After cstdio, which it needs.
+#include <jpeglib.h>
+
+namespace distill {
+namespace {
+
+// What a file, and the coefficients of a progressive picture, may take; a header can lie. Bytes.
+constexpr int64_t max_bytes = int64_t{256} << 20;
+
+// Which part of a side lies in the crop, as lib/decode/picture.ts's `centerCrop` has it. Pixels.
+struct Span {
+  int64_t from, to, length;  // in the picture, in the crop
+};
+
+Span center_span(int64_t side, int64_t size) {
+  if (side < size) return {0, (size - side) / 2, side};
+  const int64_t rest = side - size;
+  return {rest / 2 + (rest % 4 == 3), 0, size};  // halves to even
+}
+
+// libjpeg reports by callbacks that must not return: they jump, over its own C functions alone.
+class Decoder {
+ public:
+  Decoder() = default;
+  ~Decoder() { jpeg_destroy_decompress(&info_); }
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  bool read(const uint8_t* data, size_t length, const JpegCrop& crop) {
+    // Nothing between here and a jump has a destructor.
+    if (setjmp(declined_) != 0) return false;
+    open(data, length);
+    if (!is_ordinary() || int64_t{info_.image_width} * info_.image_height > crop.max_pixels) {
+      return false;
+    }
+    info_.out_color_space = JCS_RGB;
+    info_.dct_method = JDCT_ISLOW;
+    jpeg_start_decompress(&info_);  // reads all of a progressive picture
+    if (!is_exact()) return false;
+    read_crop(crop);
+    jpeg_finish_decompress(&info_);
+    return true;
+  }
+
+ private:
+  void open(const uint8_t* data, size_t length) {
+    info_.err = jpeg_std_error(&errors_);
+    info_.client_data = this;
+    errors_.error_exit = decline;
+    // Traces have positive levels, warnings -1.
+    errors_.emit_message = [](j_common_ptr info, int level) {
+      if (level < 0) decline(info);
+    };
+    jpeg_create_decompress(&info_);
+    info_.mem->max_memory_to_use = max_bytes;
+    jpeg_mem_src(&info_, data, length);
+    jpeg_read_header(&info_, TRUE);
+  }
+
+  // The kinds that all versions of the library decode alike, also in part.
+  bool is_ordinary() const {
+    // A lossless file has its predictor in Ss.
+    if (info_.data_precision != 8 || info_.arith_code || info_.Ss != 0) return false;
+    const jpeg_component_info* parts = info_.comp_info;
+    const int across = parts[0].h_samp_factor, down = parts[0].v_samp_factor;
+    if (info_.jpeg_color_space == JCS_GRAYSCALE) return across == 1 && down == 1;
+    if (info_.jpeg_color_space != JCS_YCbCr) return false;
+    // 4:4:4, 4:2:2, 4:4:0, 4:2:0, 4:1:1, 4:4:1
+    const bool usual = across * down <= 4 && across != 3 && down != 3;
+    return usual && std::all_of(parts + 1, parts + 3, [](const jpeg_component_info& part) {
+             return part.h_samp_factor == 1 && part.v_samp_factor == 1;
+           });
+  }
+
+  // What bits a progressive file withholds, each version of the library guesses in its own way.
+  bool is_exact() const {
+    if (info_.coef_bits == nullptr) return true;
+    const int* bits = info_.coef_bits[0];
+    return std::all_of(bits, bits + info_.num_components * DCTSIZE2,
+                       [](int missing) { return missing == 0; });
+  }
+
+  void read_crop(const JpegCrop& crop) {
+    const int64_t width = info_.output_width, height = info_.output_height;
+    const Span across = center_span(width, crop.size), down = center_span(height, crop.size);
+
+    // Whole blocks, and one more on either side: colours are interpolated between neighbours.
+    const int64_t block = DCTSIZE * info_.max_h_samp_factor;
+    const int64_t first = std::max<int64_t>(0, across.from / block - 1) * block;
+    const int64_t end = (across.from + across.length - 1) / block + 2;
+    JDIMENSION left = static_cast<JDIMENSION>(first);
+    JDIMENSION columns = static_cast<JDIMENSION>(std::min(width, end * block) - first);
+    jpeg_crop_scanline(&info_, &left, &columns);
+    // In libjpeg's own memory, which it frees after a jump too.
+    const auto info = reinterpret_cast<j_common_ptr>(&info_);
+    const JSAMPARRAY rows = info_.mem->alloc_sarray(info, JPOOL_IMAGE, columns * 3, 1);
+    const uint8_t* row = rows[0] + (across.from - left) * 3;
+
+    if (across.length < crop.size || down.length < crop.size) {
+      std::memset(crop.pixels, 0, crop.size * crop.size * 3);
+    }
+    jpeg_skip_scanlines(&info_, static_cast<JDIMENSION>(down.from));
+    for (int64_t y = down.to; y < down.to + down.length; ++y) {
+      jpeg_read_scanlines(&info_, rows, 1);
+      std::memcpy(crop.pixels + (y * crop.size + across.to) * 3, row, across.length * 3);
+    }
+    // Skipping to the very end would leave what is skipped unread, and damage in it unseen.
+    const int64_t below = height - down.from - down.length;
+    if (below > 1) jpeg_skip_scanlines(&info_, static_cast<JDIMENSION>(below - 1));
+    if (below > 0) jpeg_read_scanlines(&info_, rows, 1);
+  }
+
+  [[noreturn]] static void decline(j_common_ptr info) {
+    std::longjmp(static_cast<Decoder*>(info->client_data)->declined_, 1);
+  }
+
+  jpeg_decompress_struct info_{};
+  jpeg_error_mgr errors_{};
+  std::jmp_buf declined_;
+};
+
+// A file's descriptor.
+class File {
+ public:
+  // A regular file alone, as opening a pipe or a device could wait for ever or do something.
+  explicit File(const char* path) {
+    struct stat status;
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return;
+    descriptor_ = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor_ >= 0 && fstat(descriptor_, &status) == 0) length_ = status.st_size;
+  }
+  ~File() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  // Bytes; 0 where there is no file.
+  int64_t length() const { return length_; }
+
+  bool read(uint8_t* data, size_t count, off_t at) const {
+    while (count > 0) {
+      const ssize_t got = pread(descriptor_, data, count, at);
+      if (got <= 0) return false;
+      data += got, at += got, count -= got;
+    }
+    return true;
+  }
+
+ private:
+  int descriptor_ = -1;
+  int64_t length_ = 0;
+};
+
+constexpr size_t signature_length = 3;
+
+bool has_signature(const uint8_t* data) {
+  return data[0] == 0xFF && data[1] == 0xD8 && data[2] == 0xFF;
+}
+
+}  // namespace
+
+bool crop_jpeg(const uint8_t* data, size_t length, const JpegCrop& crop) {
+  if (length < signature_length || !has_signature(data)) return false;
+  return Decoder().read(data, length, crop);
+}
+
+bool crop_jpeg_file(const char* path, const JpegCrop& crop) {
+  const File file(path);
+  uint8_t signature[signature_length];
+  if (file.length() > max_bytes || !file.read(signature, signature_length, 0) ||
+      !has_signature(signature)) {
+    return false;
+  }
+  const auto length = static_cast<size_t>(file.length());
+  // Not a vector, which would fill it with zeros first.
+  const std::unique_ptr<uint8_t[]> data(new (std::nothrow) uint8_t[length]);
+  return data && file.read(data.get(), length, 0) && crop_jpeg(data.get(), length, crop);
+}
+
+}  // namespace distill
