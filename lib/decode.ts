@@ -104,8 +104,9 @@ export interface DecodeBatchesOptions {
   /** Pictures a batch; the last batch may be smaller. */
   batchSize: number;
   /**
-   * Pictures decoded at the same time; by default as many as the machine has cores. The work is done on libuv's
-   * threads, of which there are four unless `UV_THREADPOOL_SIZE` says otherwise.
+   * Pictures decoded at the same time; by default one more than the machine has cores, so that none of these waits
+   * while a picture is handed over. The work is done on libuv's threads, of which there are four unless
+   * `UV_THREADPOOL_SIZE` says otherwise.
    */
   concurrency?: number;
   /** What a picture that cannot be read does: ends everything (the default), or is left out of its batch. */
@@ -144,7 +145,7 @@ export async function* decodeBatches(
   options: DecodeBatchesOptions,
 ): AsyncGenerator<PictureBatch, void, void> {
   const { size, batchSize, onBadImage = 'error', onSkip, signal } = options;
-  const turn = turns(options.concurrency ?? availableParallelism());
+  const turn = turns(options.concurrency ?? availableParallelism() + 1);
   const bytes = size * size * 3; // a picture
   let stopped = false;
 
