@@ -2,10 +2,11 @@ import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { CheckedOptions } from './distill-options.js';
 import { DistillError } from './errors.js';
-import { inspect } from './inspect.js';
+import { type CheckpointContents, inspect } from './inspect.js';
 import type { TeacherLogits } from './logits-file.js';
+import type { Preprocessing } from './training.js';
 
-// What is wrong with a distillation as a whole, found before the long work begins.
+// What is wrong with a training as a whole, found before the long work begins.
 
 /** The two folders of pictures. */
 export function datasetFolders({
@@ -61,6 +62,37 @@ export async function refuseToOverwrite(
   );
 }
 
+/**
+ * A teacher is a DenseNet; so are the weights that one starts from.
+ *
+ * @param option What the file is given as.
+ */
+export function checkTeacher(
+  { path, architecture, tensors }: CheckpointContents,
+  option = 'teacher',
+): { architecture: string } {
+  if (architecture?.startsWith('densenet')) return { architecture };
+  const names = tensors.slice(0, 3).map(({ name }) => `'${name}'`);
+  throw new DistillError(
+    'ERR_TEACHER_ARCHITECTURE',
+    `'${path}' holds ${tensors.length} tensors (${names.join(', ')}, …), which are not those of a torchvision DenseNet 121, 161, 169 or 201; give one of these as \`${option}\`.`,
+  );
+}
+
+/** Where a teacher's file names its classes, they must be the class folders. */
+export function checkClassNames(
+  classes: string[],
+  { path, metadata }: CheckpointContents,
+  root: string,
+): void {
+  const differing = metadata?.classes.findIndex((name, i) => name !== classes[i]) ?? -1;
+  if (differing < 0) return;
+  throw new DistillError(
+    'ERR_TEACHER_CLASSES',
+    `Class ${differing} of the teacher '${path}' is '${metadata?.classes[differing]}', but class folder ${differing} of '${root}' is '${classes[differing]}'; give the folders that it was trained on.`,
+  );
+}
+
 /** Training would refuse it as well, but only after all has been prepared. */
 export async function checkInitialStudent(file: string, expected: number): Promise<void> {
   const { architecture, classes } = await inspect(file);
@@ -90,7 +122,7 @@ export function checkLogits(
 /** What the logits were answered for other than what the student is to see: no error, but seldom meant. */
 export function otherPreprocessing(
   { file, metadata }: TeacherLogits,
-  options: Pick<CheckedOptions, 'mean' | 'std' | 'imageSize'>,
+  options: Preprocessing,
 ): string | null {
   const name = (['imageSize', 'mean', 'std'] as const).find(
     (name) => metadata && `${metadata[name]}` !== `${options[name]}`,

@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { execution, fields, preprocessing } from './options.js';
+import { fields, preprocessing, training } from './options.js';
+import type { TrainingOptions } from './training-options.js';
 
 /** Options of `distill()`. Paths are relative to the current folder. */
-export interface DistillOptions {
+export interface DistillOptions extends TrainingOptions {
   /** The teacher: a torchvision DenseNet 121, 161, 169 or 201, as `.pth` or `.safetensors`. */
   teacher?: string | undefined;
   /**
@@ -15,16 +16,13 @@ export interface DistillOptions {
    * is there is replaced by the first save.
    */
   student: string;
-  /** A folder with `train/` and `val/`, each with a folder of pictures for each class. */
-  dataset?: string | undefined;
-  /** The training pictures' folder, instead of `dataset`. */
-  train?: string | undefined;
-  /** The validation pictures' folder, instead of `dataset`. */
-  val?: string | undefined;
-  /** Means of R, G, B in 0..1 that the teacher was trained with; `datasetStats` measures a dataset's. */
-  mean: readonly [number, number, number];
-  /** Standard deviations of R, G, B in 0..1. */
-  std: readonly [number, number, number];
+  /**
+   * Means of R, G, B in 0..1 that the teacher was trained with. Default: those in the teacher's file, which `teach()`
+   * writes; `datasetStats` measures a dataset's.
+   */
+  mean?: readonly [number, number, number] | undefined;
+  /** Standard deviations of R, G, B in 0..1. Default: those in the teacher's file. */
+  std?: readonly [number, number, number] | undefined;
   /** Passes over the training pictures, at most. Default 500. */
   epochs?: number | undefined;
   /** Adam's learning rate. Default 1e-4. */
@@ -40,63 +38,35 @@ export interface DistillOptions {
   alpha?: number | undefined;
   /** Pictures a training step. Default 4. */
   batchSize?: number | undefined;
-  /** Pixels a side of the centre crop. Default 224. */
+  /** Pixels a side of the centre crop. Default: that in the teacher's file, else 224. */
   imageSize?: number | undefined;
-  /** Makes a run repeatable on one machine and thread count. Default: drawn, and reported. */
-  seed?: number | undefined;
-  /** 'auto' (a GPU where LibTorch can use one), 'cpu', 'cuda' or 'cuda:N'. Default 'auto'. */
-  device?: string | undefined;
-  /**
-   * What the convolutions compute in. 'fp32' follows PyTorch's numbers; 'bf16' halves the memory and is faster
-   * where the processor multiplies bfloat16, and slower elsewhere; 'auto' chooses it only there. Parameters, BatchNorm
-   * statistics and the optimizer are float32 in any case. Default 'fp32'.
-   */
-  precision?: 'fp32' | 'bf16' | 'auto' | undefined;
-  /** Threads of LibTorch. Default: one a core. */
-  threads?: number | undefined;
-  /** Ends the run after its current batch; it then rejects with `ERR_ABORTED`. */
-  signal?: AbortSignal | undefined;
   /** A student's file to start from instead of fresh weights. */
   initialStudent?: string | undefined;
-  /** Whether each epoch sees the pictures in a new order. Default true. */
-  shuffle?: boolean | undefined;
-  /** What a picture that does not decode does: end the run, or be passed over with a warning. Default 'error'. */
-  onBadImage?: 'error' | 'skip' | undefined;
-  /** Bytes of memory for prepared pictures; beyond it they are kept in a file. Default: half of what is free. */
-  cacheMemory?: number | undefined;
   /**
-   * A folder to keep the prepared pictures and the teacher's answers in: a later run with the same
-   * teacher, pictures and preprocessing starts with training. Default: none, nothing is kept.
+   * Augmented views that are kept of each training picture, each with the teacher's answer for exactly these pixels;
+   * epochs show them in turn (epoch 1 the first of every picture). They are the same in every run, whatever its seed.
+   * Memory and the teacher's work grow with them. Default 1.
    */
-  cacheDir?: string | undefined;
+  views?: number | undefined;
+  /** As in every training. Default: with several `views`, `['crop', 'flip']`; else none. */
+  augment?: TrainingOptions['augment'];
 }
 
 export const distillOptions = z.strictObject({
   teacher: fields.path.optional(),
   teacherLogits: fields.path.optional(),
   student: fields.path,
-  dataset: fields.path.optional(),
-  train: fields.path.optional(),
-  val: fields.path.optional(),
-  mean: preprocessing.mean,
-  std: preprocessing.std,
+  ...training,
+  mean: preprocessing.mean.optional(),
+  std: preprocessing.std.optional(),
   epochs: fields.count.default(500),
-  lr: z.number().gt(0).max(1).describe('a number greater than 0 and at most 1').default(1e-4),
+  lr: fields.lr.default(1e-4),
   dropRate: z.number().min(0).lt(1).describe('a number in [0, 1)').default(0.2),
   temperature: z.number().gt(0).max(1000).describe('a number in (0, 1000]').default(2),
   alpha: z.number().min(0).max(1).describe('a number in 0..1').default(0.7),
   batchSize: fields.batchSize.default(4),
-  imageSize: preprocessing.imageSize.default(224),
-  seed: z.int().min(0).describe('a whole number in 0..2^53-1').optional(),
-  device: execution.device.default('auto'),
-  precision: execution.precision.default('fp32'),
-  threads: execution.threads.optional(),
-  signal: execution.signal.optional(),
   initialStudent: fields.path.optional(),
-  shuffle: z.boolean().describe('true or false').default(true),
-  onBadImage: execution.onBadImage.default('error'),
-  cacheMemory: z.number().min(0).describe('a number of bytes').optional(),
-  cacheDir: fields.path.optional(),
+  views: z.int().min(1).max(1000).describe('a whole number in 1..1000').default(1),
 });
 
 /** Options once they are checked and the defaults are in. */

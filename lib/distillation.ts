@@ -1,196 +1,91 @@
-import { randomInt } from 'node:crypto';
 import path from 'node:path';
+import { type Augmentation, augmentationOf } from './augmentation.js';
 import {
   checkClasses,
+  checkClassNames,
   checkInitialStudent,
   checkLogits,
-  datasetFolders,
+  checkTeacher,
   otherPreprocessing,
-  refuseToOverwrite,
   teacherOf,
 } from './checks.js';
-import { scanDataset } from './dataset.js';
 import { type CheckedOptions, type DistillOptions, distillOptions } from './distill-options.js';
 import { DistillError } from './errors.js';
+import { inspect } from './inspect.js';
 import { TeacherLogits } from './logits-file.js';
 import { madeWith, type StudentMetadata } from './metadata.js';
-import { loadAddon, type NativeEpoch, type NativeSession, native } from './native.js';
+import { modelUse } from './model.js';
+import { native } from './native.js';
 import { checkOptions } from './options.js';
-import { type Dataset, prepare, sha256 } from './prepare.js';
-import type { Course, DistillResult, DistillRun, EpochReport } from './run.js';
+import { type Dataset, sha256 } from './prepare.js';
+import type { DistillResult, DistillRun } from './run.js';
+import { type Preprocessing, Training } from './training.js';
 
-/** The course of one distillation: check, prepare, train. */
-export class Distillation implements Course {
+/** The course of one distillation. */
+export class Distillation extends Training<CheckedOptions, DistillResult> {
   readonly #given: DistillOptions;
-  readonly #stopping = new AbortController();
-  #session: NativeSession | undefined;
 
   constructor(options: DistillOptions) {
+    super();
     this.#given = options;
   }
 
-  stop(): void {
-    this.#stopping.abort();
-    this.#session?.stop();
+  protected check(): CheckedOptions {
+    return checkOptions(distillOptions, this.#given);
   }
 
-  progress() {
-    return this.#session?.progress() ?? { epoch: 0, step: 0, steps: 0 };
-  }
-
-  async start(run: DistillRun): Promise<DistillResult> {
-    const options = checkOptions(distillOptions, this.#given);
-    const { signal } = options;
-    const abort = () => this.stop();
-    signal?.addEventListener('abort', abort);
-    try {
-      if (signal?.aborted) abort();
-      const result = await this.#distill(options, run);
-      if (signal?.aborted) throw aborted(signal);
-      return result;
-    } catch (error) {
-      throw signal?.aborted ? aborted(signal) : error;
-    } finally {
-      signal?.removeEventListener('abort', abort);
-      await this.#session?.close();
-    }
-  }
-
-  async #distill(options: CheckedOptions, run: DistillRun): Promise<DistillResult> {
-    const started = performance.now();
-    const folders = datasetFolders(options);
+  protected async work(options: CheckedOptions, run: DistillRun): Promise<DistillResult> {
     const source = teacherOf(options);
-    const addon = loadAddon();
+    refuseOtherPixels(options);
     const student = path.resolve(options.student);
-    await native(addon.checkWritable(student));
-    await refuseToOverwrite('teacher', source.file, 'student', student);
-    const dataset = await scanDataset(folders);
-    const { classes, train, val } = dataset;
-    run.report('dataset', { classes, train: train.samples.length, val: val.samples.length });
-
-    const { imageSize, mean, std, threads = 0 } = options;
-    const session = new addon.Session({
-      ...{ imageSize, mean, std, threads },
-      ...{ device: options.device, precision: options.precision },
+    const output = { option: 'student', file: student };
+    const dataset = await this.find(options, run, output, {
+      ...{ model: 'teacher', file: source.file },
     });
-    this.#session = session;
-    // A stop that came before there was a session to tell.
-    if (this.#stopping.signal.aborted) session.stop();
-    const { device, precision } = await native(session.open());
-    const teacher = await openTeacher(session, source);
-    checkClasses(classes, teacher.classes, source.file, train.root);
-    if (teacher.logits) {
-      checkLogits(teacher.logits, classes, train.root);
-      const message = otherPreprocessing(teacher.logits, options);
+    const { classes } = dataset;
+
+    const teacher = await readTeacher(source, dataset, options);
+    const { use, logits } = teacher;
+    const { storeSize, by } = viewsOf(options, use);
+    const { session, begun } = await this.open(options, use, dataset);
+    if (logits) {
+      const message = otherPreprocessing(logits, use);
       if (message) {
         run.report('warning', { code: 'WARN_LOGITS_PREPROCESSING', message, path: source.file });
       }
+    } else {
+      await native(session.loadTeacher(source.file));
     }
     if (options.initialStudent !== undefined) {
       await checkInitialStudent(options.initialStudent, classes.length);
     }
 
-    const result: DistillResult = {
-      best: null,
-      last: null,
-      epochs: 0,
-      reason: 'stopped',
-      student,
-      store: null,
-      classes,
-      images: { train: 0, val: 0 },
-      skipped: [],
-      device,
-      precision,
-      seed: options.seed ?? randomInt(2 ** 48 - 1),
-      seconds: { prepare: 0, train: 0, validate: 0, total: 0 },
-      imagesPerSecond: { prepare: 0, train: 0, validate: 0 },
+    const result: DistillResult = { ...begun, student };
+    const { device, precision, seed } = result;
+    const { mean, std, imageSize } = use;
+    const views = by && { count: options.views, by };
+    const learning = { ...pick(options, views && storeSize), precision, seed };
+    const metadata: StudentMetadata = {
+      ...{ classes, mean, std, imageSize, options: learning },
+      ...{ teacher: teacher.said, versions: madeWith() },
     };
-    try {
-      await this.#prepare(session, dataset, teacher, options, run, result);
-      await this.#train(session, teacher, options, run, result);
-    } catch (error) {
-      // Stopped while preparing: there was nothing to train on yet.
-      if (error !== this.#stopping.signal.reason) throw error;
-    }
-    result.seconds.total = (performance.now() - started) / 1000;
-    return result;
-  }
-
-  /** Fills the session's store. */
-  async #prepare(
-    session: NativeSession,
-    dataset: Dataset,
-    teacher: Teacher,
-    options: CheckedOptions,
-    run: DistillRun,
-    result: DistillResult,
-  ): Promise<void> {
-    const started = performance.now();
-    const prepared = await prepare(session, dataset, {
-      ...options,
-      teacherHash: teacher.sha256,
-      logits: teacher.logits,
-      device: result.device,
-      precision: result.precision,
-      cacheMemory: options.cacheMemory,
-      cacheDir: options.cacheDir,
-      onProgress: (progress) => run.report('prepare', progress),
-      onSkip: (file, message) => {
-        result.skipped.push(file);
-        run.report('warning', { code: 'WARN_IMAGE_SKIPPED', message, path: file });
+    await this.learn({
+      ...{ session, dataset, options, run, result, file: student },
+      pictures: {
+        ...{ imageSize, storeSize, views },
+        teacher: { sha256: teacher.sha256, logits, mean, std, device, precision },
       },
-      signal: this.#stopping.signal,
+      train: (onEpoch) =>
+        session.train(
+          {
+            ...learning,
+            student,
+            initialStudent: options.initialStudent ?? '',
+            metadata: JSON.stringify(metadata),
+          },
+          onEpoch,
+        ),
     });
-    const { train, val } = prepared;
-    const seconds = (performance.now() - started) / 1000;
-    result.seconds.prepare = seconds;
-    if (!prepared.reused) result.imagesPerSecond.prepare = (train + val) / seconds;
-    result.images = { train, val };
-    result.store = prepared.file;
-  }
-
-  /** Trains the student on the session's store. */
-  async #train(
-    session: NativeSession,
-    teacher: Teacher,
-    options: CheckedOptions,
-    run: DistillRun,
-    result: DistillResult,
-  ): Promise<void> {
-    const { images, seconds, student } = result;
-    const toReport = ({ stepLosses, phaseSeconds, ...epoch }: NativeEpoch): EpochReport => ({
-      ...epoch,
-      epochs: options.epochs,
-      seconds: epoch.trainSeconds + epoch.valSeconds,
-      imagesPerSecond: images.train / epoch.trainSeconds,
-    });
-    const learning = { ...pick(options), precision: result.precision, seed: result.seed };
-    const trained = await native(
-      session.train(
-        {
-          ...learning,
-          student,
-          initialStudent: options.initialStudent ?? '',
-          metadata: JSON.stringify(metadataOf(options, learning, teacher, result.classes)),
-        },
-        (epoch) => {
-          const report = toReport(epoch);
-          seconds.train += epoch.trainSeconds;
-          seconds.validate += epoch.valSeconds;
-          result.epochs = epoch.epoch;
-          run.report('epoch', report);
-          if (epoch.saved) run.report('best', { ...report, path: student });
-        },
-      ),
-    );
-    result.reason = trained.ending;
-    result.best = trained.best && toReport(trained.best);
-    result.last = trained.last && toReport(trained.last);
-    if (result.epochs > 0) {
-      result.imagesPerSecond.train = (images.train * result.epochs) / seconds.train;
-      result.imagesPerSecond.validate = (images.val * result.epochs) / seconds.validate;
-    }
     const { best } = result;
     if (best && !(best.valAccuracy > 0 && best.valLoss < 100)) {
       run.report('warning', {
@@ -199,67 +94,76 @@ export class Distillation implements Course {
         path: student,
       });
     }
+    return result;
   }
 }
 
 /** Whose answers are learnt. */
 interface Teacher {
-  /** Classes told apart. */
-  classes: number;
   /** Of its file. */
   sha256: string;
-  /** Its answers, where it is not in the session itself. */
+  /** Its answers, where it is not to be asked itself. */
   logits: TeacherLogits | null;
+  /** What it sees of a picture. */
+  use: Preprocessing;
   /** What the student's file says of it. */
   said: Record<string, unknown>;
 }
 
-async function openTeacher(
-  session: NativeSession,
+/** Reads what the teacher's file says of itself: its classes must be the dataset's. */
+async function readTeacher(
   { file, isLogits }: ReturnType<typeof teacherOf>,
+  { classes, train: { root } }: Dataset,
+  options: CheckedOptions,
 ): Promise<Teacher> {
   const name = path.basename(file);
+  const given = { ...options, labels: classes };
   if (isLogits) {
     const logits = await TeacherLogits.read(file);
-    const hash = await sha256(file);
-    const said = { ...logits.metadata?.teacher, logits: name, logitsSha256: hash };
-    return { classes: logits.classes, sha256: hash, logits, said };
+    checkClasses(classes, logits.classes, file, root);
+    checkLogits(logits, classes, root);
+    const said = { ...logits.metadata?.teacher, logits: name, logitsSha256: await sha256(file) };
+    const contents = {
+      ...{ path: file, architecture: null, classes: null },
+      metadata: logits.metadata,
+    };
+    return { sha256: said.logitsSha256, logits, use: await modelUse(contents, given), said };
   }
-  const { classes, architecture } = await native(session.loadTeacher(file));
-  const hash = await sha256(file);
-  const said = { file: name, architecture, sha256: hash };
-  return { classes, sha256: hash, logits: null, said };
+  const contents = await inspect(file);
+  const { architecture } = checkTeacher(contents);
+  checkClasses(classes, contents.classes ?? 0, file, root);
+  checkClassNames(classes, contents, root);
+  const said = { file: name, architecture, sha256: await sha256(file) };
+  return { sha256: said.sha256, logits: null, use: await modelUse(contents, given), said };
+}
+
+/** The logits in a file are those of the pictures as they are. */
+function refuseOtherPixels({ teacherLogits, views, augment }: CheckedOptions): void {
+  if (teacherLogits === undefined || (views === 1 && !augment?.length)) return;
+  throw new DistillError(
+    'ERR_OPTION',
+    '`views` and `augment` change the pixels that a teacher answers for; give the `teacher` itself instead of `teacherLogits`.',
+  );
+}
+
+/** How the pictures become views. */
+function viewsOf(options: CheckedOptions, { imageSize }: Preprocessing): Augmentation {
+  const { views, augment = views > 1 ? (['crop', 'flip'] as const) : [] } = options;
+  if (views > 1 && augment.length === 0) {
+    throw new DistillError(
+      'ERR_OPTION',
+      `Without \`augment\` all ${views} \`views\` of a picture would be the same; leave one of them out.`,
+    );
+  }
+  return augmentationOf({ ...options, augment, imageSize });
 }
 
 /** The options that a training's outcome depends on. */
-function pick(options: CheckedOptions) {
+function pick(options: CheckedOptions, storeSize: number | null) {
   const { epochs, lr, dropRate, temperature, alpha, batchSize, shuffle } = options;
-  return { epochs, lr, dropRate, temperature, alpha, batchSize, shuffle };
-}
-
-/** What the student's file says of itself; the epoch and its metrics are added when it is saved. */
-function metadataOf(
-  { mean, std, imageSize }: CheckedOptions,
-  options: Record<string, unknown>,
-  { said }: Teacher,
-  classes: string[],
-): StudentMetadata {
+  const { views, augment = ['crop', 'flip'], cropScale } = options;
   return {
-    classes,
-    mean,
-    std,
-    imageSize,
-    options,
-    teacher: said,
-    versions: madeWith(),
+    ...{ epochs, lr, dropRate, temperature, alpha, batchSize, shuffle },
+    ...(storeSize !== null && { views, augment, storeSize, cropScale }),
   };
-}
-
-function aborted(signal: AbortSignal): DistillError {
-  const error = new DistillError('ERR_ABORTED', 'The run was aborted; what it had saved stays.', {
-    cause: signal.reason,
-  });
-  // What fetch and node:fs call it, and callers look for.
-  error.name = 'AbortError';
-  return error;
 }

@@ -14,17 +14,24 @@ export {
   predict,
 } from './predict.js';
 export type {
-  DistillEvents,
   DistillResult,
   DistillRun,
   DistillWarning,
   EpochReport,
   PrepareProgress,
+  TeachResult,
+  TeachRun,
+  TrainingEvents,
   TrainingProgress,
+  TrainingResult,
+  TrainingRun,
 } from './run.js';
 export { type DatasetStats, type DatasetStatsOptions, datasetStats } from './stats.js';
+export { teach } from './teach.js';
+export type { TeachOptions } from './teach-options.js';
 export {
   type TeacherLogitsOptions,
   type TeacherLogitsResult,
   teacherLogits,
 } from './teacher-logits.js';
+export type { TrainingOptions } from './training-options.js';

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { DistillError } from './errors.js';
 import { loadAddon } from './native.js';
 
-/** What a student's file says of itself, besides its weights. */
+/** What a student's or a teacher's file says of itself, besides its weights. */
 export interface StudentMetadata {
   /** Class names by index. */
   classes: string[];
@@ -16,6 +16,8 @@ export interface StudentMetadata {
   options?: Record<string, unknown> | undefined;
   /** Whose answers it learnt. */
   teacher?: Record<string, unknown> | undefined;
+  /** What a teacher started from. */
+  weights?: Record<string, unknown> | undefined;
   /** The epoch, from 1, and its losses and accuracies. */
   epoch?: number | undefined;
   metrics?: Record<string, number> | undefined;
@@ -38,6 +40,7 @@ const metadataSchema = z.looseObject({
   imageSize: z.int().min(32).max(4096),
   options: z.record(z.string(), z.unknown()).optional(),
   teacher: z.record(z.string(), z.unknown()).optional(),
+  weights: z.record(z.string(), z.unknown()).optional(),
   epoch: z.int().optional(),
   metrics: z.record(z.string(), z.number()).optional(),
   versions: z.record(z.string(), z.string()).optional(),

@@ -19,7 +19,12 @@ export interface ModelUse {
  * the model's classes.
  */
 export async function modelUse(
-  { path, classes, architecture, metadata }: CheckpointContents,
+  {
+    path,
+    classes,
+    architecture,
+    metadata,
+  }: Pick<CheckpointContents, 'path' | 'classes' | 'architecture' | 'metadata'>,
   given: {
     labels?: string | readonly string[] | undefined;
     mean?: ModelUse['mean'] | undefined;

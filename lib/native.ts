@@ -30,33 +30,81 @@ export interface NativeExecution {
   threads: number;
 }
 
+/** What is done to training pictures, drawn anew each time. */
+export interface NativeAugmentation {
+  /** 'random': any place; 'resized': a box of any place and size, resized. */
+  crop: 'center' | 'random' | 'resized';
+  /** The smallest box's share of the picture's area. */
+  minScale: number;
+  /** Left to right, every other picture. */
+  flip: boolean;
+}
+
 export interface NativeStore {
   imageSize: number;
   classes: number;
   /** Pictures at most. */
   trainCapacity: number;
   valCapacity: number;
+  /** Pixels a side of the training pictures that are kept; imageSize by default. */
+  trainSize?: number;
+  /** Views that are kept of each training picture, each with the teacher's answer; 1 by default. */
+  views?: number;
+  /** What a view is made by, of the pictures that are appended; by default they are kept as they are. */
+  view?: NativeAugmentation;
+  /** Whether a teacher answers for the training pictures; true by default. */
+  hasTeacher?: boolean;
   folder: string;
   /** 64 hexadecimal digits that stand for everything the store's contents follow from. */
   fingerprint: string;
 }
 
-export interface NativeTrainConfig {
+/** What every training is told. */
+export interface NativeTraining {
   epochs: number;
+  /** The largest that the schedule reaches. */
   lr: number;
+  batchSize: number;
+  shuffle: boolean;
+  seed: number;
+  /** A JSON object; `epoch` and `metrics` are added to it in the network's file. */
+  metadata: string;
+}
+
+export interface NativeTrainConfig extends NativeTraining {
   dropRate: number;
   temperature: number;
   /** Weighs the teacher's (soft) term. */
   alpha: number;
-  batchSize: number;
-  shuffle: boolean;
-  seed: number;
   /** Where the best student is written, atomically; as safetensors where it ends in '.safetensors'. */
   student: string;
   /** A checkpoint to start from, or ''. */
   initialStudent: string;
-  /** A JSON object; `epoch` and `metrics` are added to it in the student's file. */
-  metadata: string;
+}
+
+/** How the optimizer's steps go. */
+export interface NativeOptimization {
+  schedule: 'constant' | 'one-cycle' | 'cosine';
+  /** Epochs of the cosine schedule in which the learning rate grows. */
+  warmup: number;
+  /** Decoupled, as AdamW's; 0: Adam. */
+  weightDecay: number;
+}
+
+export interface NativeTeachConfig extends NativeTraining, NativeOptimization {
+  /** A DenseNet's name; that of `weights` where they are given. */
+  architecture: string;
+  /** A checkpoint to start from, or ''. */
+  weights: string;
+  /** Whether its last layer is kept: it tells the same classes apart. */
+  keepHead: boolean;
+  labelSmoothing: number;
+  /** First epochs in which the last layer alone learns. */
+  freezeEpochs: number;
+  /** None by default. */
+  augment?: NativeAugmentation;
+  /** Where the best teacher is written, atomically. */
+  teacher: string;
 }
 
 export interface NativeEpoch {
@@ -87,7 +135,7 @@ export interface NativeTrainResult {
   last: NativeEpoch | null;
 }
 
-/** One distillation: a thread with a teacher and a prepared store. */
+/** One training: a thread with a prepared store and, for a distillation, a teacher. */
 export interface NativeSession {
   /** [async] Chooses device, precision and threads; resolves to what was chosen. ERR_DEVICE. */
   open(): Promise<{ device: string; precision: 'fp32' | 'bf16' }>;
@@ -101,13 +149,15 @@ export interface NativeSession {
    */
   reopenStore(store: NativeStore): Promise<{ train: Int32Array; val: Int32Array } | null>;
   /**
-   * [async] Copies pictures into the store; training pictures go through the teacher, or come with
-   * its logits where none is loaded. pixels: (n, imageSize, imageSize, 3) RGB; labels and sources:
-   * (n); teacherLogits: (n, classes). ERR_NOT_FINITE.
+   * [async] Copies pictures, or views of them, into the store; training pictures go through the
+   * teacher, or come with its logits where none is loaded. pixels: (n, size, size, 3) RGB; labels and
+   * sources: (n); teacherLogits: (n, classes). ERR_NOT_FINITE.
    */
   append(batch: {
     split: 'train' | 'val';
     pixels: Uint8Array;
+    /** Pixels a side; imageSize by default. */
+    size?: number;
     labels: Int32Array;
     sources: Int32Array;
     teacherLogits?: Float32Array;
@@ -120,6 +170,11 @@ export interface NativeSession {
    */
   train(
     config: NativeTrainConfig,
+    onEpoch: (epoch: NativeEpoch) => void,
+  ): Promise<NativeTrainResult>;
+  /** [async] Trains a DenseNet on the store's labels. As `train`; also ERR_TEACHER_ARCHITECTURE. */
+  teach(
+    config: NativeTeachConfig,
     onEpoch: (epoch: NativeEpoch) => void,
   ): Promise<NativeTrainResult>;
   /** [sync] A training ends after its batch, with the ending 'stopped'. */
@@ -228,6 +283,52 @@ export interface NativeAddon {
       alpha: number;
     },
   ): Promise<{ loss: number; gradients: Record<string, Float64Array> }>;
+  /**
+   * [async] The cross entropy of one batch and a DenseNet in training mode, its gradient by each
+   * parameter, and the running statistics after it. pixels (n, imageSize, imageSize, 3), labels (n).
+   */
+  teacherGradients(
+    options: NativePreprocessing & {
+      teacher: string;
+      precision: 'fp32' | 'bf16';
+      pixels: Uint8Array;
+      labels: Int32Array;
+      labelSmoothing: number;
+    },
+  ): Promise<{
+    loss: number;
+    gradients: Record<string, Float64Array>;
+    statistics: Record<string, Float64Array>;
+  }>;
+  /**
+   * [async] What an optimizer makes of values (n) in some steps, whose gradients (steps, n) are given,
+   * and what each step is taken with.
+   */
+  optimize(
+    options: NativeOptimization & {
+      lr: number;
+      /** Steps that the schedule is for, and of these the first ones in which it warms up. */
+      totalSteps: number;
+      warmupSteps: number;
+      values: Float32Array;
+      gradients: Float32Array;
+    },
+  ): Promise<{ values: Float64Array; lr: Float64Array; beta1: Float64Array }>;
+  /**
+   * [async] What augmentation makes of pictures (n, from, from, 3) on one occasion, such as an epoch:
+   * pixels (n, imageSize, imageSize, 3), the normalised images (n, imageSize, imageSize, 3), and
+   * left, top, width, height and flip (0 or 1) of each window.
+   */
+  augment(
+    options: NativePreprocessing & {
+      from: number;
+      pixels: Uint8Array;
+      augment: NativeAugmentation;
+      seed: number;
+      occasion: number;
+      threads: number;
+    },
+  ): Promise<{ pixels: Uint8Array; images: Float64Array; windows: Int32Array }>;
   /**
    * [async] The student's convolutions one by one, in channels-last memory, on the CPU: what a step
    * could come down to. The first one's gradient by the pictures is left out, as no step asks for it.

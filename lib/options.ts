@@ -13,6 +13,7 @@ export const fields = {
   labels: z
     .union([z.string().min(1), z.array(z.string()).min(1).readonly()])
     .describe('a path or a list of names'),
+  lr: z.number().gt(0).max(1).describe('a number greater than 0 and at most 1'),
 };
 
 /** An option that is called. */
@@ -40,6 +41,39 @@ export const execution = {
   threads: z.int().min(1).max(1024).describe('a whole number in 1..1024'),
   onBadImage: z.enum(['error', 'skip']).describe("'error' or 'skip'"),
   signal: z.instanceof(AbortSignal).describe('an AbortSignal'),
+};
+
+/** What may be done to training pictures. */
+export const AUGMENTATIONS = ['crop', 'resized-crop', 'flip'] as const;
+
+/** Options that every training has. */
+export const training = {
+  dataset: fields.path.optional(),
+  train: fields.path.optional(),
+  val: fields.path.optional(),
+  imageSize: preprocessing.imageSize.optional(),
+  augment: z
+    .array(z.enum(AUGMENTATIONS))
+    .refine((names) => !(names.includes('crop') && names.includes('resized-crop')))
+    .readonly()
+    .describe("a list of 'crop' or 'resized-crop', and 'flip'")
+    .optional(),
+  storeSize: preprocessing.imageSize.optional(),
+  cropScale: z
+    .number()
+    .gt(0)
+    .max(1)
+    .describe('a number greater than 0 and at most 1')
+    .default(0.08),
+  seed: z.int().min(0).describe('a whole number in 0..2^53-1').optional(),
+  device: execution.device.default('auto'),
+  precision: execution.precision.default('fp32'),
+  threads: execution.threads.optional(),
+  signal: execution.signal.optional(),
+  shuffle: z.boolean().describe('true or false').default(true),
+  onBadImage: execution.onBadImage.default('error'),
+  cacheMemory: z.number().min(0).describe('a number of bytes').optional(),
+  cacheDir: fields.path.optional(),
 };
 
 /** A field's description, which a default or optional() around it hides. */

@@ -8,7 +8,7 @@ import { type LabelledFolder, relativePath, type Sample, statSamples } from './d
 import { decodeBatches } from './decode.js';
 import { DistillError } from './errors.js';
 import { pictureName, type TeacherLogits } from './logits-file.js';
-import { type NativeSession, type NativeStore, native } from './native.js';
+import { type NativeAugmentation, type NativeSession, type NativeStore, native } from './native.js';
 import type { PrepareProgress } from './run.js';
 
 /** The pictures of a distillation. */
@@ -18,16 +18,27 @@ export interface Dataset {
   val: LabelledFolder;
 }
 
-export interface PrepareOptions {
+/** Whose answers a store keeps. */
+export interface Answering {
   /** The SHA-256 of the teacher's file, or of the file of its logits. */
-  teacherHash: string;
+  sha256: string;
   /** The teacher's answers, where it is not there itself. */
-  logits?: TeacherLogits | null;
+  logits: TeacherLogits | null;
   mean: readonly number[];
   std: readonly number[];
-  imageSize: number;
   device: string;
   precision: 'fp32' | 'bf16';
+}
+
+export interface PrepareOptions {
+  /** Pixels a side of what the network sees. */
+  imageSize: number;
+  /** Pixels a side of the training pictures, before augmentation. */
+  storeSize: number;
+  /** Augmented views that are kept of each training picture, and by what; `null`: the pictures are kept. */
+  views: { count: number; by: NativeAugmentation } | null;
+  /** `null` where nobody answers for the training pictures. */
+  teacher: Answering | null;
   onBadImage: 'error' | 'skip';
   /** Bytes. */
   cacheMemory: number | undefined;
@@ -47,12 +58,12 @@ export interface Prepared {
   reused: boolean;
 }
 
-/** Pictures the teacher sees at once: enough to keep every core busy, few enough to end soon. */
+/** Pictures the teacher sees at once (where there are views, of each one): enough to keep every core busy, few enough to end soon. */
 export const TEACHER_BATCH = 16;
 
 /**
- * Fills the session's store: each picture is decoded once and each training picture answered by the
- * teacher once, the decoding of the next batch overlapping the teacher's work on this one.
+ * Fills the session's store: each picture is decoded once and each training picture, or each of its
+ * views, answered by the teacher once, the decoding of the next batch overlapping the teacher's work on this one.
  *
  * With `cacheDir` the store is a file that a later run with the same teacher, pictures and
  * preprocessing takes over. Otherwise it is memory or, beyond `cacheMemory`, a file without a name.
@@ -62,21 +73,25 @@ export async function prepare(
   dataset: Dataset,
   options: PrepareOptions,
 ): Promise<Prepared> {
-  const { imageSize, cacheDir } = options;
-  const store: NativeStore = {
+  const { imageSize, storeSize, views, teacher, cacheDir } = options;
+  const store = {
     imageSize,
     classes: dataset.classes.length,
     trainCapacity: dataset.train.samples.length,
     valCapacity: dataset.val.samples.length,
+    trainSize: views ? imageSize : storeSize,
+    views: views?.count ?? 1,
+    ...(views && { view: views.by }),
+    hasTeacher: teacher !== null,
     folder: cacheDir === undefined ? temporaryFolder() : path.resolve(cacheDir),
     fingerprint: cacheDir === undefined ? 'temporary' : await fingerprint(dataset, options),
-  };
+  } satisfies NativeStore;
   const file =
     cacheDir === undefined ? null : path.join(store.folder, `${store.fingerprint}.store`);
   const total = store.trainCapacity + store.valCapacity;
   const nameOf = (sample: Sample) => pictureName('train', relativePath(dataset.train, sample));
   // What is passed over needs no answer; otherwise, better told now than in the middle.
-  if (options.onBadImage === 'error') options.logits?.demand(dataset.train.samples.map(nameOf));
+  if (options.onBadImage === 'error') teacher?.logits?.demand(dataset.train.samples.map(nameOf));
 
   if (file !== null) {
     const held = await native(session.reopenStore(store));
@@ -102,10 +117,11 @@ export async function prepare(
   const counts = { train: 0, val: 0 };
   for (const split of ['train', 'val'] as const) {
     const { samples, root } = dataset[split];
+    const size = split === 'train' ? storeSize : imageSize;
     const perClass = new Array<number>(dataset.classes.length).fill(0);
     const paths = samples.map((sample) => sample.path);
     const batches = decodeBatches(paths, {
-      size: imageSize,
+      size,
       batchSize: TEACHER_BATCH,
       onBadImage: options.onBadImage,
       signal: options.signal,
@@ -116,10 +132,10 @@ export async function prepare(
     });
     for await (const { pixels, indices } of batches) {
       const labels = indices.map((index) => samples[index]?.label ?? 0);
-      const known = split === 'train' && options.logits;
+      const known = split === 'train' && teacher?.logits;
       await native(
         session.append({
-          ...{ split, pixels, labels, sources: indices },
+          ...{ split, pixels, size, labels, sources: indices },
           ...(known && {
             teacherLogits: known.of(Array.from(indices, (i) => nameOf(samples[i] as Sample))),
           }),
@@ -143,8 +159,13 @@ export async function prepare(
 }
 
 /** Bytes of a store, its page-sized paddings not counted. */
-function bytesOf({ imageSize, classes, trainCapacity, valCapacity }: NativeStore): number {
-  return (trainCapacity + valCapacity) * (imageSize * imageSize * 3 + classes * 4 + 16);
+function bytesOf(store: Required<Pick<NativeStore, 'trainSize' | 'views'>> & NativeStore): number {
+  const { imageSize, trainSize, views, classes, trainCapacity, valCapacity } = store;
+  const answer = store.hasTeacher ? classes * 4 : 0;
+  return (
+    trainCapacity * (views * (trainSize ** 2 * 3 + answer) + 16) +
+    valCapacity * (imageSize ** 2 * 3 + answer + 16)
+  );
 }
 
 /** Bytes that this process could still use: what the system has free, within its container's limit. */
@@ -172,15 +193,18 @@ async function makeFolder(folder: string): Promise<void> {
 
 /** The SHA-256 of all that a store's contents follow from. */
 async function fingerprint(dataset: Dataset, options: PrepareOptions): Promise<string> {
-  const { teacherHash, mean, std, imageSize, precision, onBadImage } = options;
-  const [device] = options.device.split(':');
+  const { imageSize, storeSize, views, teacher, onBadImage } = options;
+  const answers = teacher && {
+    ...{ sha256: teacher.sha256, mean: teacher.mean, std: teacher.std },
+    ...{ device: teacher.device.split(':')[0], precision: teacher.precision },
+  };
   const files = await Promise.all([statSamples(dataset.train), statSamples(dataset.val)]);
   const labels = [dataset.train, dataset.val].map(({ samples }) => samples.map((s) => s.label));
   return createHash('sha256')
     .update(
       JSON.stringify([
-        1, // raised when the meaning of a store changes
-        { teacherHash, mean, std, imageSize, device, precision, onBadImage },
+        2, // raised when the meaning of a store changes
+        { answers, imageSize, storeSize, views, onBadImage },
         dataset.classes,
         labels,
         files,

@@ -6,7 +6,7 @@ export interface EpochReport {
   epoch: number;
   /** Epochs asked for. */
   epochs: number;
-  /** The distillation loss on the training pictures, dropout on. */
+  /** What the network learns by, in training mode: the distillation loss, or a teacher's cross entropy. */
   trainLoss: number;
   trainAccuracy: number;
   /** Plain cross entropy on the validation pictures. */
@@ -18,25 +18,23 @@ export interface EpochReport {
   valSeconds: number;
   /** Training pictures a second, validation not counted. */
   imagesPerSecond: number;
-  /** Whether the student of this epoch is now in the file. */
+  /** Whether the network of this epoch is now in the file. */
   saved: boolean;
 }
 
-/** What a distillation came to. */
-export interface DistillResult {
-  /** The epoch whose student is in the file; `null` where the run was stopped before one was. */
+/** What a training came to. */
+export interface TrainingResult {
+  /** The epoch whose network is in the file; `null` where the run was stopped before one was. */
   best: EpochReport | null;
   /** The last epoch that ended. */
   last: EpochReport | null;
   /** Epochs run to their end. */
   epochs: number;
   /**
-   * Why it ended: all epochs were run; the validation loss fell below 0.0001 or the accuracy rose above
-   * 0.9999; or `stop()` was called.
+   * Why it ended: all epochs were run; a student's validation loss fell below 0.0001 or its accuracy rose
+   * above 0.9999; or `stop()` was called.
    */
   reason: 'completed' | 'early-stop' | 'stopped';
-  /** The student's file. */
-  student: string;
   /** The kept store of prepared pictures, where `cacheDir` was given. */
   store: string | null;
   /** Class names by index. */
@@ -55,6 +53,20 @@ export interface DistillResult {
   seconds: { prepare: number; train: number; validate: number; total: number };
   /** Pictures a second by phase; `prepare` is 0 where a kept store was taken over. */
   imagesPerSecond: { prepare: number; train: number; validate: number };
+}
+
+/** What a distillation came to. */
+export interface DistillResult extends TrainingResult {
+  /** The student's file. */
+  student: string;
+}
+
+/** What the training of a teacher came to. */
+export interface TeachResult extends TrainingResult {
+  /** The teacher's file. */
+  teacher: string;
+  /** Such as 'densenet121'. */
+  architecture: string;
 }
 
 /** Pictures decoded and, for training, answered by the teacher so far. */
@@ -82,21 +94,21 @@ export function emitWarning({ code, message }: DistillWarning): void {
 }
 
 /** Events and what their listeners receive. */
-export interface DistillEvents {
+export interface TrainingEvents {
   /** How many and which pictures were found, before anything else is done. */
   dataset: [{ classes: string[]; train: number; val: number }];
   prepare: [PrepareProgress];
   epoch: [EpochReport];
-  /** An epoch whose student has just been saved. */
+  /** An epoch whose network has just been saved. */
   best: [EpochReport & { path: string }];
   /** Without a listener, warnings go to `process.emitWarning`. */
   warning: [DistillWarning];
 }
 
 /** What a run does, told apart from how it is watched. */
-export interface Course {
+export interface Course<Result extends TrainingResult> {
   /** Does the work and reports through the run's events. */
-  start(run: DistillRun): Promise<DistillResult>;
+  start(run: TrainingRun<Result>): Promise<Result>;
   /** Makes `start` resolve after the current batch. */
   stop(): void;
   /** Where the training stands. */
@@ -111,25 +123,25 @@ export interface TrainingProgress {
 }
 
 /**
- * A distillation that is under way: awaitable for its result, an emitter of events, and an async
+ * A training that is under way: awaitable for its result, an emitter of events, and an async
  * iterable of epoch reports.
  *
  * An exception in a listener stops the run, which then rejects with it. What has been saved stays.
  */
-export class DistillRun
-  extends EventEmitter<DistillEvents>
-  implements PromiseLike<DistillResult>, AsyncIterable<EpochReport>
+export class TrainingRun<Result extends TrainingResult>
+  extends EventEmitter<TrainingEvents>
+  implements PromiseLike<Result>, AsyncIterable<EpochReport>
 {
-  readonly #course: Course;
-  readonly #result: Promise<DistillResult>;
+  readonly #course: Course<Result>;
+  readonly #result: Promise<Result>;
   readonly #reports: EpochReport[] = [];
   #ended = false;
   /** Iterators that have seen every report so far. */
   #waiting: (() => void)[] = [];
   #listenerFailure: { error: unknown } | undefined;
 
-  /** @internal Made by `distill()`. */
-  constructor(course: Course) {
+  /** @internal Made by `distill()` and `teach()`. */
+  constructor(course: Course<Result>) {
     super();
     this.#course = course;
     this.#result = this.#follow();
@@ -162,8 +174,8 @@ export class DistillRun
   }
 
   // biome-ignore lint/suspicious/noThenProperty: a run is awaited for its result.
-  then<T = DistillResult, E = never>(
-    onFulfilled?: ((result: DistillResult) => T | PromiseLike<T>) | null,
+  then<T = Result, E = never>(
+    onFulfilled?: ((result: Result) => T | PromiseLike<T>) | null,
     onRejected?: ((error: unknown) => E | PromiseLike<E>) | null,
   ): Promise<T | E> {
     return this.#result.then(onFulfilled, onRejected);
@@ -171,16 +183,16 @@ export class DistillRun
 
   catch<E = never>(
     onRejected?: ((error: unknown) => E | PromiseLike<E>) | null,
-  ): Promise<DistillResult | E> {
+  ): Promise<Result | E> {
     return this.#result.catch(onRejected);
   }
 
-  finally(onFinally?: (() => void) | null): Promise<DistillResult> {
+  finally(onFinally?: (() => void) | null): Promise<Result> {
     return this.#result.finally(onFinally);
   }
 
   /** @internal Tells listeners and iterators. */
-  report<Name extends keyof DistillEvents>(name: Name, payload: DistillEvents[Name][0]): void {
+  report<Name extends keyof TrainingEvents>(name: Name, payload: TrainingEvents[Name][0]): void {
     if (name === 'epoch') {
       this.#reports.push(payload as EpochReport);
       this.#wakeIterators();
@@ -198,7 +210,7 @@ export class DistillRun
     }
   }
 
-  async #follow(): Promise<DistillResult> {
+  async #follow(): Promise<Result> {
     try {
       // Begins when the caller has had its turn to attach listeners.
       await Promise.resolve();
@@ -215,3 +227,8 @@ export class DistillRun
     for (const wake of this.#waiting.splice(0)) wake();
   }
 }
+
+/** What `distill()` returns. */
+export type DistillRun = TrainingRun<DistillResult>;
+/** What `teach()` returns. */
+export type TeachRun = TrainingRun<TeachResult>;

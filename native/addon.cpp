@@ -7,6 +7,7 @@
 #include "node/classifier.h"
 #include "node/diagnostics.h"
 #include "node/session.h"
+#include "node/step_diagnostics.h"
 #include "node/worker.h"
 
 // lib/native.ts describes what is exported here, with its errors and who owns what.
@@ -16,6 +17,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("cuda", at::hasCUDA());
   distill::node::register_checkpoints(env, exports);
   distill::node::register_diagnostics(env, exports);
+  distill::node::register_step_diagnostics(env, exports);
   distill::node::register_session(env, exports);
   distill::node::register_classifier(env, exports);
   exports.Set("shutDown", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {

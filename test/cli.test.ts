@@ -122,7 +122,8 @@ describe('usage', () => {
   test('help lists the commands', async () => {
     const { code, stdout, stderr } = await run(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const command of ['train', 'predict', 'inspect', 'stats', 'logits', 'export', 'setup']) {
+    const commands = ['train', 'teach', 'predict', 'inspect', 'stats', 'logits', 'export', 'setup'];
+    for (const command of commands) {
       expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));
     }
   });
@@ -159,7 +160,7 @@ describe('usage', () => {
     [
       'what is missing',
       ['train', 'hard', '--teacher', 'teacher.pth'],
-      'train needs --student, --mean, --std; `distill stats <folder>` measures --mean and --std. (ERR_USAGE)',
+      'train needs --student. (ERR_USAGE)',
     ],
     [
       'one number for a mean',
@@ -212,6 +213,8 @@ describe('usage', () => {
     ['--lr', 'fast'],
     ['--image-size', '3'],
     ['--cache-memory', 'much'],
+    ['--views', '0'],
+    ['--store-size', '8'],
     ['--on-bad-image', 'ignore'],
     ['--device', 'tpu'],
   ])('a wrong value of %s is told by the name of the flag', async (flag, value) => {

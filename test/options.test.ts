@@ -6,6 +6,9 @@ import {
   type PredictOptions,
   predict,
   type TeacherLogitsOptions,
+  type TeachOptions,
+  type TrainingOptions,
+  teach,
   teacherLogits,
 } from '../lib/index.js';
 
@@ -17,6 +20,7 @@ const notAChannelTriple = [[], [0.5, 0.5], [0.5, 0.5, 0.5, 0.5], [0.5, NaN, 0.5]
 const notMean = [...notAChannelTriple, [-0.1, 0.5, 0.5], [0.5, 0.5, 1.1], [123, 117, 104]];
 const notStd = [...notAChannelTriple, [0.2, 0, 0.2], [-0.2, 0.2, 0.2], [0.2, 0.2, 58]];
 const notABatchSize = [...notACount, 4097];
+const notARate = [0, -1e-4, 1.01, NaN, '1e-4', null];
 const notAnImageSize = [...notACount, 31, 4097];
 const notADevice = ['gpu', 'CPU', '', 'cuda:', 'cuda:-1', 'cuda:100', 0, null];
 const notAPrecision = ['fp16', 'float32', 'FP32', '', 32, null];
@@ -25,33 +29,60 @@ const notASignal = [{}, 'abort', null, new AbortController()];
 const notAFunction = ['log', null, {}];
 const notOnBadImage = ['ignore', 'Skip', '', true, null];
 
-const distillOptions = {
-  teacher: notAPath,
-  teacherLogits: notAPath,
-  student: notAPath,
+const trainingOptions = {
   dataset: notAPath,
   train: notAPath,
   val: notAPath,
-  mean: notMean,
-  std: notStd,
-  epochs: notACount,
-  lr: [0, -1e-4, 1.01, NaN, '1e-4', null],
-  dropRate: [-0.1, 1, NaN, '0.2', null],
-  temperature: [0, -1, 1001, NaN, '2', null],
-  alpha: [-0.1, 1.1, NaN, '0.7', null],
-  batchSize: notABatchSize,
-  imageSize: notAnImageSize,
+  augment: ['flip', ['mirror'], [5], ['crop', 'resized-crop'], true, null, {}],
+  storeSize: notAnImageSize,
+  cropScale: [0, -0.1, 1.1, NaN, '0.08', null],
   seed: [-1, 0.5, NaN, 2 ** 53, '1', null],
   device: notADevice,
   precision: notAPrecision,
   threads: notThreads,
   signal: notASignal,
-  initialStudent: notAPath,
   shuffle: [0, 1, 'false', null],
   onBadImage: notOnBadImage,
   cacheMemory: [-1, NaN, Infinity, '1GB', null],
   cacheDir: notAPath,
+} satisfies Record<keyof TrainingOptions, unknown[]>;
+
+const distillOptions = {
+  ...trainingOptions,
+  teacher: notAPath,
+  teacherLogits: notAPath,
+  student: notAPath,
+  mean: notMean,
+  std: notStd,
+  epochs: notACount,
+  lr: notARate,
+  dropRate: [-0.1, 1, NaN, '0.2', null],
+  temperature: [0, -1, 1001, NaN, '2', null],
+  alpha: [-0.1, 1.1, NaN, '0.7', null],
+  batchSize: notABatchSize,
+  imageSize: notAnImageSize,
+  initialStudent: notAPath,
+  views: [...notACount, 1001],
 } satisfies Record<keyof DistillOptions, unknown[]>;
+
+const teachOptions = {
+  ...trainingOptions,
+  teacher: notAPath,
+  architecture: ['densenet', 'resnet18', 'DenseNet121', '', 121, null],
+  weights: notAPath,
+  mean: notMean,
+  std: notStd,
+  epochs: notACount,
+  lr: notARate,
+  batchSize: [...notABatchSize, 1],
+  imageSize: notAnImageSize,
+  optimizer: ['sgd', 'AdamW', '', null],
+  weightDecay: [-0.1, 1.1, NaN, '0.01', null],
+  schedule: ['step', 'onecycle', '', null],
+  warmup: [-1, NaN, Infinity, '1', null],
+  labelSmoothing: [-0.1, 1, NaN, '0.1', null],
+  freezeEpochs: [-1, 0.5, NaN, '1', null],
+} satisfies Record<keyof TeachOptions, unknown[]>;
 
 const predictOptions = {
   student: notAPath,
@@ -99,8 +130,14 @@ const calls = {
       mean: triple,
       std: triple,
     },
-    required: ['student', 'mean', 'std'],
+    required: ['student'],
     call: async (options: unknown) => void (await distill(options as DistillOptions)),
+  },
+  teach: {
+    table: teachOptions,
+    valid: { teacher: 'none/t.pth', dataset: 'none', mean: triple },
+    required: ['teacher'],
+    call: async (options: unknown) => void (await teach(options as TeachOptions)),
   },
   predict: {
     table: predictOptions,
@@ -199,6 +236,34 @@ test.each([
   await expect(distill({ ...valid, ...teachers })).rejects.toMatchObject({
     code: 'ERR_OPTION',
     message: `Expected either \`teacher\`, a DenseNet's file, or \`teacherLogits\`, a file of its answers, but received ${received}.`,
+  });
+});
+
+describe('options that mean nothing together are refused:', () => {
+  const { teacher, ...unled } = calls.distill.valid;
+  test.each([
+    [
+      'views and logits of the pictures as they are',
+      { ...unled, teacherLogits: 'l.safetensors', views: 2 },
+      /`views` and `augment` change the pixels/,
+    ],
+    [
+      'augmentation and logits of the pictures as they are',
+      { ...unled, teacherLogits: 'l.safetensors', augment: ['flip'] },
+      /`views` and `augment` change the pixels/,
+    ],
+  ] as [string, DistillOptions, RegExp][])('distill(), %s', async (_, options, message) => {
+    await expect(distill(options)).rejects.toMatchObject({ code: 'ERR_OPTION', message });
+  });
+
+  test.each([
+    ['Adam and weight decay', { optimizer: 'adam', weightDecay: 0.1 }, /no `weightDecay`/],
+    ['one cycle and warm-up', { warmup: 2 }, /'one-cycle' has no `warmup`/],
+    ['a constant rate and warm-up', { schedule: 'constant', warmup: 2 }, /no `warmup`/],
+    ['frozen features of fresh weights', { freezeEpochs: 1 }, /it needs `weights`/],
+  ] as [string, Partial<TeachOptions>, RegExp][])('teach(), %s', async (_, options, message) => {
+    const given = { ...calls.teach.valid, ...options };
+    await expect(teach(given)).rejects.toMatchObject({ code: 'ERR_OPTION', message });
   });
 });
 

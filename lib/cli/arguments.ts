@@ -18,6 +18,11 @@ export function triple(text: string): Parsed<Parsed<number>[]> {
   return values.length === 3 && values.every((value) => typeof value === 'number') ? values : text;
 }
 
+/** `crop,flip`, or `none`. */
+export function names(text: string): Parsed<string[]> {
+  return text === 'none' ? [] : text.split(',').map((name) => name.trim());
+}
+
 /** Bytes, or as `2GB` (10^9), `512MiB` (2^20). */
 export function bytes(text: string): Parsed<number> {
   const [, count, prefix, binary] = /^\s*([\d.]+)\s*([kmgt]?)(i?)b?\s*$/i.exec(text) ?? [];
@@ -81,6 +86,47 @@ export const shared = {
     }),
   json: () => option('--json', 'for machines: one JSON object a line'),
 };
+
+/** Which pictures a training has. */
+export function datasetOptions(): Option[] {
+  return [
+    option('--train <folder>', "the training pictures' folder, instead of dataset"),
+    option('--val <folder>', "the validation pictures' folder, instead of dataset"),
+  ];
+}
+
+/** The other options that every training has. */
+export function trainingOptions({ augmented }: { augmented: string }): Option[] {
+  return [
+    option('--augment <names>', 'crop or resized-crop, and flip; or none', {
+      parse: names,
+      shown: augmented,
+    }),
+    option('--store-size <pixels>', 'side of the square that crops are taken from', {
+      parse: number,
+      shown: 'a quarter more than --image-size',
+    }),
+    option('--crop-scale <share>', "of the picture's area: the smallest resized crop", {
+      parse: number,
+      shown: '0.08',
+    }),
+    option('--seed <n>', 'makes the run repeatable', { parse: number, shown: 'drawn, and told' }),
+    shared.device(),
+    shared.precision(),
+    shared.threads(),
+    option('--no-shuffle', 'show the pictures in the same order in every epoch'),
+    shared.onBadImage(),
+    option('--cache-memory <size>', 'memory for prepared pictures, such as 2GB or 512MiB', {
+      parse: bytes,
+      shown: 'half of what is free; beyond it, a file',
+    }),
+    option('--cache-dir <folder>', 'keep prepared pictures there for the next run', {
+      shown: 'kept nowhere',
+    }),
+    shared.json(),
+    option('--quiet', 'print only the outcome, warnings and errors'),
+  ];
+}
 
 /** Wrong usage: exit code 2. */
 export function usageError(message: string): DistillError {

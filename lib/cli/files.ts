@@ -33,13 +33,14 @@ function describe(contents: CheckpointContents, withTensors: boolean): string[] 
     ['tensors', tensors.length],
   ];
   if (metadata) {
-    const { teacher, epoch, metrics, options, versions } = metadata;
+    const { teacher, weights, epoch, metrics, options, versions } = metadata;
     rows.push(
       ['names', metadata.classes.join(', ')],
       ['image size', metadata.imageSize],
       ['mean', metadata.mean.join(',')],
       ['std', metadata.std.join(',')],
       ['teacher', teacher && pairs(teacher)],
+      ['started from', weights && pairs(weights)],
       ['options', options && pairs(options)],
       ['epoch', epoch],
       ['metrics', metrics && pairs(metrics)],

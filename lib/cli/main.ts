@@ -9,6 +9,7 @@ import { Output } from './output.js';
 import { addPredict } from './predict.js';
 import { asksForReference, REFERENCE_FLAGS, referenceProgram } from './reference.js';
 import { Interrupted } from './signals.js';
+import { addTeach } from './teach.js';
 import { addTrain } from './train.js';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -28,10 +29,11 @@ export async function main(argv: string[]): Promise<number> {
     referenceProgram(program, output);
   } else {
     program
-      .description('Distils a trained DenseNet into a small CNN, on LibTorch.')
+      .description('Trains a DenseNet and distils it into a small CNN, on LibTorch.')
       .version(version)
       .addHelpText('after', EPILOGUE);
     addTrain(program, output);
+    addTeach(program, output);
     addPredict(program, output);
     addInspect(program, output);
     addStats(program, output);
@@ -53,8 +55,8 @@ export async function main(argv: string[]): Promise<number> {
 
 const EPILOGUE = `
 Example:
-  distill train photos/ --teacher teacher.pth --student student.pth \\
-    --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+  distill teach photos/ --teacher teacher.pth --weights densenet121-a639ec97.pth
+  distill train photos/ --teacher teacher.pth --student student.pth
   distill predict photos/new --student student.pth
   distill export student.pth -o student.onnx
 

@@ -5,7 +5,7 @@ import { DistillError } from '../errors.js';
 import { demand, type Flags, learningOptions, number, triple } from './arguments.js';
 import type { Output } from './output.js';
 import { predictionLine, printPredictions } from './predict.js';
-import { epochLine, follow } from './train.js';
+import { epochLine, follow } from './training.js';
 
 // The command line of the script that this package follows, and the lines that it prints.
 
@@ -93,6 +93,7 @@ async function train(
     dataset: dataset_path,
     mean,
     std,
+    imageSize: 224, // whatever the teacher's file says
     epochs,
     lr,
     dropRate: given.drop_rate,

@@ -12,8 +12,8 @@ at::Tensor flat(const at::Tensor& tensor) {
 
 }  // namespace
 
-Adam::Adam(const std::vector<at::Tensor>& parameters, double learning_rate)
-    : parameters_(parameters), learning_rate_(learning_rate) {
+Adam::Adam(const std::vector<at::Tensor>& parameters, double weight_decay)
+    : parameters_(parameters), weight_decay_(weight_decay) {
   std::vector<at::Tensor> values;
   for (const at::Tensor& parameter : parameters_) values.push_back(flat(parameter));
   values_ = at::cat(values);
@@ -38,12 +38,12 @@ void Adam::zero_grad() {
   gradients_.zero_();  // backward adds to what is there
 }
 
-void Adam::step() {
+void Adam::step(const StepSize& size) {
   const c10::NoGradGuard no_grad;
   steps_.add_(1);
-  at::_fused_adam_({values_}, {gradients_}, {exp_avg_}, {exp_avg_sq_}, /*max_exp_avg_sqs=*/{},
-                   {steps_}, learning_rate_, /*beta1=*/0.9, /*beta2=*/0.999,
-                   /*weight_decay=*/0.0, /*eps=*/1e-8, /*amsgrad=*/false, /*maximize=*/false);
+  at::_fused_adamw_({values_}, {gradients_}, {exp_avg_}, {exp_avg_sq_}, /*max_exp_avg_sqs=*/{},
+                    {steps_}, size.learning_rate, size.beta1, /*beta2=*/0.999, weight_decay_,
+                    /*eps=*/1e-8, /*amsgrad=*/false, /*maximize=*/false);
 }
 
 }  // namespace distill

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <string>
 
+#include "core/augment.h"
+#include "core/schedule.h"
+
 namespace distill {
 
 // How a picture becomes a network's input.
@@ -13,19 +16,36 @@ struct Preprocessing {
   std::array<double, 3> std = {1, 1, 1};
 };
 
-// Defaults are the reference's.
+// What every training is told.
 struct TrainConfig {
-  int64_t epochs = 500;
-  double learning_rate = 1e-4;
+  int64_t epochs = 0;
+  int64_t batch_size = 0;
+  bool shuffle = true;
+  uint64_t seed = 0;         // of the initial weights, the order, the dropout and the augmentation
+  double learning_rate = 0;  // the schedule's peak
+  Schedule::Kind schedule = Schedule::Kind::constant;
+  double warmup_epochs = 0;  // of the cosine schedule
+  double weight_decay = 0;   // decoupled, as AdamW's
+  Augmentation augmentation;
+  std::string path;      // where the best network goes
+  std::string metadata;  // a JSON object kept in its file
+};
+
+// What a student is told besides. Defaults are the reference's.
+struct DistillConfig {
   double drop_rate = 0.2;
   double temperature = 2.0;
-  double alpha = 0.7;  // the weight of the teacher's (soft) term
-  int64_t batch_size = 4;
-  bool shuffle = true;
-  uint64_t seed = 0;            // of the initial weights, the order and the dropout
-  std::string student_path;     // where the best student goes
+  double alpha = 0.7;           // the weight of the teacher's (soft) term
   std::string initial_student;  // a checkpoint to start from; empty: fresh weights
-  std::string metadata;         // a JSON object kept in the student's file
+};
+
+// What a teacher is told besides.
+struct TeachConfig {
+  std::string architecture;  // a DenseNet's name
+  std::string weights;       // a checkpoint to start from; empty: fresh weights
+  bool keep_head = false;    // whether the checkpoint's last layer tells the same classes apart
+  double label_smoothing = 0;
+  int64_t freeze_epochs = 0;  // first epochs in which the last layer alone learns
 };
 
 }  // namespace distill

@@ -28,22 +28,44 @@ at::Tensor Normalizer::operator()(const at::Tensor& pixels) const {
 }
 
 at::Tensor Normalizer::operator()(const at::Tensor& pixels, const at::Tensor& indices) const {
-  if (!mean_.is_cpu()) {
-    const at::Tensor images =
-        pixels.index_select(0, indices).to(mean_.device()).permute({0, 3, 1, 2}).to(at::kFloat);
-    return images.div_(255).sub_(mean_).div_(std_).to(table_.scalar_type());
-  }
-  const int64_t count = indices.size(0), height = pixels.size(1), width = pixels.size(2);
-  at::Tensor images = at::empty({count, height, width, 3}, table_.scalar_type());
+  if (!mean_.is_cpu()) return on_device(pixels.index_select(0, indices));
+  const int64_t height = pixels.size(1), width = pixels.size(2);
   const uint8_t* from = pixels.const_data_ptr<uint8_t>();
   const int64_t* index = indices.const_data_ptr<int64_t>();
+  return look_up_rows(indices.size(0), height, width, [=](int64_t i, int64_t y, uint8_t*) {
+    return from + (index[i] * height + y) * width * 3;
+  });
+}
+
+at::Tensor Normalizer::operator()(const at::Tensor& pixels, const at::Tensor& indices,
+                                  const std::vector<Window>& windows, int64_t size) const {
+  if (!mean_.is_cpu()) return on_device(cut_windows(pixels, indices, windows, size));
+  const int64_t side = pixels.size(1);
+  const uint8_t* from = pixels.const_data_ptr<uint8_t>();
+  const int64_t* index = indices.const_data_ptr<int64_t>();
+  return look_up_rows(indices.size(0), size, size, [&, from](int64_t i, int64_t y, uint8_t* row) {
+    cut_row(from + index[i] * side * side * 3, side, windows[i], size, y, row);
+    return static_cast<const uint8_t*>(row);
+  });
+}
+
+at::Tensor Normalizer::on_device(const at::Tensor& pixels) const {
+  const at::Tensor images = pixels.to(mean_.device()).permute({0, 3, 1, 2}).to(at::kFloat);
+  return images.div_(255).sub_(mean_).div_(std_).to(table_.scalar_type());
+}
+
+template <typename Row>
+at::Tensor Normalizer::look_up_rows(int64_t count, int64_t height, int64_t width,
+                                    const Row& row_of) const {
+  const at::Tensor images = at::empty({count, height, width, 3}, table_.scalar_type());
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, table_.scalar_type(), "normalize", [&] {
     const auto* table = table_.const_data_ptr<scalar_t>();
     auto* to = images.mutable_data_ptr<scalar_t>();
     at::parallel_for(0, count * height, 1, [&](int64_t begin, int64_t end) {
+      std::vector<uint8_t> room(width * 3);
       for (int64_t row = begin; row < end; ++row) {
-        const int64_t source = index[row / height] * height + row % height;
-        look_up(from + source * width * 3, table, to + row * width * 3, width);
+        look_up(row_of(row / height, row % height, room.data()), table, to + row * width * 3,
+                width);
       }
     });
   });

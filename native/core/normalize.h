@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <vector>
+
+#include "core/augment.h"
 #include "core/config.h"
 
 namespace distill {
@@ -20,8 +23,16 @@ class Normalizer {
   at::Tensor operator()(const at::Tensor& pixels) const;
   // Those at `indices` (B) int64, in this order.
   at::Tensor operator()(const at::Tensor& pixels, const at::Tensor& indices) const;
+  // A window of each of those, of `size` pixels a side.
+  at::Tensor operator()(const at::Tensor& pixels, const at::Tensor& indices,
+                        const std::vector<Window>& windows, int64_t size) const;
 
  private:
+  // row_of(i, y, room): where row y of the i-th picture's pixels lies; `room` has space for it.
+  template <typename Row>
+  at::Tensor look_up_rows(int64_t count, int64_t height, int64_t width, const Row& row_of) const;
+  at::Tensor on_device(const at::Tensor& pixels) const;
+
   at::Tensor mean_, std_;  // (1, 3, 1, 1)
   at::Tensor table_;       // (256, 3) on the CPU: what each value of each channel becomes
 };

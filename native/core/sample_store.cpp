@@ -16,27 +16,37 @@ namespace distill {
 namespace {
 
 constexpr int64_t alignment = 4096;
-constexpr char magic[8] = {'D', 'I', 'S', 'T', 'I', 'L', 'L', '1'};
+constexpr char magic[8] = {'D', 'I', 'S', 'T', 'I', 'L', 'L', '2'};
 constexpr uint32_t byte_order = 0x01020304;
 
 int64_t aligned(int64_t bytes) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
 
+struct SplitShape {
+  int64_t capacity, views, side;
+  int64_t answer;  // values that the teacher says of a picture
+};
+
 // Where the parts of a split begin.
 struct SplitLayout {
-  SplitLayout(int64_t begin, const StoreShape& shape, int64_t capacity)
+  SplitLayout(int64_t begin, const SplitShape& shape)
       : pixels(begin),
-        labels(pixels + aligned(capacity * shape.image_size * shape.image_size * 3)),
-        sources(labels + aligned(capacity * 8)),
-        teacher_logits(sources + aligned(capacity * 8)),
-        end(teacher_logits + aligned(capacity * shape.classes * 4)) {}
+        labels(pixels + aligned(shape.capacity * shape.views * shape.side * shape.side * 3)),
+        sources(labels + aligned(shape.capacity * 8)),
+        teacher_logits(sources + aligned(shape.capacity * 8)),
+        end(teacher_logits + aligned(shape.capacity * shape.views * shape.answer * 4)) {}
   int64_t pixels, labels, sources, teacher_logits, end;
 };
 
 struct Layout {
   explicit Layout(const StoreShape& shape)
-      : train(alignment, shape, shape.train_capacity), val(train.end, shape, shape.val_capacity) {}
+      : of_train{shape.train_capacity, shape.views, shape.train_size,
+                 shape.has_teacher ? shape.classes : 0},
+        of_val{shape.val_capacity, /*views=*/1, shape.image_size, of_train.answer},
+        train(alignment, of_train),
+        val(train.end, of_val) {}
+  SplitShape of_train, of_val;
   SplitLayout train, val;
 };
 
@@ -143,16 +153,16 @@ SampleStore::SampleStore(const StoreShape& shape, std::shared_ptr<void> memory,
     return at::from_blob(
         static_cast<char*>(memory_.get()) + offset, sizes, [memory = memory_](void*) {}, dtype);
   };
-  const auto split = [&](const SplitLayout& layout, int64_t capacity) {
-    const int64_t side = shape_.image_size;
-    return Split{look(layout.pixels, {capacity, side, side, 3}, at::kByte),
-                 look(layout.labels, {capacity}, at::kLong),
-                 look(layout.sources, {capacity}, at::kLong),
-                 look(layout.teacher_logits, {capacity, shape_.classes}, at::kFloat)};
+  const auto split = [&](const SplitLayout& layout, const SplitShape& of) {
+    const int64_t rows = of.capacity * of.views;
+    return Split{look(layout.pixels, {rows, of.side, of.side, 3}, at::kByte),
+                 look(layout.labels, {of.capacity}, at::kLong),
+                 look(layout.sources, {of.capacity}, at::kLong),
+                 look(layout.teacher_logits, {rows, of.answer}, at::kFloat), of.views};
   };
   const Layout layout(shape_);
-  train_ = split(layout.train, shape_.train_capacity);
-  val_ = split(layout.val, shape_.val_capacity);
+  train_ = split(layout.train, layout.of_train);
+  val_ = split(layout.val, layout.of_val);
 }
 
 SampleStore::SampleStore(SampleStore&&) = default;
@@ -220,13 +230,12 @@ std::optional<SampleStore> SampleStore::reopen(const StoreShape& shape, const st
   return store;
 }
 
-at::Tensor SampleStore::append(Split& split, const uint8_t* pixels, const int32_t* labels,
-                               const int32_t* sources, int64_t count) {
+at::Tensor SampleStore::append(Split& split, const int32_t* labels, const int32_t* sources,
+                               int64_t count) {
   if (count > split.labels.size(0) - split.count) {
     throw Error("ERR_INTERNAL", "more pictures than the store was made for");
   }
-  at::Tensor rows = split.pixels.narrow(0, split.count, count);
-  std::memcpy(rows.data_ptr(), pixels, rows.nbytes());
+  const at::Tensor rows = split.pixels.narrow(0, split.count * split.views, count * split.views);
   int64_t* label = split.labels.data_ptr<int64_t>() + split.count;
   int64_t* source = split.sources.data_ptr<int64_t>() + split.count;
   for (int64_t i = 0; i < count; ++i) {

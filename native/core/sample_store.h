@@ -15,17 +15,23 @@ struct StoreShape {
   int64_t classes = 0;
   int64_t train_capacity = 0;  // pictures, at most
   int64_t val_capacity = 0;
+  int64_t train_size = 0;   // pixels a side of training pictures
+  int64_t views = 1;        // that are kept of each training picture
+  int64_t has_teacher = 1;  // whether a teacher's answers are kept
   bool operator==(const StoreShape&) const = default;
 
   int64_t bytes() const;
 };
 
-// The pictures of one half of the dataset, by sample index. Rows from `count` on are not filled.
+// The pictures of one half of the dataset, by sample index; of `views` rows for each picture those
+// of sample i begin at i * views. What is behind `count` samples is not filled.
 struct Split {
-  at::Tensor pixels;          // (capacity, S, S, 3) uint8, RGB
+  at::Tensor pixels;          // (capacity * views, S, S, 3) uint8, RGB
   at::Tensor labels;          // (capacity) int64
   at::Tensor sources;         // (capacity) int64: the sample's place in the list of files
-  at::Tensor teacher_logits;  // (capacity, classes) float32, raw: temperature and alpha stay free
+  at::Tensor teacher_logits;  // (capacity * views, classes) float32, raw: temperature and alpha
+                              // stay free; (capacity * views, 0) without a teacher
+  int64_t views = 1;
   int64_t count = 0;
 };
 
@@ -51,9 +57,9 @@ class SampleStore {
   SampleStore& operator=(SampleStore&&);
   ~SampleStore();
 
-  // Copies `count` pictures behind the ones that are there and returns the new rows of `pixels`.
-  at::Tensor append(Split& split, const uint8_t* pixels, const int32_t* labels,
-                    const int32_t* sources, int64_t count);
+  // Makes room for `count` samples behind the ones that are there, notes what they are and returns
+  // the new rows of `pixels`, which the caller fills.
+  at::Tensor append(Split& split, const int32_t* labels, const int32_t* sources, int64_t count);
   // Called once, when everything is in.
   void seal();
 

@@ -10,9 +10,7 @@
 
 #include "core/adam.h"
 #include "core/checkpoint/writer.h"
-#include "core/distillation_loss.h"
 #include "core/error.h"
-#include "core/models/weights.h"
 #include "core/normalize.h"
 
 namespace distill {
@@ -45,18 +43,7 @@ class Average {
   double loss_ = 0, correct_ = 0, count_ = 0;
 };
 
-Student make_student(const TrainConfig& config, int64_t classes, at::Generator generator) {
-  Student student(classes, config.drop_rate);
-  if (config.initial_student.empty()) {
-    student.initialize(std::move(generator));
-  } else {
-    load_weights(student.state(), Checkpoint::open(config.initial_student),
-                 "a student with " + std::to_string(classes) + " classes");
-  }
-  return student;
-}
-
-void save(const Student& student, const TrainConfig& config, const EpochReport& report) {
+void save(const StateDict& state, const TrainConfig& config, const EpochReport& report) {
   // The caller's metadata with what only the training knows: a JSON object, extended at its end.
   std::ostringstream metadata;
   metadata.precision(17);
@@ -65,78 +52,122 @@ void save(const Student& student, const TrainConfig& config, const EpochReport& 
            << "\"epoch\":" << report.epoch << ",\"metrics\":{\"trainLoss\":" << report.train.loss
            << ",\"trainAccuracy\":" << report.train.accuracy << ",\"valLoss\":" << report.val.loss
            << ",\"valAccuracy\":" << report.val.accuracy << "}}";
-  write_checkpoint(config.student_path, format_of(config.student_path), student.state(),
-                   metadata.str());
+  write_checkpoint(config.path, format_of(config.path), state, metadata.str());
 }
 
-Metrics validate(const Student& student, const Split& val, const Normalizer& normalize,
+Metrics validate(const Learner& learner, const Split& val, const Normalizer& normalize,
                  int64_t batch_size, at::Device device, RunControl& control) {
   const c10::NoGradGuard no_grad;
+  const Learner::Evaluation evaluate = learner.evaluation();
   Average average;
   for (int64_t first = 0; first < val.count && !control.stop; first += batch_size) {
     const int64_t count = std::min(batch_size, val.count - first);
     const at::Tensor labels = val.labels.narrow(0, first, count).to(device);
-    const at::Tensor logits = student.forward(normalize(val.pixels.narrow(0, first, count)));
+    const at::Tensor logits = evaluate(normalize(val.pixels.narrow(0, first, count)));
     average.add(at::cross_entropy_loss(logits, labels).item<double>(), logits, labels);
     ++control.step;
   }
   return average.metrics();
 }
 
+// Puts batches of the training pictures together: of several views of a picture each epoch shows
+// one, in turn.
+class Gatherer {
+ public:
+  Gatherer(const SampleStore& store, const TrainConfig& config, const Preprocessing& preprocessing,
+           const Normalizer& normalize, at::Device device)
+      : data_(store.train()),
+        config_(config),
+        size_(preprocessing.image_size),
+        normalize_(normalize),
+        device_(device) {}
+
+  Batch operator()(const at::Tensor& samples, int64_t epoch) const {
+    const at::Tensor rows = samples * data_.views + (epoch - 1) % data_.views;
+    return {images(rows, epoch), data_.labels.index_select(0, samples).to(device_),
+            data_.teacher_logits.index_select(0, rows).to(device_)};
+  }
+
+ private:
+  at::Tensor images(const at::Tensor& rows, int64_t epoch) const {
+    if (config_.augmentation == Augmentation()) return normalize_(data_.pixels, rows);
+    std::vector<Window> windows;
+    for (int64_t i = 0; i < rows.size(0); ++i) {
+      windows.push_back(draw_window(config_.augmentation, data_.pixels.size(1), size_, config_.seed,
+                                    epoch, rows.const_data_ptr<int64_t>()[i]));
+    }
+    return normalize_(data_.pixels, rows, windows, size_);
+  }
+
+  const Split& data_;
+  const TrainConfig& config_;
+  int64_t size_;
+  const Normalizer& normalize_;
+  at::Device device_;
+};
+
 }  // namespace
 
 TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
-                  const TrainConfig& config, const Compute& compute, RunControl& control,
+                  const TrainConfig& config, Learner& learner, at::Generator generator,
+                  const Compute& compute, RunControl& control,
                   const std::function<void(const EpochReport&)>& on_epoch) {
-  const Split& data = store.train();
-  const at::Device device = compute.device;
-  at::Generator generator = at::detail::createCPUGenerator(config.seed);
-  Student student = make_student(config, store.shape().classes, generator);
-  move_weights(student.state(), device);
-  Adam adam(student.parameters(), config.learning_rate);
-  const Normalizer normalize(preprocessing, device, compute.dtype);
+  const int64_t pictures = store.train().count, last_batch = pictures % config.batch_size;
+  // A last batch that is too small for the learner is left out.
+  const int64_t shown = last_batch < learner.smallest_batch() ? pictures - last_batch : pictures;
   const auto batches = [&](int64_t n) { return (n + config.batch_size - 1) / config.batch_size; };
-  control.steps = batches(data.count) + batches(store.val().count);
+  control.steps = batches(shown) + batches(store.val().count);
+
+  std::vector<Adam> optimizers;
+  for (const auto& group : learner.parameter_groups()) {
+    optimizers.emplace_back(group, config.weight_decay);
+  }
+  const auto steps = static_cast<double>(batches(shown));
+  const Schedule schedule(config.schedule, config.learning_rate, config.epochs * batches(shown),
+                          std::llround(config.warmup_epochs * steps));
+  const Normalizer normalize(preprocessing, compute.device, compute.dtype);
+  const Gatherer gather(store, config, preprocessing, normalize, compute.device);
 
   TrainResult result;
-  Metrics best{/*loss=*/100, /*accuracy=*/0};  // the reference's start: the first epoch beats it
+  std::optional<Metrics> best;
+  int64_t step = 0;
   for (int64_t epoch = 1; epoch <= config.epochs; ++epoch) {
     control.epoch = epoch;
     control.step = 0;
     EpochReport report{epoch};
 
     Stopwatch of_epoch;
-    const at::Tensor order = config.shuffle ? at::randperm(data.count, generator, at::kLong)
-                                            : at::arange(data.count, at::kLong);
+    const size_t resting = learner.begin_epoch(epoch);
+    const at::Tensor order = config.shuffle ? at::randperm(pictures, generator, at::kLong)
+                                            : at::arange(pictures, at::kLong);
     Average average;
-    for (const at::Tensor& indices : order.split(config.batch_size)) {
+    for (const at::Tensor& samples : order.narrow(0, 0, shown).split(config.batch_size)) {
       if (control.stop) break;
       Stopwatch of_step;
-      const at::Tensor images = normalize(data.pixels, indices);
-      const at::Tensor labels = data.labels.index_select(0, indices).to(device);
-      const at::Tensor teacher_logits = data.teacher_logits.index_select(0, indices).to(device);
+      const Batch batch = gather(samples, epoch);
       report.phases.gather += of_step.lap();
 
-      const at::Tensor logits = student.forward(images, generator);
+      const at::Tensor logits = learner.forward(batch.images, generator);
       report.phases.forward += of_step.lap();
-      const at::Tensor loss =
-          distillation_loss(logits, teacher_logits, labels, config.temperature, config.alpha);
+      const at::Tensor loss = learner.loss(logits, batch);
       report.phases.loss += of_step.lap();
 
-      adam.zero_grad();
+      for (Adam& optimizer : optimizers) optimizer.zero_grad();
       loss.backward();
       report.phases.backward += of_step.lap();
-      adam.step();
+      for (size_t i = resting; i < optimizers.size(); ++i) optimizers[i].step(schedule.at(step));
+      ++step;
 
       report.step_losses.push_back(loss.item<double>());
-      average.add(report.step_losses.back(), logits, labels);
+      average.add(report.step_losses.back(), logits, batch.labels);
       report.phases.optimizer += of_step.lap();
       ++control.step;
     }
     report.train = average.metrics();
     report.train_seconds = of_epoch.lap();
 
-    report.val = validate(student, store.val(), normalize, config.batch_size, device, control);
+    report.val =
+        validate(learner, store.val(), normalize, config.batch_size, compute.device, control);
     report.val_seconds = of_epoch.lap();
     if (control.stop) {  // an epoch cut short has no averages to report
       result.ending = Ending::stopped;
@@ -148,12 +179,12 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
                                         std::to_string(config.learning_rate) + ")");
     }
 
-    const bool early_stop = report.val.loss < 0.0001 || report.val.accuracy > 0.9999;
-    const bool better = report.val.accuracy > best.accuracy && report.val.loss < best.loss;
-    // The last chance of a run that never beat the start: its student is kept all the same.
+    const bool early_stop = learner.is_done(report.val);
+    const bool better = learner.improves(report.val, best);
+    // The last chance of a run that never beat the start: its network is kept all the same.
     const bool only = !result.best && epoch == config.epochs;
     if (better || early_stop || only) {
-      save(student, config, report);
+      save(learner.state(), config, report);
       report.saved = true;
       result.best = report;
     }

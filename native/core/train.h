@@ -8,16 +8,10 @@
 
 #include "core/config.h"
 #include "core/device.h"
-#include "core/models/student.h"
+#include "core/learner.h"
 #include "core/sample_store.h"
 
 namespace distill {
-
-// Averages over one pass of the pictures.
-struct Metrics {
-  double loss = 0;
-  double accuracy = 0;  // 0..1
-};
 
 // Where the time of a training's steps goes, summed over an epoch. On a GPU, whose work is only
 // queued by most of these, what waits for it bears it.
@@ -27,12 +21,12 @@ struct PhaseSeconds {
 
 struct EpochReport {
   int64_t epoch = 0;                // from 1
-  Metrics train;                    // the distillation loss, dropout on
+  Metrics train;                    // the learner's own loss, in training mode
   Metrics val;                      // plain cross entropy
   std::vector<double> step_losses;  // of each training batch, in order
   double train_seconds = 0, val_seconds = 0;
   PhaseSeconds phases;  // of train_seconds
-  bool saved = false;   // the student of this epoch is now in the file
+  bool saved = false;   // the network of this epoch is now in the file
 };
 
 enum class Ending { completed, early_stop, stopped };
@@ -51,11 +45,12 @@ struct RunControl {
   std::atomic<int64_t> steps = 0;  // of this epoch
 };
 
-// Distils the teacher's logits in the store into a student and keeps the best one in
-// config.student_path. Throws ERR_NOT_FINITE where the loss is no longer a number, and what reading
-// the initial student and writing the file throw.
+// Shows a learner the store's pictures, epoch after epoch, and keeps the best network in
+// config.path. `generator` has drawn its initial weights and draws on. Throws ERR_NOT_FINITE where
+// the loss is no longer a number, and what writing the file throws.
 TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
-                  const TrainConfig& config, const Compute& compute, RunControl& control,
+                  const TrainConfig& config, Learner& learner, at::Generator generator,
+                  const Compute& compute, RunControl& control,
                   const std::function<void(const EpochReport&)>& on_epoch);
 
 }  // namespace distill

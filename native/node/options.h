@@ -44,25 +44,70 @@ inline Preprocessing read_preprocessing(const Napi::Object& object) {
   return {read_int(object, "imageSize"), read_triple(object, "mean"), read_triple(object, "std")};
 }
 
-inline StoreShape read_store_shape(const Napi::Object& object) {
-  return {read_int(object, "imageSize"), read_int(object, "classes"),
-          read_int(object, "trainCapacity"), read_int(object, "valCapacity")};
+// Options that may be left out.
+inline int64_t read_int(const Napi::Object& object, const char* name, int64_t otherwise) {
+  return object.Has(name) ? read_int(object, name) : otherwise;
+}
+inline double read_double(const Napi::Object& object, const char* name, double otherwise) {
+  return object.Has(name) ? read_double(object, name) : otherwise;
 }
 
-inline TrainConfig read_train_config(const Napi::Object& object) {
+inline StoreShape read_store_shape(const Napi::Object& object) {
+  StoreShape shape{read_int(object, "imageSize"), read_int(object, "classes"),
+                   read_int(object, "trainCapacity"), read_int(object, "valCapacity")};
+  shape.train_size = read_int(object, "trainSize", shape.image_size);
+  shape.views = read_int(object, "views", 1);
+  shape.has_teacher = !object.Has("hasTeacher") || read_bool(object, "hasTeacher");
+  return shape;
+}
+
+inline Augmentation read_augmentation(const Napi::Value& value) {
+  Augmentation augmentation;
+  if (!value.IsObject()) return augmentation;
+  const auto object = value.ToObject();
+  const std::string crop = read_string(object, "crop");
+  augmentation.crop = crop == "random"    ? Augmentation::Crop::random
+                      : crop == "resized" ? Augmentation::Crop::resized
+                                          : Augmentation::Crop::center;
+  augmentation.min_scale = read_double(object, "minScale");
+  augmentation.flip = read_bool(object, "flip");
+  return augmentation;
+}
+
+inline Schedule::Kind read_schedule(const Napi::Object& object) {
+  if (!object.Has("schedule")) return Schedule::Kind::constant;
+  const std::string kind = read_string(object, "schedule");
+  return kind == "one-cycle" ? Schedule::Kind::one_cycle
+         : kind == "cosine"  ? Schedule::Kind::cosine
+                             : Schedule::Kind::constant;
+}
+
+// path: the name of the option that says where the network goes.
+inline TrainConfig read_train_config(const Napi::Object& object, const char* path) {
   TrainConfig config;
   config.epochs = read_int(object, "epochs");
-  config.learning_rate = read_double(object, "lr");
-  config.drop_rate = read_double(object, "dropRate");
-  config.temperature = read_double(object, "temperature");
-  config.alpha = read_double(object, "alpha");
   config.batch_size = read_int(object, "batchSize");
   config.shuffle = read_bool(object, "shuffle");
   config.seed = static_cast<uint64_t>(read_int(object, "seed"));
-  config.student_path = read_string(object, "student");
-  config.initial_student = read_string(object, "initialStudent");
+  config.learning_rate = read_double(object, "lr");
+  config.schedule = read_schedule(object);
+  config.warmup_epochs = read_double(object, "warmup", 0);
+  config.weight_decay = read_double(object, "weightDecay", 0);
+  config.augmentation = read_augmentation(object.Get("augment"));
+  config.path = read_string(object, path);
   config.metadata = read_string(object, "metadata");
   return config;
+}
+
+inline DistillConfig read_distill_config(const Napi::Object& object) {
+  return {read_double(object, "dropRate"), read_double(object, "temperature"),
+          read_double(object, "alpha"), read_string(object, "initialStudent")};
+}
+
+inline TeachConfig read_teach_config(const Napi::Object& object) {
+  return {read_string(object, "architecture"), read_string(object, "weights"),
+          read_bool(object, "keepHead"), read_double(object, "labelSmoothing"),
+          read_int(object, "freezeEpochs")};
 }
 
 }  // namespace distill::node

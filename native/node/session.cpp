@@ -1,5 +1,6 @@
 #include "node/session.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
@@ -8,6 +9,7 @@
 #include "core/classifier.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/learner.h"
 #include "core/memory.h"
 #include "core/models/weights.h"
 #include "core/sample_store.h"
@@ -74,8 +76,9 @@ class Session : public Napi::ObjectWrap<Session> {
          InstanceMethod<&Session::reopen_store>("reopenStore"),
          InstanceMethod<&Session::append>("append"),
          InstanceMethod<&Session::seal_store>("sealStore"),
-         InstanceMethod<&Session::train>("train"), InstanceMethod<&Session::stop>("stop"),
-         InstanceMethod<&Session::progress>("progress"), InstanceMethod<&Session::close>("close")});
+         InstanceMethod<&Session::train>("train"), InstanceMethod<&Session::teach>("teach"),
+         InstanceMethod<&Session::stop>("stop"), InstanceMethod<&Session::progress>("progress"),
+         InstanceMethod<&Session::close>("close")});
   }
 
   explicit Session(const Napi::CallbackInfo& info)
@@ -136,8 +139,9 @@ class Session : public Napi::ObjectWrap<Session> {
     return worker_.run<Nothing>(
         info.Env(),
         [this, shape = read_store_shape(options), place = read_string(options, "place"),
-         folder = read_string(options, "folder"),
-         fingerprint = read_string(options, "fingerprint")](Channel&) {
+         folder = read_string(options, "folder"), fingerprint = read_string(options, "fingerprint"),
+         view = read_augmentation(options.Get("view"))](Channel&) {
+          view_ = view;
           store_ = place == "memory"      ? SampleStore::in_memory(shape)
                    : place == "temporary" ? SampleStore::in_temporary_file(shape, folder)
                                           : SampleStore::in_kept_file(shape, folder, fingerprint);
@@ -180,34 +184,38 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value append(const Napi::CallbackInfo& info) {
     const auto options = info[0].ToObject();
     const bool is_train = read_string(options, "split") == "train";
-    const auto pixels = options.Get("pixels").As<Napi::Uint8Array>();
+    auto pixels = options.Get("pixels").As<Napi::Uint8Array>();
     const auto labels = options.Get("labels").As<Napi::Int32Array>();
     const auto sources = options.Get("sources").As<Napi::Int32Array>();
     const auto count = static_cast<int64_t>(labels.ElementLength());
-    const int64_t side = preprocessing_.image_size;
-    if (!pixels.IsTypedArray() ||
-        static_cast<int64_t>(pixels.ElementLength()) != count * side * side * 3 ||
+    const auto values = static_cast<int64_t>(pixels.ElementLength());
+    const int64_t side = read_int(options, "size", preprocessing_.image_size);
+    if (!pixels.IsTypedArray() || values != count * side * side * 3 ||
         static_cast<int64_t>(sources.ElementLength()) != count) {
       throw Napi::RangeError::New(info.Env(), "pixels, labels and sources disagree in length");
     }
     return worker_.run<Nothing>(
         info.Env(),
-        [this, is_train, count, pixels = pixels.Data(), labels = labels.Data(),
-         sources = sources.Data(), given = read_floats(options, "teacherLogits")](Channel&) {
-          append(is_train, pixels, labels, sources, count, given);
+        [this, is_train, labels = labels.Data(), sources = sources.Data(),
+         pictures = at::from_blob(pixels.Data(), {count, side, side, 3}, at::kByte),
+         given = read_floats(options, "teacherLogits")](Channel&) {
+          append(is_train, pictures, labels, sources, given);
           return Nothing{};
         },
         to_undefined, {Value(), options, pixels, labels, sources});
   }
 
   // `given` are the teacher's logits, where no teacher is there to be asked.
-  void append(bool is_train, const uint8_t* pixels, const int32_t* labels, const int32_t* sources,
-              int64_t count, at::ArrayRef<float> given) {
-    Split& split = is_train ? store_.value().train() : store_.value().val();
-    const at::Tensor rows = store_->append(split, pixels, labels, sources, count);
-    if (!is_train) return;  // validation is plain cross entropy: it needs no teacher
+  void append(bool is_train, const at::Tensor& pictures, const int32_t* labels,
+              const int32_t* sources, at::ArrayRef<float> given) {
     const c10::NoGradGuard no_grad;
-    at::Tensor to = split.teacher_logits.narrow(0, split.count - count, count);
+    Split& split = is_train ? store_.value().train() : store_.value().val();
+    const at::Tensor rows = store_->append(split, labels, sources, pictures.size(0));
+    rows.copy_(is_train && view_ != Augmentation() ? views_of(pictures, sources) : pictures);
+    // Validation is plain cross entropy: it needs no teacher.
+    if (!is_train || !store_->shape().has_teacher) return;
+    at::Tensor to =
+        split.teacher_logits.narrow(0, split.count * split.views - rows.size(0), rows.size(0));
     if (!teacher_) {
       if (static_cast<int64_t>(given.size()) != to.numel()) {
         throw Error("ERR_INTERNAL", "the teacher's logits are not those of the pictures");
@@ -226,6 +234,21 @@ class Session : public Napi::ObjectWrap<Session> {
     to.copy_(logits);
   }
 
+  // The views of each picture, side by side. What is drawn depends on the picture's place in the
+  // list of files alone, so that a store serves every run's seed.
+  at::Tensor views_of(const at::Tensor& pictures, const int32_t* sources) const {
+    const int64_t views = store_->shape().views;
+    std::vector<Window> windows;
+    for (int64_t i = 0; i < pictures.size(0); ++i) {
+      for (int64_t view = 0; view < views; ++view) {
+        windows.push_back(draw_window(view_, pictures.size(1), preprocessing_.image_size,
+                                      /*seed=*/0, view, sources[i]));
+      }
+    }
+    const at::Tensor indices = at::arange(pictures.size(0), at::kLong).repeat_interleave(views);
+    return cut_windows(pictures, indices, windows, preprocessing_.image_size);
+  }
+
   Napi::Value seal_store(const Napi::CallbackInfo& info) {
     return worker_.run<Nothing>(info.Env(),
                                 [this](Channel&) {
@@ -238,11 +261,32 @@ class Session : public Napi::ObjectWrap<Session> {
   }
 
   Napi::Value train(const Napi::CallbackInfo& info) {
+    const auto options = info[0].ToObject();
+    return run_training(info, read_train_config(options, "student"),
+                        [config = read_distill_config(options)](const auto&... given) {
+                          return make_student(config, given...);
+                        });
+  }
+
+  Napi::Value teach(const Napi::CallbackInfo& info) {
+    const auto options = info[0].ToObject();
+    return run_training(info, read_train_config(options, "teacher"),
+                        [config = read_teach_config(options)](const auto&... given) {
+                          return make_teacher(config, given...);
+                        });
+  }
+
+  // make_learner(classes, generator, compute)
+  template <typename MakeLearner>
+  Napi::Value run_training(const Napi::CallbackInfo& info, const TrainConfig& config,
+                           const MakeLearner& make_learner) {
     return worker_.run<TrainResult>(
         info.Env(),
-        [this, config = read_train_config(info[0].ToObject())](Channel& channel) {
-          return distill::train(store_.value(), preprocessing_, config, compute_, control_,
-                                [&channel](const EpochReport& report) {
+        [this, config, make_learner](Channel& channel) {
+          at::Generator generator = at::detail::createCPUGenerator(config.seed);
+          const auto learner = make_learner(store_.value().shape().classes, generator, compute_);
+          return distill::train(*store_, preprocessing_, config, *learner, generator, compute_,
+                                control_, [&channel](const EpochReport& report) {
                                   channel.send([report](Napi::Env env, Napi::Function on_epoch) {
                                     on_epoch.Call({to_object(env, report)});
                                   });
@@ -292,6 +336,7 @@ class Session : public Napi::ObjectWrap<Session> {
   std::optional<FrozenDenseNet> teacher_;
   std::string teacher_path_;
   std::optional<SampleStore> store_;
+  Augmentation view_;  // what training pictures go through on their way into the store
 
   Worker worker_;  // last: its thread ends before what it works on goes
 };

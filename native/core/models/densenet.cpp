@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "core/kernels/norm_relu_train.h"
+#include "core/models/dense_stage.h"
 #include "core/models/weights.h"
 
 namespace distill {
@@ -94,13 +96,31 @@ void DenseNet::initialize(at::Generator generator) {
   // torchvision's layers first draw PyTorch's default weights, and then the constructor draws the
   // convolutions' again from kaiming_normal_: both draws are needed to end in the same state.
   for (Conv2d* convolution : convolutions) convolution->initialize(generator);
-  layers_.classifier.initialize(generator);
+  initialize_head(generator);
   layers_.classifier.bias.zero_();
   for (Conv2d* convolution : convolutions) {
     at::Tensor& weight = convolution->weight;
     const double std = std::sqrt(2.0) / std::sqrt(static_cast<double>(weight[0].numel()));
     weight.copy_(at::empty(weight.sizes()).normal_(0, std, generator));
   }
+}
+
+void DenseNet::initialize_head(at::Generator generator) {
+  layers_.classifier.initialize(std::move(generator));
+}
+
+at::Tensor DenseNet::forward(const at::Tensor& images) const {
+  const auto& [conv0, norm0, stages, norm5, classifier] = layers_;
+  at::Tensor x = at::max_pool2d(norm_relu_train(conv0(images), norm0), /*kernel_size=*/3,
+                                /*stride=*/2, /*padding=*/1);
+  for (const Stage& stage : stages) {
+    if (const auto& transition = stage.transition) {
+      x = transition->conv(dense_stage(x, stage.layers, transition->norm, StagePool::average2));
+    } else {
+      x = dense_stage(x, stage.layers, norm5, StagePool::average);
+    }
+  }
+  return classifier(x);
 }
 
 std::optional<DenseNetShape> densenet_shape(const Checkpoint& checkpoint) {

@@ -26,13 +26,19 @@ struct DenseNetVariant {
 // torchvision's densenet121, 161, 169 and 201.
 const std::vector<DenseNetVariant>& densenet_variants();
 
-// The weights of torchvision's DenseNet, under its names. FrozenDenseNet computes with them.
+// torchvision's DenseNet, under its names, for training; FrozenDenseNet evaluates with its weights.
 class DenseNet {
  public:
   DenseNet(DenseNetVariant variant, int64_t classes);
 
   // Seeded as torch.manual_seed(seed); torchvision.models.densenet121(num_classes=classes).
   void initialize(at::Generator generator);
+  // The last layer alone, as torch.nn.Linear's constructor draws it.
+  void initialize_head(at::Generator generator);
+  // images (B, 3, S, S), channels-last -> logits (B, classes) float32, in training mode: batch
+  // statistics, and the running ones move. Convolutions compute in the images' type. A picture of
+  // 32 pixels is the smallest: the last features are of 1x1.
+  at::Tensor forward(const at::Tensor& images) const;
   const StateDict& state() const { return state_; }
   StateDict& state() { return state_; }
   const DenseNetVariant& variant() const { return variant_; }

@@ -100,6 +100,10 @@ FrozenDenseNet::FrozenDenseNet(const DenseNet& model, const Compute& compute) : 
 }
 
 at::Tensor FrozenDenseNet::forward(const at::Tensor& images) const {
+  return at::linear(features(images), classifier_weight_, classifier_bias_);  // (B, classes)
+}
+
+at::Tensor FrozenDenseNet::features(const at::Tensor& images) const {
   at::Tensor x = at::max_pool2d(stem_(images), /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
   for (const Stage& stage : stages_) {
     // Every layer sees what all layers before it made: it reads the channels that are there and
@@ -122,8 +126,7 @@ at::Tensor FrozenDenseNet::forward(const at::Tensor& images) const {
           norm_relu_average2(x, transition->norm.scale, transition->norm.shift));
     }
   }
-  x = norm_relu(x, norm_.scale, norm_.shift).mean({2, 3}, /*keepdim=*/false, at::kFloat);
-  return at::linear(x, classifier_weight_, classifier_bias_);  // (B, classes)
+  return norm_relu(x, norm_.scale, norm_.shift).mean({2, 3}, /*keepdim=*/false, at::kFloat);
 }
 
 }  // namespace distill

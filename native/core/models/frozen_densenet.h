@@ -27,6 +27,8 @@ class FrozenDenseNet {
 
   // images (B, 3, S, S) in compute's type, channels-last -> logits (B, classes) float32
   at::Tensor forward(const at::Tensor& images) const;
+  // What the last layer sees: (B, features) float32
+  at::Tensor features(const at::Tensor& images) const;
 
  private:
   // A convolution with bias, and perhaps a ReLU behind it.

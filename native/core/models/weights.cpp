@@ -27,11 +27,17 @@ void move_weights(StateDict& model, at::Device device) {
   for (const auto& [name, tensor] : model) at::Tensor(tensor).set_data(tensor.to(device));
 }
 
+std::vector<at::Tensor> trainable(const StateDict& model) {
+  std::vector<at::Tensor> parameters;
+  for (const auto& [name, tensor] : model) {
+    if (!is_statistic(name)) parameters.push_back(tensor);
+  }
+  return parameters;
+}
+
 int64_t count_parameters(const StateDict& model) {
   int64_t count = 0;
-  for (const auto& [name, tensor] : model) {
-    if (!is_statistic(name)) count += tensor.numel();
-  }
+  for (const at::Tensor& parameter : trainable(model)) count += parameter.numel();
   return count;
 }
 

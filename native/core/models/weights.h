@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <string>
+#include <vector>
 
 #include "core/checkpoint/state_dict.h"
 
@@ -18,6 +19,9 @@ bool plausible_classes(const TensorEntry& weight);
 
 // Moves a model's tensors to a device; the layers that hold them see them there.
 void move_weights(StateDict& model, at::Device device);
+
+// What an optimizer moves, in the model's order: everything but the running statistics.
+std::vector<at::Tensor> trainable(const StateDict& model);
 
 // The number of parameters, running statistics not counted.
 int64_t count_parameters(const StateDict& model);

@@ -37,7 +37,7 @@ await serve({
   async prepare() {
     session = await openSession(task.imageSize);
     const { prepare } = await loadPrepare();
-    const { classes, train, val } = task;
+    const { classes, train, val, imageSize, mean, std } = task;
     const start = performance.now();
     let trainEnd = start;
     const dataset = {
@@ -46,10 +46,10 @@ await serve({
       val: { root: path.join(task.dataset, 'val'), classes, samples: val },
     };
     await prepare(session, dataset, {
-      ...task,
-      teacherHash: '',
-      device: 'cpu',
-      precision,
+      imageSize,
+      storeSize: imageSize,
+      views: null,
+      teacher: { sha256: '', logits: null, mean, std, device: 'cpu', precision },
       onBadImage: 'error',
       cacheMemory: Number.MAX_SAFE_INTEGER,
       cacheDir: undefined,

@@ -1,0 +1,231 @@
+import { stat } from 'node:fs/promises';
+import type { EpochReport, PrepareProgress, TrainingResult, TrainingRun } from '../run.js';
+import type { Output } from './output.js';
+import { Interrupted, interruptible } from './signals.js';
+
+/** What a training's outcome is told with. */
+export interface Outcome {
+  /** What the file holds, such as `Student`. */
+  name: string;
+  /** The file, as the user wrote it. */
+  file: string;
+  /** Epochs asked for. */
+  epochs: number;
+  /** The command to go on with. */
+  next: string;
+}
+
+/** Watches a training to its end, and tells what it came to. */
+export async function report<Result extends TrainingResult>(
+  run: TrainingRun<Result>,
+  outcome: Outcome,
+  output: Output,
+): Promise<void> {
+  if (output.json) {
+    run.on('dataset', (found) => output.event('dataset', found));
+    run.on('epoch', (report) => output.event('epoch', report));
+    run.on('best', (report) => output.event('best', report));
+  } else {
+    run.on('dataset', ({ train, val, classes }) => {
+      const names = classes.length > 10 ? [...classes.slice(0, 10), '…'] : classes;
+      output.note(
+        `${train} training and ${val} validation pictures of ${classes.length} classes: ${names.join(', ')}`,
+      );
+    });
+    // On a terminal the bar says it all.
+    const barInstead = output.hasBar && process.stdout.isTTY;
+    if (!output.quiet && !barInstead) {
+      run.on('epoch', (report) =>
+        output.print(`${epochLine(report)}${report.saved ? '; saved' : ''}`),
+      );
+    }
+  }
+  await follow(run, outcome, output, async (result) => {
+    if (output.json) output.event('result', result);
+    else for (const line of await summary(result, outcome)) output.print(line);
+  });
+}
+
+/** The reference's line of an epoch. */
+export function epochLine(report: EpochReport): string {
+  const { epoch, epochs, trainLoss, trainAccuracy, valLoss, valAccuracy, seconds } = report;
+  return (
+    `epoch:${epoch}/${epochs}; train loss:${trainLoss.toFixed(6)}, accuracy:${trainAccuracy.toFixed(6)}; ` +
+    `validation loss:${valLoss.toFixed(6)}, accuracy:${valAccuracy.toFixed(6)}; time:${seconds.toFixed(2)}s`
+  );
+}
+
+/**
+ * Sees a run to its end: progress, warnings, and an early end.
+ *
+ * @param conclude Tells what the run came to, also where it was stopped.
+ */
+export async function follow<Result extends TrainingResult>(
+  run: TrainingRun<Result>,
+  { epochs }: { epochs: number },
+  output: Output,
+  conclude: (result: Result) => Promise<void> | void,
+): Promise<void> {
+  run.on('warning', (warning) => output.warn(warning));
+  const progress = new Progress(run, epochs, output);
+  const note = 'Stopping after this batch; what has been saved stays.';
+  await interruptible(output, note, async (signal) => {
+    signal.addEventListener('abort', () => run.stop());
+    const result = await run.finally(() => progress.end());
+    await conclude(result);
+    if (result.reason !== 'stopped') return;
+    // A training whose output's reader left is not done either.
+    throw new Interrupted((signal.reason as Interrupted).exitCode || 130);
+  });
+}
+
+/** Milliseconds between two looks at where a training stands. */
+const GLANCE = 100;
+
+/** Shows how far a run is: a bar on a terminal; otherwise events, or a few lines while it prepares. */
+class Progress<Result extends TrainingResult> {
+  readonly #run: TrainingRun<Result>;
+  readonly #epochs: number;
+  readonly #output: Output;
+  #prepared: PrepareProgress = { done: 0, total: 0 };
+  #best: EpochReport | undefined;
+  #isTraining = false;
+  #remaining = new Remaining();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(run: TrainingRun<Result>, epochs: number, output: Output) {
+    this.#run = run;
+    this.#epochs = epochs;
+    this.#output = output;
+    run.on('best', (report) => {
+      this.#best = report;
+    });
+    run.on('dataset', ({ train, val }) => {
+      this.#prepared = { done: 0, total: train + val };
+      this.#remaining = new Remaining();
+      if (output.hasBar) this.#timer = setInterval(() => this.#show(), GLANCE);
+    });
+    run.on('prepare', (progress) => {
+      const { done, total } = progress;
+      const before = this.#prepared.done;
+      this.#prepared = progress;
+      const passed = (parts: number) =>
+        Math.floor((done / total) * parts) > Math.floor((before / total) * parts);
+      if (output.json && passed(100)) output.event('prepare', progress);
+      if (!output.hasBar && passed(4)) output.note(`prepared ${done} of ${total} pictures`);
+    });
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+    this.#output.hideBar();
+  }
+
+  #show(): void {
+    const { epoch, step, steps } = this.#run.progress;
+    if (epoch === 0) this.#showPreparing();
+    else this.#showTraining(epoch, steps === 0 ? 0 : step / steps);
+  }
+
+  #showPreparing(): void {
+    const { done, total } = this.#prepared;
+    const rate = done > 0 ? `  ${(done / this.#remaining.elapsed).toFixed(1)}/s` : '';
+    this.#output.showBar({
+      label: 'preparing',
+      fraction: done / total,
+      text: `${done}/${total} pictures${rate}${this.#remaining.at(done / total)}`,
+    });
+  }
+
+  /** @param part How much of the epoch is done, 0..1. */
+  #showTraining(epoch: number, part: number): void {
+    if (!this.#isTraining) {
+      this.#isTraining = true;
+      const { total } = this.#prepared;
+      this.#output.note(`prepared ${total} pictures in ${duration(this.#remaining.elapsed)}`);
+      this.#remaining = new Remaining();
+    }
+    const fraction = (epoch - 1 + part) / this.#epochs;
+    const best = this.#best ? `  best ${this.#best.valAccuracy.toFixed(4)}` : '';
+    this.#output.showBar({
+      label: 'training ',
+      fraction,
+      text: `epoch ${epoch}/${this.#epochs}${best}${this.#remaining.at(fraction)}`,
+    });
+  }
+}
+
+/** How long something will take from now on, if it goes on as it has. */
+class Remaining {
+  readonly #start = performance.now();
+  #fraction = 0;
+  #end = 0;
+
+  /** Seconds from the start. */
+  get elapsed(): number {
+    return (performance.now() - this.#start) / 1000;
+  }
+
+  /** Between two steps the clock runs down. */
+  at(fraction: number): string {
+    if (fraction <= 0 || fraction >= 1) return '';
+    if (fraction !== this.#fraction) {
+      this.#fraction = fraction;
+      this.#end = this.elapsed / fraction;
+    }
+    const seconds = Math.ceil(Math.max(0, this.#end - this.elapsed));
+    const two = (n: number) => String(n % 60).padStart(2, '0');
+    const hours = Math.floor(seconds / 3600);
+    const minutes = Math.floor(seconds / 60);
+    return `  ETA ${hours > 0 ? `${hours}:${two(minutes)}` : minutes}:${two(seconds)}`;
+  }
+}
+
+function duration(seconds: number): string {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+async function summary(
+  result: TrainingResult,
+  { name, file, epochs, next }: Outcome,
+): Promise<string[]> {
+  const { best, seconds, device, precision, seed, skipped } = result;
+  const times = (['prepare', 'train', 'validate'] as const).map(
+    (phase) => `${phase} ${duration(seconds[phase])}`,
+  );
+  const lines = [why(result, epochs)];
+  if (best) {
+    const { size } = await stat(file);
+    lines.push(
+      `Best: epoch ${best.epoch}, validation accuracy ${best.valAccuracy.toFixed(4)}, loss ${best.valLoss.toFixed(4)}`,
+      `${name}: ${file}, ${(size / 1e6).toFixed(1)} MB`,
+    );
+  } else {
+    lines.push(`${name}: none was saved; ${file} is untouched`);
+  }
+  if (skipped.length > 0) lines.push(`Skipped because they did not decode: ${skipped.length}`);
+  // Of a run that was stopped while it prepared, there is none.
+  if (result.images.train > 0) {
+    lines.push(
+      `Time: ${duration(seconds.total)} on ${device} in ${precision} (${times.join(', ')}), seed ${seed}`,
+    );
+  }
+  if (best) lines.push(`Next: ${next}`);
+  return lines;
+}
+
+function why({ reason, epochs, last, images }: TrainingResult, asked: number): string {
+  if (reason === 'completed') return `Done: all ${asked} epochs were run.`;
+  if (reason === 'stopped') {
+    if (images.train === 0) return 'Stopped: while preparing.';
+    return epochs === 0
+      ? 'Stopped: in the first epoch.'
+      : `Stopped: after ${epochs} of ${asked} epochs.`;
+  }
+  const cause =
+    last && last.valLoss < 0.0001 ? 'loss fell below 0.0001' : 'accuracy rose above 0.9999';
+  return `Done: after ${epochs} of ${asked} epochs the validation ${cause}.`;
+}

@@ -1,0 +1,133 @@
+import path from 'node:path';
+import { augmentationOf } from './augmentation.js';
+import { checkClasses, checkTeacher } from './checks.js';
+import { DistillError } from './errors.js';
+import { inspect } from './inspect.js';
+import { madeWith, type StudentMetadata } from './metadata.js';
+import { checkOptions } from './options.js';
+import { sha256 } from './prepare.js';
+import type { TeachResult, TeachRun } from './run.js';
+import { type CheckedTeachOptions, type TeachOptions, teachOptions } from './teach-options.js';
+import { type Preprocessing, Training } from './training.js';
+
+/** What torchvision's own weights were trained with, and most others are. */
+const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
+
+/** The course of one teacher's training. */
+export class Teaching extends Training<CheckedTeachOptions, TeachResult> {
+  readonly #given: TeachOptions;
+
+  constructor(options: TeachOptions) {
+    super();
+    this.#given = options;
+  }
+
+  protected check(): CheckedTeachOptions {
+    const options = checkOptions(teachOptions, this.#given);
+    refuseContradictions(options);
+    return options;
+  }
+
+  protected async work(options: CheckedTeachOptions, run: TeachRun): Promise<TeachResult> {
+    const teacher = path.resolve(options.teacher);
+    const output = { option: 'teacher', file: teacher };
+    const { weights: file } = options;
+    const source = file === undefined ? null : ({ model: 'model', file } as const);
+    const dataset = await this.find(options, run, output, source);
+    const { classes, train } = dataset;
+    checkClasses(classes, classes.length, teacher, train.root);
+
+    const { architecture, keepHead, use, said } = await start(options, classes);
+    const { mean, std, imageSize } = use;
+    const { augment = ['crop', 'flip'] as const } = options;
+    const { storeSize, by } = augmentationOf({ ...options, augment, imageSize });
+    const { session, begun } = await this.open(options, use, dataset);
+
+    const result: TeachResult = { ...begun, teacher, architecture };
+    const { precision, seed } = result;
+    const { epochs, lr, batchSize, shuffle, optimizer, schedule } = options;
+    const { labelSmoothing, freezeEpochs, cropScale } = options;
+    const warmup = options.warmup ?? (schedule === 'cosine' ? 1 : 0);
+    const weightDecay = options.weightDecay ?? (optimizer === 'adamw' ? 0.01 : 0);
+    const learning = {
+      ...{ epochs, lr, batchSize, shuffle, schedule, warmup, weightDecay, labelSmoothing },
+      ...{ freezeEpochs, seed },
+    };
+    const metadata: StudentMetadata = {
+      ...{ classes, mean, std, imageSize },
+      options: { ...learning, optimizer, augment, storeSize, cropScale, precision },
+      ...(said && { weights: said }),
+      versions: madeWith(),
+    };
+    await this.learn({
+      ...{ session, dataset, options, run, result, file: teacher },
+      pictures: { imageSize, storeSize, views: null, teacher: null },
+      train: (onEpoch) =>
+        session.teach(
+          {
+            ...learning,
+            ...{ teacher, architecture, keepHead, weights: options.weights ?? '' },
+            ...(by && { augment: by }),
+            metadata: JSON.stringify(metadata),
+          },
+          onEpoch,
+        ),
+    });
+    return result;
+  }
+}
+
+/** What a teacher starts from. */
+async function start(
+  options: CheckedTeachOptions,
+  classes: string[],
+): Promise<{
+  architecture: string;
+  /** Whether the last layer of the weights tells the dataset's classes apart. */
+  keepHead: boolean;
+  use: Preprocessing;
+  /** What the teacher's file says of it. */
+  said: Record<string, unknown> | null;
+}> {
+  const { weights, mean, std, imageSize } = options;
+  const contents = weights === undefined ? null : await inspect(weights);
+  const found = contents && checkTeacher(contents, 'weights').architecture;
+  const { architecture = found ?? 'densenet121' } = options;
+  if (found !== null && architecture !== found) {
+    throw new DistillError(
+      'ERR_OPTION',
+      `Expected a ${architecture} in '${weights}' (weights), but it holds a ${found}; leave \`architecture\` out to take what is there.`,
+    );
+  }
+  const known = contents?.metadata;
+  return {
+    architecture,
+    keepHead: JSON.stringify(known?.classes) === JSON.stringify(classes),
+    use: {
+      imageSize: imageSize ?? known?.imageSize ?? 224,
+      mean: mean ?? known?.mean ?? IMAGENET.mean,
+      std: std ?? known?.std ?? IMAGENET.std,
+    },
+    said:
+      weights === undefined
+        ? null
+        : { file: path.basename(weights), architecture, sha256: await sha256(weights) },
+  };
+}
+
+/** Options that mean nothing together are a misunderstanding. */
+function refuseContradictions(options: CheckedTeachOptions): void {
+  const { optimizer, weightDecay, schedule, warmup, weights, freezeEpochs } = options;
+  const refuse = (message: string) => {
+    throw new DistillError('ERR_OPTION', message);
+  };
+  if (optimizer === 'adam' && weightDecay) {
+    refuse("The `optimizer` 'adam' has no `weightDecay`; leave it out, or take 'adamw'.");
+  }
+  if (schedule !== 'cosine' && warmup) {
+    refuse(`The \`schedule\` '${schedule}' has no \`warmup\`; leave it out, or take 'cosine'.`);
+  }
+  if (freezeEpochs > 0 && weights === undefined) {
+    refuse('`freezeEpochs` lets features rest that are good already; it needs `weights`.');
+  }
+}

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace distill {
+
+// What is done to training pictures so that a network does not see the same pixels twice. Pictures
+// are kept as squares of `from` pixels a side and cut to squares of `to`.
+struct Augmentation {
+  enum class Crop {
+    center,  // the middle
+    random,  // any place; where pictures are no larger than the input, they are first surrounded by
+             // an eighth of their side of black, so that they shift
+    resized,  // torchvision's RandomResizedCrop: a box of any place, size and ratio, resized
+  };
+  Crop crop = Crop::center;
+  double min_scale = 0.08;  // the smallest box's share of the picture's area, of resized crops
+  bool flip = false;        // left to right, every other picture
+
+  bool operator==(const Augmentation&) const = default;
+};
+
+// A box of a picture, in its pixels (it may reach beyond the picture), that becomes the input.
+struct Window {
+  int64_t left = 0, top = 0, width = 0, height = 0;
+  bool flip = false;
+};
+
+// What is drawn for a picture's `occasion`, such as the epoch, of a seed: always the same, whatever
+// else is drawn, in whatever order and by however many threads.
+Window draw_window(const Augmentation& augmentation, int64_t from, int64_t to, uint64_t seed,
+                   uint64_t occasion, uint64_t picture);
+
+// Row `y` of the input that a window of a picture makes: `to` pixels of RGB, interpolated
+// bilinearly (as PyTorch's interpolate, without antialiasing) where the box has another size. What
+// lies beyond the picture is black. picture: (from, from, 3).
+void cut_row(const uint8_t* picture, int64_t from, const Window& window, int64_t to, int64_t y,
+             uint8_t* row);
+
+// The windows of those pictures at `indices` (B) int64. pictures: (N, from, from, 3) uint8
+// -> (B, to, to, 3)
+at::Tensor cut_windows(const at::Tensor& pictures, const at::Tensor& indices,
+                       const std::vector<Window>& windows, int64_t to);
+
+}  // namespace distill

@@ -1,0 +1,151 @@
+#include "core/learner.h"
+
+#include <c10/core/GradMode.h>
+
+#include <limits>
+
+#include "core/classifier.h"
+#include "core/distillation_loss.h"
+#include "core/models/densenet.h"
+#include "core/models/frozen_densenet.h"
+#include "core/models/student.h"
+#include "core/models/weights.h"
+
+namespace distill {
+namespace {
+
+class StudentLearner final : public Learner {
+ public:
+  StudentLearner(const DistillConfig& config, int64_t classes, const at::Generator& generator,
+                 const Compute& compute)
+      : config_(config), student_(classes, config.drop_rate) {
+    if (config.initial_student.empty()) {
+      student_.initialize(generator);
+    } else {
+      load_weights(student_.state(), Checkpoint::open(config.initial_student),
+                   "a student with " + std::to_string(classes) + " classes");
+    }
+    move_weights(student_.state(), compute.device);
+  }
+
+  const StateDict& state() const override { return student_.state(); }
+  std::vector<std::vector<at::Tensor>> parameter_groups() const override {
+    return {student_.parameters()};
+  }
+  at::Tensor forward(const at::Tensor& images, at::Generator generator) override {
+    return student_.forward(images, std::move(generator));
+  }
+  at::Tensor loss(const at::Tensor& logits, const Batch& batch) const override {
+    return distillation_loss(logits, batch.teacher_logits, batch.labels, config_.temperature,
+                             config_.alpha);
+  }
+  Evaluation evaluation() const override {
+    return [this](const at::Tensor& images) { return student_.forward(images); };
+  }
+  // Both must improve, and the first epoch beats what the reference starts from.
+  bool improves(const Metrics& val, const std::optional<Metrics>& best) const override {
+    const Metrics start{/*loss=*/100, /*accuracy=*/0}, before = best.value_or(start);
+    return val.accuracy > before.accuracy && val.loss < before.loss;
+  }
+  bool is_done(const Metrics& val) const override {
+    return val.loss < 0.0001 || val.accuracy > 0.9999;
+  }
+
+ private:
+  DistillConfig config_;
+  Student student_;
+};
+
+// Fresh weights, or those of a checkpoint with a fresh last layer. Fresh ones are those of
+// torch.manual_seed(seed) and torchvision's constructor, or torch.nn.Linear's for the last layer.
+DenseNet initial_densenet(const TeachConfig& config, int64_t classes,
+                          const at::Generator& generator) {
+  if (config.weights.empty()) {
+    for (const DenseNetVariant& variant : densenet_variants()) {
+      if (variant.name != config.architecture) continue;
+      DenseNet model(variant, classes);
+      model.initialize(generator);
+      return model;
+    }
+  }
+  DenseNet loaded = load_teacher(config.weights);
+  if (config.keep_head) return loaded;
+  DenseNet model(loaded.variant(), classes);
+  model.initialize_head(generator);
+  for (const auto& [name, tensor] : loaded.state()) {
+    if (!name.starts_with("classifier.")) at::Tensor(model.state().at(name)).copy_(tensor);
+  }
+  return model;
+}
+
+class DenseNetLearner final : public Learner {
+ public:
+  DenseNetLearner(const TeachConfig& config, int64_t classes, const at::Generator& generator,
+                  const Compute& compute)
+      : config_(config), compute_(compute), model_(initial_densenet(config, classes, generator)) {
+    move_weights(model_.state(), compute.device);
+  }
+
+  const StateDict& state() const override { return model_.state(); }
+  std::vector<std::vector<at::Tensor>> parameter_groups() const override {
+    const Linear& head = model_.layers().classifier;
+    std::vector<at::Tensor> features = trainable(model_.state());
+    features.resize(features.size() - 2);  // the head's two are the last
+    return {features, {head.weight, head.bias}};
+  }
+  size_t begin_epoch(int64_t epoch) override {
+    if (epoch > config_.freeze_epochs) {
+      frozen_.reset();
+      return 0;
+    }
+    const c10::NoGradGuard no_grad;
+    if (!frozen_) frozen_.emplace(model_, compute_);
+    return 1;
+  }
+  // Of the last features there is one value a picture, which BatchNorm can only compare with
+  // others'.
+  int64_t smallest_batch() const override { return 2; }
+
+  at::Tensor forward(const at::Tensor& images, at::Generator) override {
+    if (!frozen_) return model_.forward(images);
+    const at::Tensor features = [&] {
+      const c10::NoGradGuard no_grad;
+      return frozen_->features(images);
+    }();
+    return model_.layers().classifier(features);
+  }
+  at::Tensor loss(const at::Tensor& logits, const Batch& batch) const override {
+    return at::cross_entropy_loss(logits, batch.labels, /*weight=*/{}, at::Reduction::Mean,
+                                  /*ignore_index=*/-100, config_.label_smoothing);
+  }
+  Evaluation evaluation() const override {
+    return [model = FrozenDenseNet(model_, compute_)](const at::Tensor& images) {
+      return model.forward(images);
+    };
+  }
+  // A teacher is taken for what it gets right. Its loss may well rise while it still learns.
+  bool improves(const Metrics& val, const std::optional<Metrics>& best) const override {
+    return !best || val.accuracy > best->accuracy ||
+           (val.accuracy == best->accuracy && val.loss < best->loss);
+  }
+
+ private:
+  TeachConfig config_;
+  Compute compute_;
+  DenseNet model_;
+  std::optional<FrozenDenseNet> frozen_;  // while the features rest
+};
+
+}  // namespace
+
+std::unique_ptr<Learner> make_student(const DistillConfig& config, int64_t classes,
+                                      const at::Generator& generator, const Compute& compute) {
+  return std::make_unique<StudentLearner>(config, classes, generator, compute);
+}
+
+std::unique_ptr<Learner> make_teacher(const TeachConfig& config, int64_t classes,
+                                      const at::Generator& generator, const Compute& compute) {
+  return std::make_unique<DenseNetLearner>(config, classes, generator, compute);
+}
+
+}  // namespace distill

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/checkpoint/state_dict.h"
+#include "core/config.h"
+#include "core/device.h"
+
+namespace distill {
+
+// Averages over one pass of the pictures.
+struct Metrics {
+  double loss = 0;
+  double accuracy = 0;  // 0..1
+};
+
+// The pictures of a step.
+struct Batch {
+  at::Tensor images;          // (B, 3, S, S) in the type that the network computes in
+  at::Tensor labels;          // (B) int64
+  at::Tensor teacher_logits;  // (B, classes) float32; (B, 0) without a teacher
+};
+
+// A network with what it is to learn, and what counts as having learnt it: all that tells one
+// training from another.
+class Learner {
+ public:
+  virtual ~Learner() = default;
+
+  virtual const StateDict& state() const = 0;
+  // What the optimizer moves, in groups of which the first may rest for some epochs.
+  virtual std::vector<std::vector<at::Tensor>> parameter_groups() const = 0;
+  // Called before an epoch's steps (from 1): how many of the groups rest in it.
+  virtual size_t begin_epoch(int64_t epoch) { return 0; }
+  // Pictures that a step needs at least; a smaller last batch is left out.
+  virtual int64_t smallest_batch() const { return 1; }
+
+  // In training mode: images -> logits (B, classes) float32.
+  virtual at::Tensor forward(const at::Tensor& images, at::Generator generator) = 0;
+  virtual at::Tensor loss(const at::Tensor& logits, const Batch& batch) const = 0;  // -> scalar
+
+  // The network as it is now, in evaluation mode: images -> logits.
+  using Evaluation = std::function<at::Tensor(const at::Tensor& images)>;
+  virtual Evaluation evaluation() const = 0;
+
+  // Whether a validation is better than the best before it, if there is one.
+  virtual bool improves(const Metrics& val, const std::optional<Metrics>& best) const = 0;
+  // Whether a validation leaves nothing to be learnt.
+  virtual bool is_done(const Metrics& val) const { return false; }
+};
+
+// A student of the teacher's logits and the labels. Throws what reading the initial student throws.
+std::unique_ptr<Learner> make_student(const DistillConfig& config, int64_t classes,
+                                      const at::Generator& generator, const Compute& compute);
+
+// A DenseNet of the labels alone. Throws what reading the initial weights throws, and
+// ERR_TEACHER_ARCHITECTURE where they are no DenseNet's.
+std::unique_ptr<Learner> make_teacher(const TeachConfig& config, int64_t classes,
+                                      const at::Generator& generator, const Compute& compute);
+
+}  // namespace distill

@@ -1,0 +1,255 @@
+#include "node/step_diagnostics.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/adam.h"
+#include "core/augment.h"
+#include "core/classifier.h"
+#include "core/distillation_loss.h"
+#include "core/models/densenet.h"
+#include "core/models/student.h"
+#include "core/models/weights.h"
+#include "core/normalize.h"
+#include "core/schedule.h"
+#include "node/options.h"
+#include "node/worker.h"
+
+namespace distill::node {
+namespace {
+
+struct Gradients {
+  double loss;
+  std::vector<std::pair<std::string, at::Tensor>> by_name;
+};
+
+Gradients gradients_of(const at::Tensor& loss, const StateDict& state) {
+  loss.backward();
+  Gradients result{loss.item<double>(), {}};
+  for (const auto& [name, tensor] : state) {
+    if (tensor.grad().defined()) {
+      result.by_name.emplace_back(name, tensor.grad());
+    }
+  }
+  return result;
+}
+
+Napi::Float64Array to_array(Napi::Env env, const at::Tensor& values) {
+  const at::Tensor doubles = values.to(at::kDouble).contiguous();
+  auto array = Napi::Float64Array::New(env, doubles.numel());
+  std::copy_n(doubles.const_data_ptr<double>(), doubles.numel(), array.Data());
+  return array;
+}
+
+Napi::Object by_name(Napi::Env env,
+                     const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+  auto object = Napi::Object::New(env);
+  for (const auto& [name, tensor] : tensors) {
+    object.Set(name, to_array(env, tensor));
+  }
+  return object;
+}
+
+template <typename T>
+at::Tensor copy(const T* values, at::IntArrayRef sizes, at::ScalarType dtype) {
+  return at::from_blob(const_cast<T*>(values), sizes, dtype).clone();
+}
+
+Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
+  const auto options = info[0].ToObject();
+  const auto pixels = options.Get("pixels").As<Napi::Uint8Array>();
+  const auto labels = options.Get("labels").As<Napi::Int32Array>();
+  const auto teacher = options.Get("teacherLogits").As<Napi::Float32Array>();
+  const Preprocessing preprocessing = read_preprocessing(options);
+  const auto count = static_cast<int64_t>(labels.ElementLength());
+  const int64_t side = preprocessing.image_size;
+  const int64_t classes =
+      static_cast<int64_t>(teacher.ElementLength()) / std::max<int64_t>(count, 1);
+  if (count == 0 || static_cast<int64_t>(pixels.ElementLength()) != count * side * side * 3 ||
+      static_cast<int64_t>(teacher.ElementLength()) != count * classes) {
+    throw Napi::RangeError::New(info.Env(), "pixels, labels and teacherLogits disagree in length");
+  }
+  return worker.run<Gradients>(
+      info.Env(),
+      [preprocessing, classes, path = read_string(options, "student"),
+       images = copy(pixels.Data(), {count, side, side, 3}, at::kByte),
+       labels = copy(labels.Data(), {count}, at::kInt).to(at::kLong),
+       teacher = copy(teacher.Data(), {count, classes}, at::kFloat),
+       temperature = read_double(options, "temperature"),
+       alpha = read_double(options, "alpha")](Channel&) {
+        Student student(classes, /*drop_rate=*/0);
+        load_weights(student.state(), Checkpoint::open(path), "the student");
+        for (at::Tensor parameter : student.parameters()) parameter.requires_grad_();
+        const at::Tensor logits =
+            student.forward(Normalizer(preprocessing, at::kCPU, at::kFloat)(images),
+                            at::detail::createCPUGenerator());
+        const at::Tensor loss = distillation_loss(logits, teacher, labels, temperature, alpha);
+        return gradients_of(loss, student.state());
+      },
+      [](Napi::Env env, const Gradients& result) {
+        auto object = Napi::Object::New(env);
+        object.Set("loss", result.loss);
+        object.Set("gradients", by_name(env, result.by_name));
+        return object;
+      });
+}
+
+Napi::Value teacher_gradients(Worker& worker, const Napi::CallbackInfo& info) {
+  struct Step {
+    Gradients gradients;
+    std::vector<std::pair<std::string, at::Tensor>> statistics;
+  };
+  const auto options = info[0].ToObject();
+  const auto pixels = options.Get("pixels").As<Napi::Uint8Array>();
+  const auto labels = options.Get("labels").As<Napi::Int32Array>();
+  const Preprocessing preprocessing = read_preprocessing(options);
+  const auto count = static_cast<int64_t>(labels.ElementLength());
+  const int64_t side = preprocessing.image_size;
+  if (count == 0 || static_cast<int64_t>(pixels.ElementLength()) != count * side * side * 3) {
+    throw Napi::RangeError::New(info.Env(), "pixels and labels disagree in length");
+  }
+  return worker.run<Step>(
+      info.Env(),
+      [preprocessing, path = read_string(options, "teacher"),
+       dtype = read_string(options, "precision") == "bf16" ? at::kBFloat16 : at::kFloat,
+       images = copy(pixels.Data(), {count, side, side, 3}, at::kByte),
+       labels = copy(labels.Data(), {count}, at::kInt).to(at::kLong),
+       smoothing = read_double(options, "labelSmoothing")](Channel&) {
+        const DenseNet teacher = load_teacher(path);
+        for (at::Tensor parameter : trainable(teacher.state())) parameter.requires_grad_();
+        const at::Tensor logits =
+            teacher.forward(Normalizer(preprocessing, at::kCPU, dtype)(images));
+        const at::Tensor loss =
+            at::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::Mean,
+                                   /*ignore_index=*/-100, smoothing);
+        Step step{gradients_of(loss, teacher.state()), {}};
+        for (const auto& [name, tensor] : teacher.state()) {
+          if (!tensor.requires_grad()) {
+            step.statistics.emplace_back(name, tensor);
+          }
+        }
+        return step;
+      },
+      [](Napi::Env env, const Step& step) {
+        auto object = Napi::Object::New(env);
+        object.Set("loss", step.gradients.loss);
+        object.Set("gradients", by_name(env, step.gradients.by_name));
+        object.Set("statistics", by_name(env, step.statistics));
+        return object;
+      });
+}
+
+Napi::Value optimize(Worker& worker, const Napi::CallbackInfo& info) {
+  struct Steps {
+    at::Tensor values, learning_rates, betas;
+  };
+  const auto options = info[0].ToObject();
+  const auto values = options.Get("values").As<Napi::Float32Array>();
+  const auto gradients = options.Get("gradients").As<Napi::Float32Array>();
+  const auto count = static_cast<int64_t>(values.ElementLength());
+  const auto steps = static_cast<int64_t>(gradients.ElementLength()) / std::max<int64_t>(count, 1);
+  if (static_cast<int64_t>(gradients.ElementLength()) != steps * count) {
+    throw Napi::RangeError::New(info.Env(), "values and gradients disagree in length");
+  }
+  return worker.run<Steps>(
+      info.Env(),
+      [steps, decay = read_double(options, "weightDecay"),
+       schedule = Schedule(read_schedule(options), read_double(options, "lr"),
+                           read_int(options, "totalSteps"), read_int(options, "warmupSteps")),
+       values = copy(values.Data(), {count}, at::kFloat),
+       gradients = copy(gradients.Data(), {steps, count}, at::kFloat)](Channel&) {
+        Adam adam({values}, decay);
+        Steps result{{}, at::empty({steps}, at::kDouble), at::empty({steps}, at::kDouble)};
+        for (int64_t step = 0; step < steps; ++step) {
+          const StepSize size = schedule.at(step);
+          result.learning_rates[step] = size.learning_rate;
+          result.betas[step] = size.beta1;
+          adam.zero_grad();
+          values.mutable_grad().add_(gradients[step]);
+          adam.step(size);
+        }
+        result.values = values.detach();
+        return result;
+      },
+      [](Napi::Env env, const Steps& steps) {
+        auto object = Napi::Object::New(env);
+        object.Set("values", to_array(env, steps.values));
+        object.Set("lr", to_array(env, steps.learning_rates));
+        object.Set("beta1", to_array(env, steps.betas));
+        return object;
+      });
+}
+
+Napi::Value augment(Worker& worker, const Napi::CallbackInfo& info) {
+  struct Augmented {
+    at::Tensor pixels, images;
+    std::vector<int32_t> windows;
+  };
+  const auto options = info[0].ToObject();
+  const auto pixels = options.Get("pixels").As<Napi::Uint8Array>();
+  const auto from = read_int(options, "from");
+  const auto count = static_cast<int64_t>(pixels.ElementLength()) / (from * from * 3);
+  if (static_cast<int64_t>(pixels.ElementLength()) != count * from * from * 3) {
+    throw Napi::RangeError::New(info.Env(), "pixels are not of whole pictures");
+  }
+  return worker.run<Augmented>(
+      info.Env(),
+      [count, from, preprocessing = read_preprocessing(options),
+       augmentation = read_augmentation(options.Get("augment")),
+       seed = static_cast<uint64_t>(read_int(options, "seed")),
+       occasion = static_cast<uint64_t>(read_int(options, "occasion")),
+       threads = read_int(options, "threads"),
+       pictures = copy(pixels.Data(), {count, from, from, 3}, at::kByte)](Channel&) {
+        at::set_num_threads(static_cast<int>(threads));
+        const int64_t to = preprocessing.image_size;
+        std::vector<Window> windows;
+        Augmented result;
+        for (int64_t i = 0; i < count; ++i) {
+          const Window& window = windows.emplace_back(
+              draw_window(augmentation, from, to, seed, occasion, static_cast<uint64_t>(i)));
+          for (const int64_t value :
+               {window.left, window.top, window.width, window.height, int64_t{window.flip}}) {
+            result.windows.push_back(static_cast<int32_t>(value));
+          }
+        }
+        const at::Tensor all = at::arange(count, at::kLong);
+        result.pixels = cut_windows(pictures, all, windows, to);
+        result.images = Normalizer(preprocessing, at::kCPU, at::kFloat)(pictures, all, windows, to)
+                            .permute({0, 2, 3, 1});
+        return result;
+      },
+      [](Napi::Env env, const Augmented& result) {
+        auto pixels = Napi::Uint8Array::New(env, result.pixels.numel());
+        std::copy_n(result.pixels.const_data_ptr<uint8_t>(), result.pixels.numel(), pixels.Data());
+        auto windows = Napi::Int32Array::New(env, result.windows.size());
+        std::copy(result.windows.begin(), result.windows.end(), windows.Data());
+        auto object = Napi::Object::New(env);
+        object.Set("pixels", pixels);
+        object.Set("images", to_array(env, result.images));
+        object.Set("windows", windows);
+        return object;
+      });
+}
+
+}  // namespace
+
+void register_step_diagnostics(Napi::Env env, Napi::Object exports) {
+  auto worker = std::make_shared<Worker>(env);
+  const auto add = [&](const char* name, auto function) {
+    exports.Set(name, Napi::Function::New(env, [worker, function](const Napi::CallbackInfo& info) {
+                  return function(*worker, info);
+                }));
+  };
+  add("gradients", gradients);
+  add("teacherGradients", teacher_gradients);
+  add("optimize", optimize);
+  add("augment", augment);
+}
+
+}  // namespace distill::node
