@@ -80,8 +80,8 @@ Statistics measure_batch(const at::Tensor& x, const at::Tensor& input_bias,
   }
   const Sums sums =
       sum_rows(geometry.rows(), geometry.channels, [&](int64_t row, float* sum, float* square) {
-        rows::moments(geometry.row(data, row), origin.data(), sum, square, geometry.width,
-                      geometry.channels);
+        rows::moments(geometry.row(data, row), geometry.channels, origin.data(), sum, square,
+                      geometry.width, geometry.channels);
       });
   const auto count = static_cast<double>(geometry.pixels());
   std::vector<double> mean(geometry.channels), var(geometry.channels);

@@ -1,35 +1,8 @@
 #include "core/kernels/norm_relu_rows.h"
 
-// As in rows.cpp.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define VERSIONS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define VERSIONS
-#endif
+#include "core/kernels/vectorized.h"
 
 namespace distill::rows {
-namespace {
-
-// The derivative of ReLU: NaN passes, as in PyTorch. By a mask, so that the loop is vectorised.
-[[gnu::always_inline]] inline float gate(float value, float g) {
-  const uint32_t mask = -static_cast<uint32_t>(!(value <= 0));
-  return std::bit_cast<float>(std::bit_cast<uint32_t>(g) & mask);
-}
-
-}  // namespace
-
-template <typename T>
-VERSIONS void moments(const T* __restrict x, int64_t stride, const float* __restrict origin,
-                      float* __restrict sum, float* __restrict square, int64_t count,
-                      int64_t channels) {
-  for (int64_t i = 0; i < count; ++i, x += stride) {
-    for (int64_t c = 0; c < channels; ++c) {
-      const float d = load(x[c]) - origin[c];
-      sum[c] += d;
-      square[c] += d * d;
-    }
-  }
-}
 
 template <typename T, typename G>
 VERSIONS void add_norm_relu_backward(const T* __restrict x, int64_t stride, const G* __restrict dy,
@@ -106,7 +79,6 @@ VERSIONS void norm_backward(const T* __restrict x, const float* __restrict g, in
   template void add_norm_relu_backward(const T*, int64_t, const G*, Incoming, Backward, float*, \
                                        float*, float*, int64_t, int64_t);
 #define INSTANTIATE(T)                                                                          \
-  template void moments(const T*, int64_t, const float*, float*, float*, int64_t, int64_t);     \
   template void norm_relu_sums(const T*, const T*, Backward, float*, float*, int64_t, int64_t); \
   template void norm_relu_backward(const T*, const T*, Backward, T*, int64_t, int64_t);         \
   template void norm_backward(const T*, const float*, int64_t, Backward, T*, int64_t, int64_t);

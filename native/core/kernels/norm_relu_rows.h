@@ -8,11 +8,6 @@
 // `stride` values, as in a dense block.
 namespace distill::rows {
 
-// sum += x - origin, square += (x - origin)² over `count` pixels. (C) each.
-template <typename T>
-void moments(const T* x, int64_t stride, const float* origin, float* sum, float* square,
-             int64_t count, int64_t channels);
-
 // With g = dy · share where the ReLU passed, else 0: sum += g, product += g * x̂. (C) each.
 // Each pixel of dy stands for `repeat` pixels of x.
 struct Incoming {

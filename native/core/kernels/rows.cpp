@@ -1,12 +1,6 @@
 #include "core/kernels/rows.h"
 
-// One version for AVX-512, one for AVX2 with FMA, one for any x86-64; elsewhere (NEON) the
-// compiler's baseline has vectors of its own.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define VERSIONS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define VERSIONS
-#endif
+#include "core/kernels/vectorized.h"
 
 namespace distill::rows {
 namespace {
@@ -31,27 +25,13 @@ struct Winner {
   return {three ? v3 : best.value, three ? x3 : best.x, three ? 3 : best.position};
 }
 
-// The value or 0, by a mask: of `condition ? value : 0` the compiler may make a branch, and a loop
-// with one is not vectorised, which makes it fifteen times as slow.
-[[gnu::always_inline]] inline float keep_if(bool condition, float value) {
-  const uint32_t mask = -static_cast<uint32_t>(condition);
-  return std::bit_cast<float>(std::bit_cast<uint32_t>(value) & mask);
-}
-
-// ReLU and its derivative as PyTorch has them: NaN passes.
-[[gnu::always_inline]] inline float relu(float value) {
-  return keep_if(!(value <= 0), value);
-}
-[[gnu::always_inline]] inline float gate(float value, float g) {
-  return keep_if(!(value <= 0), g);
-}
-
 }  // namespace
 
 template <typename T>
-VERSIONS void moments(const T* __restrict x, const float* __restrict origin, float* __restrict sum,
-                      float* __restrict square, int64_t count, int64_t channels) {
-  for (int64_t i = 0; i < count; ++i, x += channels) {
+VERSIONS void moments(const T* __restrict x, int64_t stride, const float* __restrict origin,
+                      float* __restrict sum, float* __restrict square, int64_t count,
+                      int64_t channels) {
+  for (int64_t i = 0; i < count; ++i, x += stride) {
     for (int64_t c = 0; c < channels; ++c) {
       const float d = load(x[c]) - origin[c];
       sum[c] += d;
@@ -264,7 +244,7 @@ VERSIONS void norm_relu_average2(const T* __restrict upper, const T* __restrict 
 }
 
 #define INSTANTIATE(T)                                                                            \
-  template void moments(const T*, const float*, float*, float*, int64_t, int64_t);                \
+  template void moments(const T*, int64_t, const float*, float*, float*, int64_t, int64_t);       \
   template void max2_forward(const T*, const T*, Affine, T*, int64_t, int64_t);                   \
   template void max2_winners(const float*, const float*, Affine, T*, uint8_t*, int64_t, int64_t); \
   template void max2_spread(const T*, const uint8_t*, float*, float*, float*, int64_t, int64_t);  \

@@ -25,10 +25,11 @@ struct Backward {
   const float* offset;
 };
 
-// sum += x - origin, square += (x - origin)² over `count` pixels. (C) each.
+// sum += x - origin, square += (x - origin)² over `count` pixels whose channels are the first of
+// `stride` values. (C) each.
 template <typename T>
-void moments(const T* x, const float* origin, float* sum, float* square, int64_t count,
-             int64_t channels);
+void moments(const T* x, int64_t stride, const float* origin, float* sum, float* square,
+             int64_t count, int64_t channels);
 
 // Two rows of pixels -> one row of `count` pooled ones.
 template <typename X, typename Y>

@@ -17,8 +17,8 @@ namespace distill {
 //   dbias = Σ g,  dweight = Σ g x̂ = (w·D − mean Σ g) / std
 //   dw = scale · (D − s Σ g / N − (P w − mean s) · dweight / (N std))
 //
-// On two Zen 4 cores at batch 4 and 224x224 a training step with it takes 9 ms less than with
-// oneDNN's convolution and norm_relu_pool.
+// On two Zen 4 cores at batch 4 and 224x224 a training step in bfloat16 took 25.5 ms with it and
+// 28.5 with oneDNN's convolution and norm_relu_pool.
 //
 // images: (B, 3, H, W) float32 or bfloat16, channels-last, on the CPU. The convolution is that of
 // BatchNorm's input and has a bias, see norm_relu_pool. All arithmetic is float32's and double's.
