@@ -20,9 +20,11 @@ at::Tensor as_picture(const at::Tensor& matrix, const at::Tensor& like) {
   return matrix.view({like.size(0), like.size(2), like.size(3), -1}).permute({0, 3, 1, 2});
 }
 
-// Winograd's tiles are of 4x4 pixels: of smaller pictures most of a tile is empty.
+// Winograd's tiles are of 4x4 pixels: of smaller pictures most of a tile is empty. In bfloat16 so
+// many layers keep to the direct way, which errs less.
 at::Tensor convolve(const Conv2d& convolution, const at::Tensor& x) {
-  return x.size(2) < 4 || x.size(3) < 4 ? convolution(x) : convolution.without_bias(x);
+  const bool direct = x.scalar_type() != at::kFloat || x.size(2) < 4 || x.size(3) < 4;
+  return direct ? convolution(x) : convolution.without_bias(x);
 }
 
 // What a stage keeps for its backward pass.
