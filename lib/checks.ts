@@ -28,7 +28,10 @@ export function datasetFolders({
 }
 
 /** Whose answers are learnt: a teacher's own, or those that it once gave. */
-export function teacherOf({ teacher, teacherLogits }: CheckedOptions): {
+export function teacherOf({
+  teacher,
+  teacherLogits,
+}: Pick<CheckedOptions, 'teacher' | 'teacherLogits'>): {
   file: string;
   isLogits: boolean;
 } {

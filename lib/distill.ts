@@ -1,6 +1,6 @@
 import type { DistillOptions } from './distill-options.js';
 import { Distillation } from './distillation.js';
-import { type DistillRun, TrainingRun } from './run.js';
+import { type DistillRun, Run } from './run.js';
 
 /**
  * Distils a trained DenseNet into a small CNN (430,000 parameters) on a folder of pictures.
@@ -19,5 +19,5 @@ import { type DistillRun, TrainingRun } from './run.js';
  *   .on('epoch', ({ epoch, valAccuracy }) => console.log(epoch, valAccuracy));
  */
 export function distill(options: DistillOptions): DistillRun {
-  return new TrainingRun(new Distillation(options));
+  return new Run(new Distillation(options), 'epoch');
 }

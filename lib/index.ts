@@ -14,6 +14,7 @@ export {
   predict,
 } from './predict.js';
 export type {
+  CommonEvents,
   DistillResult,
   DistillRun,
   DistillWarning,
@@ -26,7 +27,19 @@ export type {
   TrainingResult,
   TrainingRun,
 } from './run.js';
+export type {
+  Scores,
+  SeriesEvents,
+  SeriesProgress,
+  SeriesResult,
+  Standing,
+  StudentRun,
+} from './series.js';
+export type { Spread } from './spread.js';
 export { type DatasetStats, type DatasetStatsOptions, datasetStats } from './stats.js';
+export { type SweepRun, sweep } from './sweep.js';
+export type { SeriesOptions, SweepOptions } from './sweep-options.js';
+export type { SweepEvents, SweepPoint, SweepResult } from './sweeping.js';
 export { teach } from './teach.js';
 export type { TeachOptions } from './teach-options.js';
 export {

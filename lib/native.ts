@@ -76,10 +76,15 @@ export interface NativeTrainConfig extends NativeTraining {
   temperature: number;
   /** Weighs the teacher's (soft) term. */
   alpha: number;
-  /** Where the best student is written, atomically; as safetensors where it ends in '.safetensors'. */
+  /**
+   * Where the best student is written, atomically; as safetensors where it ends in '.safetensors'. '':
+   * nowhere.
+   */
   student: string;
   /** A checkpoint to start from, or ''. */
   initialStudent: string;
+  /** Whether epochs tell `valAgreement`; the validation pictures are answered in the store then. */
+  agreement?: boolean;
 }
 
 /** How the optimizer's steps go. */
@@ -114,6 +119,8 @@ export interface NativeEpoch {
   trainAccuracy: number;
   valLoss: number;
   valAccuracy: number;
+  /** The share of validation pictures for which teacher and student say the same class. */
+  valAgreement: number | null;
   /** The distillation loss of each training batch, in order. */
   stepLosses: Float64Array;
   trainSeconds: number;
@@ -126,6 +133,7 @@ export interface NativeEpoch {
     backward: number;
     optimizer: number;
   };
+  /** Whether this epoch's network is the best so far, and what is in the file. */
   saved: boolean;
 }
 
@@ -149,9 +157,10 @@ export interface NativeSession {
    */
   reopenStore(store: NativeStore): Promise<{ train: Int32Array; val: Int32Array } | null>;
   /**
-   * [async] Copies pictures, or views of them, into the store; training pictures go through the
-   * teacher, or come with its logits where none is loaded. pixels: (n, size, size, 3) RGB; labels and
-   * sources: (n); teacherLogits: (n, classes). ERR_NOT_FINITE.
+   * [async] Copies pictures, or views of them, into the store; those that are `answered` (by default,
+   * the training pictures) go through the teacher, or come with its logits where none is loaded.
+   * pixels: (n, size, size, 3) RGB; labels and sources: (n); teacherLogits: (n, classes).
+   * ERR_NOT_FINITE.
    */
   append(batch: {
     split: 'train' | 'val';
@@ -160,13 +169,16 @@ export interface NativeSession {
     size?: number;
     labels: Int32Array;
     sources: Int32Array;
+    answered?: boolean;
     teacherLogits?: Float32Array;
   }): Promise<void>;
   /** [async] The store is complete: the teacher goes, a kept file gets its name. ERR_CACHE. */
   sealStore(): Promise<void>;
+  /** [async] The teacher's own validation, where the validation pictures are answered. */
+  validateTeacher(): Promise<{ loss: number; accuracy: number }>;
   /**
-   * [async] Trains a student on the store. `onEpoch` is called on the JavaScript thread and must not
-   * throw. ERR_NOT_FINITE, ERR_CHECKPOINT_…, ERR_WRITE.
+   * [async] Trains a student on the store, as often as it is called. `onEpoch` is called on the
+   * JavaScript thread and must not throw. ERR_NOT_FINITE, ERR_CHECKPOINT_…, ERR_WRITE.
    */
   train(
     config: NativeTrainConfig,

@@ -14,6 +14,9 @@ export const fields = {
     .union([z.string().min(1), z.array(z.string()).min(1).readonly()])
     .describe('a path or a list of names'),
   lr: z.number().gt(0).max(1).describe('a number greater than 0 and at most 1'),
+  temperature: z.number().gt(0).max(1000).describe('a number in (0, 1000]'),
+  alpha: z.number().min(0).max(1).describe('a number in 0..1'),
+  seed: z.int().min(0).describe('a whole number in 0..2^53-1'),
 };
 
 /** An option that is called. */
@@ -65,7 +68,7 @@ export const training = {
     .max(1)
     .describe('a number greater than 0 and at most 1')
     .default(0.08),
-  seed: z.int().min(0).describe('a whole number in 0..2^53-1').optional(),
+  seed: fields.seed.optional(),
   device: execution.device.default('auto'),
   precision: execution.precision.default('fp32'),
   threads: execution.threads.optional(),

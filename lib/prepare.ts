@@ -24,6 +24,8 @@ export interface Answering {
   sha256: string;
   /** The teacher's answers, where it is not there itself. */
   logits: TeacherLogits | null;
+  /** Whether it answers for the validation pictures as well. */
+  val?: boolean;
   mean: readonly number[];
   std: readonly number[];
   device: string;
@@ -63,7 +65,7 @@ export const TEACHER_BATCH = 16;
 
 /**
  * Fills the session's store: each picture is decoded once and each training picture, or each of its
- * views, answered by the teacher once, the decoding of the next batch overlapping the teacher's work on this one.
+ * views (with `teacher.val`, each validation picture, too), answered by the teacher once, the decoding of the next batch overlapping the teacher's work on this one.
  *
  * With `cacheDir` the store is a file that a later run with the same teacher, pictures and
  * preprocessing takes over. Otherwise it is memory or, beyond `cacheMemory`, a file without a name.
@@ -89,9 +91,15 @@ export async function prepare(
   const file =
     cacheDir === undefined ? null : path.join(store.folder, `${store.fingerprint}.store`);
   const total = store.trainCapacity + store.valCapacity;
-  const nameOf = (sample: Sample) => pictureName('train', relativePath(dataset.train, sample));
+  const nameOf = (split: 'train' | 'val', sample: Sample) =>
+    pictureName(split, relativePath(dataset[split], sample));
+  const answered = (['train', 'val'] as const).slice(0, teacher?.val ? 2 : 1);
   // What is passed over needs no answer; otherwise, better told now than in the middle.
-  if (options.onBadImage === 'error') teacher?.logits?.demand(dataset.train.samples.map(nameOf));
+  if (options.onBadImage === 'error') {
+    teacher?.logits?.demand(
+      answered.flatMap((split) => dataset[split].samples.map((sample) => nameOf(split, sample))),
+    );
+  }
 
   if (file !== null) {
     const held = await native(session.reopenStore(store));
@@ -132,12 +140,15 @@ export async function prepare(
     });
     for await (const { pixels, indices } of batches) {
       const labels = indices.map((index) => samples[index]?.label ?? 0);
-      const known = split === 'train' && teacher?.logits;
+      const isAnswered = answered.includes(split);
+      const known = isAnswered && teacher?.logits;
       await native(
         session.append({
-          ...{ split, pixels, size, labels, sources: indices },
+          ...{ split, pixels, size, labels, sources: indices, answered: isAnswered },
           ...(known && {
-            teacherLogits: known.of(Array.from(indices, (i) => nameOf(samples[i] as Sample))),
+            teacherLogits: known.of(
+              Array.from(indices, (i) => nameOf(split, samples[i] as Sample)),
+            ),
           }),
         }),
       );
@@ -195,7 +206,7 @@ async function makeFolder(folder: string): Promise<void> {
 async function fingerprint(dataset: Dataset, options: PrepareOptions): Promise<string> {
   const { imageSize, storeSize, views, teacher, onBadImage } = options;
   const answers = teacher && {
-    ...{ sha256: teacher.sha256, mean: teacher.mean, std: teacher.std },
+    ...{ sha256: teacher.sha256, val: teacher.val, mean: teacher.mean, std: teacher.std },
     ...{ device: teacher.device.split(':')[0], precision: teacher.precision },
   };
   const files = await Promise.all([statSamples(dataset.train), statSamples(dataset.val)]);

@@ -18,8 +18,10 @@ export interface EpochReport {
   valSeconds: number;
   /** Training pictures a second, validation not counted. */
   imagesPerSecond: number;
-  /** Whether the network of this epoch is now in the file. */
+  /** Whether the network of this epoch is the best so far: it is now in the file, where there is one. */
   saved: boolean;
+  /** The share of validation pictures for which teacher and student say the same class; in `compare()` alone. */
+  valAgreement?: number;
 }
 
 /** What a training came to. */
@@ -93,27 +95,40 @@ export function emitWarning({ code, message }: DistillWarning): void {
   process.emitWarning(message, { type: 'DistillWarning', code });
 }
 
-/** Events and what their listeners receive. */
-export interface TrainingEvents {
+/** Events of every run, and what their listeners receive. */
+export interface CommonEvents {
   /** How many and which pictures were found, before anything else is done. */
   dataset: [{ classes: string[]; train: number; val: number }];
   prepare: [PrepareProgress];
-  epoch: [EpochReport];
-  /** An epoch whose network has just been saved. */
-  best: [EpochReport & { path: string }];
   /** Without a listener, warnings go to `process.emitWarning`. */
   warning: [DistillWarning];
 }
 
+/** Events of one training. */
+export interface TrainingEvents extends CommonEvents {
+  epoch: [EpochReport];
+  /** An epoch whose network has just been saved. */
+  best: [EpochReport & { path: string }];
+}
+
 /** What a run does, told apart from how it is watched. */
-export interface Course<Result extends TrainingResult> {
+export interface Course<Result, Events, Progress> {
   /** Does the work and reports through the run's events. */
-  start(run: TrainingRun<Result>): Promise<Result>;
+  start(run: Reporter<Events>): Promise<Result>;
   /** Makes `start` resolve after the current batch. */
   stop(): void;
-  /** Where the training stands. */
-  progress(): TrainingProgress;
+  /** Where the work stands. */
+  progress(): Progress;
 }
+
+/** What a course tells its run. */
+export interface Reporter<Events> {
+  report<Name extends keyof Events>(name: Name, payload: Payload<Events, Name>): void;
+}
+
+type Payload<Events, Name extends keyof Events> = Events[Name] extends [infer First]
+  ? First
+  : never;
 
 /** Where a training stands: epoch from 1 (0 before the first), batches done and in all of this epoch. */
 export interface TrainingProgress {
@@ -123,27 +138,34 @@ export interface TrainingProgress {
 }
 
 /**
- * A training that is under way: awaitable for its result, an emitter of events, and an async
- * iterable of epoch reports.
+ * Work that is under way: awaitable for its result, an emitter of events, and an async iterable of
+ * what one of the events tells, such as epoch reports.
  *
  * An exception in a listener stops the run, which then rejects with it. What has been saved stays.
  */
-export class TrainingRun<Result extends TrainingResult>
-  extends EventEmitter<TrainingEvents>
-  implements PromiseLike<Result>, AsyncIterable<EpochReport>
+export class Run<
+    Result,
+    Events extends Record<keyof Events, [unknown]>,
+    Iterated extends keyof Events,
+    Progress,
+  >
+  extends EventEmitter<Events>
+  implements PromiseLike<Result>, AsyncIterable<Payload<Events, Iterated>>, Reporter<Events>
 {
-  readonly #course: Course<Result>;
+  readonly #course: Course<Result, Events, Progress>;
+  readonly #iterated: Iterated;
   readonly #result: Promise<Result>;
-  readonly #reports: EpochReport[] = [];
+  readonly #reports: Payload<Events, Iterated>[] = [];
   #ended = false;
   /** Iterators that have seen every report so far. */
   #waiting: (() => void)[] = [];
   #listenerFailure: { error: unknown } | undefined;
 
-  /** @internal Made by `distill()` and `teach()`. */
-  constructor(course: Course<Result>) {
+  /** @internal Made by `distill()` and its like. */
+  constructor(course: Course<Result, Events, Progress>, iterated: Iterated) {
     super();
     this.#course = course;
+    this.#iterated = iterated;
     this.#result = this.#follow();
   }
 
@@ -152,13 +174,13 @@ export class TrainingRun<Result extends TrainingResult>
     this.#course.stop();
   }
 
-  /** Where the training stands; the epoch is 0 while the run prepares. */
-  get progress(): TrainingProgress {
+  /** Where the work stands; the epoch is 0 while the run prepares. */
+  get progress(): Progress {
     return this.#course.progress();
   }
 
-  /** Reports of all epochs from the first, also of those before the iteration began. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<EpochReport, void, undefined> {
+  /** All reports from the first, also those before the iteration began. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Payload<Events, Iterated>, void, undefined> {
     // Who iterates learns of a failure here; the result's promise need not be awaited as well.
     this.#result.catch(() => {});
     for (let i = 0; ; i++) {
@@ -169,7 +191,7 @@ export class TrainingRun<Result extends TrainingResult>
         }
         await new Promise<void>((resolve) => this.#waiting.push(resolve));
       }
-      yield this.#reports[i] as EpochReport;
+      yield this.#reports[i] as Payload<Events, Iterated>;
     }
   }
 
@@ -192,18 +214,18 @@ export class TrainingRun<Result extends TrainingResult>
   }
 
   /** @internal Tells listeners and iterators. */
-  report<Name extends keyof TrainingEvents>(name: Name, payload: TrainingEvents[Name][0]): void {
-    if (name === 'epoch') {
-      this.#reports.push(payload as EpochReport);
+  report<Name extends keyof Events>(name: Name, payload: Payload<Events, Name>): void {
+    if ((name as keyof Events) === this.#iterated) {
+      this.#reports.push(payload as unknown as Payload<Events, Iterated>);
       this.#wakeIterators();
     }
-    if (name === 'warning' && this.listenerCount('warning') === 0) {
+    if (name === 'warning' && (this as EventEmitter).listenerCount('warning') === 0) {
       emitWarning(payload as DistillWarning);
       return;
     }
     try {
       // The mapped type of the arguments is beyond what the compiler resolves for a generic name.
-      (this as EventEmitter).emit(name, payload);
+      (this as EventEmitter).emit(name as string, payload);
     } catch (error) {
       this.#listenerFailure ??= { error };
       this.stop();
@@ -228,6 +250,13 @@ export class TrainingRun<Result extends TrainingResult>
   }
 }
 
+/** A run of one training. */
+export type TrainingRun<Result extends TrainingResult> = Run<
+  Result,
+  TrainingEvents,
+  'epoch',
+  TrainingProgress
+>;
 /** What `distill()` returns. */
 export type DistillRun = TrainingRun<DistillResult>;
 /** What `teach()` returns. */

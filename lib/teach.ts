@@ -1,4 +1,4 @@
-import { type TeachRun, TrainingRun } from './run.js';
+import { Run, type TeachRun } from './run.js';
 import type { TeachOptions } from './teach-options.js';
 import { Teaching } from './teaching.js';
 
@@ -18,5 +18,5 @@ import { Teaching } from './teaching.js';
  * const { best } = await teach({ teacher: 'teacher.pth', dataset: 'photos/', weights: 'densenet121-a639ec97.pth' });
  */
 export function teach(options: TeachOptions): TeachRun {
-  return new TrainingRun(new Teaching(options));
+  return new Run(new Teaching(options), 'epoch');
 }

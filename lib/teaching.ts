@@ -6,20 +6,29 @@ import { inspect } from './inspect.js';
 import { madeWith, type StudentMetadata } from './metadata.js';
 import { checkOptions } from './options.js';
 import { sha256 } from './prepare.js';
-import type { TeachResult, TeachRun } from './run.js';
+import type { Reporter, TeachResult, TrainingEvents, TrainingProgress } from './run.js';
 import { type CheckedTeachOptions, type TeachOptions, teachOptions } from './teach-options.js';
-import { type Preprocessing, Training } from './training.js';
+import { drawSeed, type Preprocessing, Training, tellEpoch } from './training.js';
 
 /** What torchvision's own weights were trained with, and most others are. */
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
 
 /** The course of one teacher's training. */
-export class Teaching extends Training<CheckedTeachOptions, TeachResult> {
+export class Teaching extends Training<
+  CheckedTeachOptions,
+  TeachResult,
+  TrainingEvents,
+  TrainingProgress
+> {
   readonly #given: TeachOptions;
 
   constructor(options: TeachOptions) {
     super();
     this.#given = options;
+  }
+
+  progress(): TrainingProgress {
+    return this.standing;
   }
 
   protected check(): CheckedTeachOptions {
@@ -28,12 +37,14 @@ export class Teaching extends Training<CheckedTeachOptions, TeachResult> {
     return options;
   }
 
-  protected async work(options: CheckedTeachOptions, run: TeachRun): Promise<TeachResult> {
+  protected async work(
+    options: CheckedTeachOptions,
+    run: Reporter<TrainingEvents>,
+  ): Promise<TeachResult> {
     const teacher = path.resolve(options.teacher);
-    const output = { option: 'teacher', file: teacher };
     const { weights: file } = options;
     const source = file === undefined ? null : ({ model: 'model', file } as const);
-    const dataset = await this.find(options, run, output, source);
+    const dataset = await this.find(options, run, { teacher }, source);
     const { classes, train } = dataset;
     checkClasses(classes, classes.length, teacher, train.root);
 
@@ -41,10 +52,10 @@ export class Teaching extends Training<CheckedTeachOptions, TeachResult> {
     const { mean, std, imageSize } = use;
     const { augment = ['crop', 'flip'] as const } = options;
     const { storeSize, by } = augmentationOf({ ...options, augment, imageSize });
-    const { session, begun } = await this.open(options, use, dataset);
+    const ground = await this.open(options, use, dataset);
 
-    const result: TeachResult = { ...begun, teacher, architecture };
-    const { precision, seed } = result;
+    const { precision } = ground.found;
+    const { seed = drawSeed() } = options;
     const { epochs, lr, batchSize, shuffle, optimizer, schedule } = options;
     const { labelSmoothing, freezeEpochs, cropScale } = options;
     const warmup = options.warmup ?? (schedule === 'cosine' ? 1 : 0);
@@ -59,11 +70,12 @@ export class Teaching extends Training<CheckedTeachOptions, TeachResult> {
       ...(said && { weights: said }),
       versions: madeWith(),
     };
-    await this.learn({
-      ...{ session, dataset, options, run, result, file: teacher },
-      pictures: { imageSize, storeSize, views: null, teacher: null },
-      train: (onEpoch) =>
-        session.teach(
+    await this.fill(ground, { imageSize, storeSize, views: null, teacher: null }, options, run);
+    const trained = await this.train(
+      ground,
+      options,
+      (onEpoch) =>
+        ground.session.teach(
           {
             ...learning,
             ...{ teacher, architecture, keepHead, weights: options.weights ?? '' },
@@ -72,8 +84,9 @@ export class Teaching extends Training<CheckedTeachOptions, TeachResult> {
           },
           onEpoch,
         ),
-    });
-    return result;
+      (report) => tellEpoch(run, report, teacher),
+    );
+    return { ...this.resultOf(ground, trained, seed), teacher, architecture };
   }
 }
 

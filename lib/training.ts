@@ -3,10 +3,24 @@ import type { z } from 'zod';
 import { datasetFolders, refuseToOverwrite } from './checks.js';
 import { scanDataset } from './dataset.js';
 import { DistillError } from './errors.js';
-import { loadAddon, type NativeEpoch, type NativeSession, native } from './native.js';
+import {
+  loadAddon,
+  type NativeEpoch,
+  type NativeSession,
+  type NativeTrainResult,
+  native,
+} from './native.js';
 import type { training } from './options.js';
 import { type Dataset, type PrepareOptions, prepare } from './prepare.js';
-import type { Course, EpochReport, TrainingResult, TrainingRun } from './run.js';
+import type {
+  CommonEvents,
+  Course,
+  EpochReport,
+  Reporter,
+  TrainingEvents,
+  TrainingProgress,
+  TrainingResult,
+} from './run.js';
 
 /** The checked options of any training. */
 export type TrainingSettings = z.output<z.ZodObject<typeof training>> & { epochs: number };
@@ -18,43 +32,54 @@ export interface Preprocessing {
   std: readonly [number, number, number];
 }
 
-/** A training that can begin. */
-export interface Lesson<Options, Result extends TrainingResult> {
+/** What a run found, and works with. */
+export type Found = Pick<
+  TrainingResult,
+  'store' | 'classes' | 'images' | 'skipped' | 'device' | 'precision'
+>;
+
+/** What trainings stand on: a session and its store. */
+export interface Ground {
   session: NativeSession;
   dataset: Dataset;
-  pictures: Pick<PrepareOptions, 'imageSize' | 'storeSize' | 'views' | 'teacher'>;
-  options: Options;
-  run: TrainingRun<Result>;
-  /** Is filled in as the training goes. */
-  result: Result;
-  /** Where the network is written. */
-  file: string;
-  train: (onEpoch: (epoch: NativeEpoch) => void) => ReturnType<NativeSession['train']>;
+  found: Found;
+  /** Whether the store is full; not where the run was stopped before. */
+  isFull: boolean;
+  /** What filling it took, and pictures a second; that is 0 where a kept store was taken over. */
+  seconds: number;
+  imagesPerSecond: number;
 }
 
-/** The course of one training, as far as all have it in common: check, prepare, train. */
-export abstract class Training<Options extends TrainingSettings, Result extends TrainingResult>
-  implements Course<Result>
+/** What one training came to. */
+export interface Trained extends Pick<TrainingResult, 'reason' | 'best' | 'last' | 'epochs'> {
+  seconds: { train: number; validate: number };
+}
+
+/** The course of trainings, as far as all have it in common: check, prepare, train. */
+export abstract class Training<
+  Options extends Omit<TrainingSettings, 'seed'>,
+  Result,
+  Events extends CommonEvents,
+  Progress extends TrainingProgress,
+> implements Course<Result, Events, Progress>
 {
   readonly #stopping = new AbortController();
   #session: NativeSession | undefined;
+  #started = 0;
 
   /** Checks what the caller gave. */
   protected abstract check(): Options;
   /** Everything from the checked options to the result, but for an early end. */
-  protected abstract work(options: Options, run: TrainingRun<Result>): Promise<Result>;
+  protected abstract work(options: Options, run: Reporter<Events>): Promise<Result>;
+  abstract progress(): Progress;
 
   stop(): void {
     this.#stopping.abort();
     this.#session?.stop();
   }
 
-  progress() {
-    return this.#session?.progress() ?? { epoch: 0, step: 0, steps: 0 };
-  }
-
-  async start(run: TrainingRun<Result>): Promise<Result> {
-    const started = performance.now();
+  async start(run: Reporter<Events>): Promise<Result> {
+    this.#started = performance.now();
     const options = this.check();
     const { signal } = options;
     const abort = () => this.stop();
@@ -63,7 +88,6 @@ export abstract class Training<Options extends TrainingSettings, Result extends 
       if (signal?.aborted) abort();
       const result = await this.work(options, run);
       if (signal?.aborted) throw aborted(signal);
-      result.seconds.total = (performance.now() - started) / 1000;
       return result;
     } catch (error) {
       throw signal?.aborted ? aborted(signal) : error;
@@ -73,22 +97,33 @@ export abstract class Training<Options extends TrainingSettings, Result extends 
     }
   }
 
+  /** Seconds since the start. */
+  protected get elapsed(): number {
+    return (performance.now() - this.#started) / 1000;
+  }
+
+  /** Where the session's training stands. */
+  protected get standing(): TrainingProgress {
+    return this.#session?.progress() ?? { epoch: 0, step: 0, steps: 0 };
+  }
+
   /**
-   * Finds the pictures, once it is sure that the result can be written.
+   * Finds the pictures, once it is sure that what is to be written can be.
    *
-   * @param output The option with the file to write, and the file.
-   * @param source What it is made of, which must not be written over.
+   * @param outputs The files to be written, by option.
+   * @param source What they are made of, which must not be written over.
    */
   protected async find(
     options: Options,
-    run: TrainingRun<Result>,
-    output: { option: string; file: string },
+    run: Reporter<CommonEvents>,
+    outputs: Record<string, string | undefined>,
     source: { model: 'teacher' | 'model'; file: string } | null,
   ): Promise<Dataset> {
     const folders = datasetFolders(options);
-    await native(loadAddon().checkWritable(output.file));
-    if (source) {
-      await refuseToOverwrite(source.model, source.file, output.option, output.file);
+    for (const [option, file] of Object.entries(outputs)) {
+      if (file === undefined) continue;
+      await native(loadAddon().checkWritable(file));
+      if (source) await refuseToOverwrite(source.model, source.file, option, file);
     }
     const dataset = await scanDataset(folders);
     const { classes, train, val } = dataset;
@@ -96,12 +131,12 @@ export abstract class Training<Options extends TrainingSettings, Result extends 
     return dataset;
   }
 
-  /** Opens the thread that works, and begins a result. */
+  /** Opens the thread that works. */
   protected async open(
     options: Options,
     { imageSize, mean, std }: Preprocessing,
-    { classes }: Dataset,
-  ): Promise<{ session: NativeSession; begun: TrainingResult }> {
+    dataset: Dataset,
+  ): Promise<Ground> {
     const { threads = 0 } = options;
     const session = new (loadAddon().Session)({
       ...{ imageSize, mean, std, threads },
@@ -111,77 +146,111 @@ export abstract class Training<Options extends TrainingSettings, Result extends 
     // A stop that came before there was a session to tell.
     if (this.#stopping.signal.aborted) session.stop();
     const { device, precision } = await native(session.open());
-    const begun: TrainingResult = {
-      ...{ best: null, last: null, epochs: 0, reason: 'stopped', store: null },
-      ...{ classes, images: { train: 0, val: 0 }, skipped: [], device, precision },
-      seed: options.seed ?? randomInt(2 ** 48 - 1),
-      seconds: { prepare: 0, train: 0, validate: 0, total: 0 },
-      imagesPerSecond: { prepare: 0, train: 0, validate: 0 },
-    };
-    return { session, begun };
-  }
-
-  /** Fills the session's store and trains on it, unless the run is stopped before. */
-  protected async learn(lesson: Lesson<Options, Result>): Promise<void> {
-    try {
-      await this.#prepare(lesson);
-    } catch (error) {
-      // Stopped while preparing: there was nothing to train on yet.
-      if (error !== this.#stopping.signal.reason) throw error;
-      return;
-    }
-    await this.#train(lesson);
-  }
-
-  async #prepare(lesson: Lesson<Options, Result>): Promise<void> {
-    const { session, dataset, pictures, options, run, result } = lesson;
-    const started = performance.now();
-    const { onBadImage, cacheMemory, cacheDir } = options;
-    const prepared = await prepare(session, dataset, {
-      ...pictures,
-      ...{ onBadImage, cacheMemory, cacheDir },
-      onProgress: (progress) => run.report('prepare', progress),
-      onSkip: (file, message) => {
-        result.skipped.push(file);
-        run.report('warning', { code: 'WARN_IMAGE_SKIPPED', message, path: file });
+    const { classes } = dataset;
+    return {
+      ...{ session, dataset, isFull: false, seconds: 0, imagesPerSecond: 0 },
+      found: {
+        ...{ store: null, classes, images: { train: 0, val: 0 }, skipped: [] },
+        ...{ device, precision },
       },
-      signal: this.#stopping.signal,
-    });
-    const { train, val } = prepared;
-    const seconds = (performance.now() - started) / 1000;
-    result.seconds.prepare = seconds;
-    if (!prepared.reused) result.imagesPerSecond.prepare = (train + val) / seconds;
-    result.images = { train, val };
-    result.store = prepared.file;
+    };
   }
 
-  async #train({ options, run, result, file, train }: Lesson<Options, Result>): Promise<void> {
-    const { images, seconds } = result;
-    const toReport = ({ stepLosses, phaseSeconds, ...epoch }: NativeEpoch): EpochReport => ({
-      ...epoch,
-      epochs: options.epochs,
-      seconds: epoch.trainSeconds + epoch.valSeconds,
-      imagesPerSecond: images.train / epoch.trainSeconds,
-    });
-    const trained = await native(
+  /** Fills the session's store, unless the run is stopped before. */
+  protected async fill(
+    ground: Ground,
+    pictures: Pick<PrepareOptions, 'imageSize' | 'storeSize' | 'views' | 'teacher'>,
+    { onBadImage, cacheMemory, cacheDir }: Options,
+    run: Reporter<CommonEvents>,
+  ): Promise<void> {
+    const started = performance.now();
+    const { session, dataset, found } = ground;
+    const { signal } = this.#stopping;
+    try {
+      const prepared = await prepare(session, dataset, {
+        ...pictures,
+        ...{ onBadImage, cacheMemory, cacheDir, signal },
+        onProgress: (progress) => run.report('prepare', progress),
+        onSkip: (file, message) => {
+          found.skipped.push(file);
+          run.report('warning', { code: 'WARN_IMAGE_SKIPPED', message, path: file });
+        },
+      });
+      const { train, val } = prepared;
+      ground.seconds = (performance.now() - started) / 1000;
+      if (!prepared.reused) ground.imagesPerSecond = (train + val) / ground.seconds;
+      found.images = { train, val };
+      found.store = prepared.file;
+      ground.isFull = true;
+    } catch (error) {
+      // Stopped while preparing: there is nothing to train on.
+      if (error !== signal.reason) throw error;
+    }
+  }
+
+  /** One training on the store, if that is full. */
+  protected async train(
+    { found, isFull }: Ground,
+    { epochs: asked }: Options,
+    train: (onEpoch: (epoch: NativeEpoch) => void) => Promise<NativeTrainResult>,
+    onEpoch: (report: EpochReport) => void,
+  ): Promise<Trained> {
+    const seconds = { train: 0, validate: 0 };
+    if (!isFull) return { reason: 'stopped', best: null, last: null, epochs: 0, seconds };
+    const toReport = (told: NativeEpoch): EpochReport => {
+      const { stepLosses, phaseSeconds, valAgreement, ...epoch } = told;
+      return {
+        ...epoch,
+        ...(valAgreement !== null && { valAgreement }),
+        epochs: asked,
+        seconds: epoch.trainSeconds + epoch.valSeconds,
+        imagesPerSecond: found.images.train / epoch.trainSeconds,
+      };
+    };
+    let epochs = 0;
+    const { ending, best, last } = await native(
       train((epoch) => {
-        const report = toReport(epoch);
         seconds.train += epoch.trainSeconds;
         seconds.validate += epoch.valSeconds;
-        result.epochs = epoch.epoch;
-        run.report('epoch', report);
-        if (epoch.saved) run.report('best', { ...report, path: file });
+        epochs = epoch.epoch;
+        onEpoch(toReport(epoch));
       }),
     );
-    result.reason = trained.ending;
-    result.best = trained.best && toReport(trained.best);
-    result.last = trained.last && toReport(trained.last);
-    if (result.epochs > 0) {
-      result.imagesPerSecond.train = (images.train * result.epochs) / seconds.train;
-      result.imagesPerSecond.validate = (images.val * result.epochs) / seconds.validate;
-    }
+    return {
+      ...{ reason: ending, epochs, seconds },
+      ...{ best: best && toReport(best), last: last && toReport(last) },
+    };
+  }
+
+  /** What a run of one training came to. */
+  protected resultOf(
+    { found, seconds, imagesPerSecond }: Ground,
+    { seconds: { train, validate }, ...trained }: Trained,
+    seed: number,
+  ): TrainingResult {
+    const { images } = found;
+    const rate = (pictures: number, taken: number) =>
+      trained.epochs > 0 ? (pictures * trained.epochs) / taken : 0;
+    return {
+      ...{ ...trained, ...found, seed },
+      seconds: { prepare: seconds, train, validate, total: this.elapsed },
+      imagesPerSecond: {
+        prepare: imagesPerSecond,
+        train: rate(images.train, train),
+        validate: rate(images.val, validate),
+      },
+    };
   }
 }
+
+/** Tells of an epoch of a run's one training, whose best network is in the file. */
+export function tellEpoch(run: Reporter<TrainingEvents>, report: EpochReport, file: string): void {
+  run.report('epoch', report);
+  if (report.saved) run.report('best', { ...report, path: file });
+}
+
+/** The seed of a run that was given none. */
+export const drawSeed = (): number => randomInt(2 ** 48 - 1);
 
 function aborted(signal: AbortSignal): DistillError {
   const error = new DistillError('ERR_ABORTED', 'The run was aborted; what it had saved stays.', {

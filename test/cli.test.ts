@@ -122,7 +122,10 @@ describe('usage', () => {
   test('help lists the commands', async () => {
     const { code, stdout, stderr } = await run(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    const commands = ['train', 'teach', 'predict', 'inspect', 'stats', 'logits', 'export', 'setup'];
+    const commands = [
+      ...['train', 'teach', 'sweep', 'predict', 'inspect', 'stats', 'logits', 'export'],
+      'setup',
+    ];
     for (const command of commands) {
       expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));
     }

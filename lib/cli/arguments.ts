@@ -18,6 +18,13 @@ export function triple(text: string): Parsed<Parsed<number>[]> {
   return values.length === 3 && values.every((value) => typeof value === 'number') ? values : text;
 }
 
+/** One number, or several: `2,4`. */
+export function numbers(text: string): Parsed<number | number[]> {
+  const values = text.split(',').map(number);
+  if (!values.every((value) => typeof value === 'number')) return text;
+  return values.length === 1 ? (values[0] as number) : values;
+}
+
 /** `crop,flip`, or `none`. */
 export function names(text: string): Parsed<string[]> {
   return text === 'none' ? [] : text.split(',').map((name) => name.trim());
@@ -73,6 +80,8 @@ export const shared = {
     option('--image-size <pixels>', 'side of the centre crop', { parse: number, shown }),
   batchSize: (description: string, shown: string) =>
     option('--batch-size <n>', description, { parse: number, shown }),
+  seed: () =>
+    option('--seed <n>', 'makes the run repeatable', { parse: number, shown: 'drawn, and told' }),
   device: () => option('--device <name>', 'auto, cpu, cuda or cuda:N', { shown: 'auto' }),
   precision: () =>
     option('--precision <type>', 'fp32, bf16, or auto: bf16 where that is faster', {
@@ -86,6 +95,9 @@ export const shared = {
     }),
   json: () => option('--json', 'for machines: one JSON object a line'),
 };
+
+/** The argument of commands that have a dataset. */
+export const DATASET = 'folder with train/ and val/, each with a folder of pictures per class';
 
 /** Which pictures a training has. */
 export function datasetOptions(): Option[] {
@@ -110,7 +122,6 @@ export function trainingOptions({ augmented }: { augmented: string }): Option[] 
       parse: number,
       shown: '0.08',
     }),
-    option('--seed <n>', 'makes the run repeatable', { parse: number, shown: 'drawn, and told' }),
     shared.device(),
     shared.precision(),
     shared.threads(),
@@ -125,6 +136,33 @@ export function trainingOptions({ augmented }: { augmented: string }): Option[] 
     }),
     shared.json(),
     option('--quiet', 'print only the outcome, warnings and errors'),
+  ];
+}
+
+const FROM_TEACHER = "from the teacher's file";
+
+/** Whose answers students learn, and of which pictures. */
+export function sourceOptions(): Option[] {
+  return [
+    option('--teacher <file>', '.pth or .safetensors of a torchvision DenseNet (required, or …)'),
+    option('--teacher-logits <file>', '… a file of its logits, as `distill logits` writes it'),
+    shared.mean('means of red, green, blue in 0..1', FROM_TEACHER),
+    shared.std('standard deviations of red, green, blue', FROM_TEACHER),
+    ...datasetOptions(),
+  ];
+}
+
+/** The other options that every student's training has. */
+export function studentOptions(): Option[] {
+  return [
+    shared.batchSize('pictures a training step', '4'),
+    shared.imageSize(`${FROM_TEACHER}, or 224`),
+    option('--initial-student <file>', "a student's file to start from instead of fresh weights"),
+    option('--views <n>', 'augmented views of each picture, each answered by the teacher', {
+      parse: number,
+      shown: '1',
+    }),
+    ...trainingOptions({ augmented: 'crop,flip with several views, else none' }),
   ];
 }
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type TeacherLogitsOptions, teacherLogits } from '../teacher-logits.js';
-import { demand, option, shared } from './arguments.js';
+import { DATASET, demand, option, shared } from './arguments.js';
 import { type Output, shellWord } from './output.js';
 import { interruptible } from './signals.js';
 
@@ -10,7 +10,7 @@ export function addLogits(program: Command, output: Output): void {
   program
     .command('logits')
     .description("write a teacher's logits for a dataset, to train from without the teacher")
-    .argument('[dataset]', 'folder with train/ and val/, each with a folder of pictures per class')
+    .argument('[dataset]', DATASET)
     .addOption(option('--teacher <file>', '.pth or .safetensors of a DenseNet (required)'))
     .addOption(option('-o, --output <file>', '.safetensors to write (required)'))
     .addOption(shared.mean('means of red, green, blue in 0..1', FROM_FILE))

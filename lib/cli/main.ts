@@ -9,6 +9,7 @@ import { Output } from './output.js';
 import { addPredict } from './predict.js';
 import { asksForReference, REFERENCE_FLAGS, referenceProgram } from './reference.js';
 import { Interrupted } from './signals.js';
+import { addSweep } from './sweep.js';
 import { addTeach } from './teach.js';
 import { addTrain } from './train.js';
 
@@ -34,6 +35,7 @@ export async function main(argv: string[]): Promise<number> {
       .addHelpText('after', EPILOGUE);
     addTrain(program, output);
     addTeach(program, output);
+    addSweep(program, output);
     addPredict(program, output);
     addInspect(program, output);
     addStats(program, output);

@@ -5,7 +5,7 @@ import { DistillError } from '../errors.js';
 import { demand, type Flags, learningOptions, number, triple } from './arguments.js';
 import type { Output } from './output.js';
 import { predictionLine, printPredictions } from './predict.js';
-import { epochLine, follow } from './training.js';
+import { epochLine, follow, standOf } from './training.js';
 
 // The command line of the script that this package follows, and the lines that it prints.
 
@@ -114,7 +114,7 @@ async function train(
     output.print(`val dataset length: ${val}; classes: ${indices}`);
   });
   run.on('epoch', (report) => output.print(epochLine(report)));
-  await follow(run, { epochs }, output, ({ reason }) => {
+  await follow(run, standOf(run, { epochs }), output, ({ reason }) => {
     if (reason === 'early-stop') output.print(output.colour('yellow', 'stop training early'));
   });
 }

@@ -1,7 +1,15 @@
 import type { Command } from 'commander';
 import { teach } from '../teach.js';
 import type { TeachOptions } from '../teach-options.js';
-import { datasetOptions, demand, number, option, shared, trainingOptions } from './arguments.js';
+import {
+  DATASET,
+  datasetOptions,
+  demand,
+  number,
+  option,
+  shared,
+  trainingOptions,
+} from './arguments.js';
 import { type Output, shellWord } from './output.js';
 import { report } from './training.js';
 
@@ -11,7 +19,7 @@ export function addTeach(program: Command, output: Output): void {
   const command = program
     .command('teach')
     .description('train a DenseNet on a folder of pictures: a teacher for `distill train`')
-    .argument('[dataset]', 'folder with train/ and val/, each with a folder of pictures per class')
+    .argument('[dataset]', DATASET)
     .addOption(option('--teacher <file>', '.pth or .safetensors to write (required)'))
     .addOption(
       option('--architecture <name>', 'densenet121, 161, 169 or 201', {
@@ -47,7 +55,8 @@ export function addTeach(program: Command, output: Output): void {
       learning('--label-smoothing <share>', 'of each label that goes to all classes alike', '0'),
     )
     .addOption(shared.batchSize('pictures a training step', '32'))
-    .addOption(shared.imageSize(`${FROM_WEIGHTS} 224`));
+    .addOption(shared.imageSize(`${FROM_WEIGHTS} 224`))
+    .addOption(shared.seed());
   for (const made of trainingOptions({ augmented: 'crop,flip' })) command.addOption(made);
   command.action(async (dataset: string | undefined, { json, quiet, ...given }) => {
     demand('teach', { '--teacher': given.teacher });

@@ -1,5 +1,11 @@
 import { stat } from 'node:fs/promises';
-import type { EpochReport, PrepareProgress, TrainingResult, TrainingRun } from '../run.js';
+import type {
+  CommonEvents,
+  EpochReport,
+  PrepareProgress,
+  TrainingResult,
+  TrainingRun,
+} from '../run.js';
 import type { Output } from './output.js';
 import { Interrupted, interruptible } from './signals.js';
 
@@ -21,17 +27,11 @@ export async function report<Result extends TrainingResult>(
   outcome: Outcome,
   output: Output,
 ): Promise<void> {
+  tellDataset(run, output);
   if (output.json) {
-    run.on('dataset', (found) => output.event('dataset', found));
     run.on('epoch', (report) => output.event('epoch', report));
     run.on('best', (report) => output.event('best', report));
   } else {
-    run.on('dataset', ({ train, val, classes }) => {
-      const names = classes.length > 10 ? [...classes.slice(0, 10), '…'] : classes;
-      output.note(
-        `${train} training and ${val} validation pictures of ${classes.length} classes: ${names.join(', ')}`,
-      );
-    });
     // On a terminal the bar says it all.
     const barInstead = output.hasBar && process.stdout.isTTY;
     if (!output.quiet && !barInstead) {
@@ -40,10 +40,39 @@ export async function report<Result extends TrainingResult>(
       );
     }
   }
-  await follow(run, outcome, output, async (result) => {
+  await follow(run, standOf(run, outcome), output, async (result) => {
     if (output.json) output.event('result', result);
     else for (const line of await summary(result, outcome)) output.print(line);
   });
+}
+
+/** Tells which pictures were found. */
+export function tellDataset(run: Watched, output: Output): void {
+  run.on('dataset', (found) => {
+    if (output.json) output.event('dataset', found);
+    const { train, val, classes } = found;
+    const names = classes.length > 10 ? [...classes.slice(0, 10), '…'] : classes;
+    output.note(
+      `${train} training and ${val} validation pictures of ${classes.length} classes: ${names.join(', ')}`,
+    );
+  });
+}
+
+/** Tells how far a run of one training is. */
+export function standOf<Result extends TrainingResult>(
+  run: TrainingRun<Result>,
+  { epochs }: { epochs: number },
+): () => Stand {
+  let best = '';
+  run.on('best', ({ valAccuracy }) => {
+    best = `  best ${valAccuracy.toFixed(4)}`;
+  });
+  return () => {
+    const { epoch, step, steps } = run.progress;
+    if (epoch === 0) return null;
+    const part = steps === 0 ? 0 : step / steps;
+    return { fraction: (epoch - 1 + part) / epochs, text: `epoch ${epoch}/${epochs}${best}` };
+  };
 }
 
 /** The reference's line of an epoch. */
@@ -55,19 +84,30 @@ export function epochLine(report: EpochReport): string {
   );
 }
 
+/** How far a run has trained, 0..1, and in words; `null` while it prepares. */
+export type Stand = { fraction: number; text: string } | null;
+
+/** A run of any kind, for who watches it. */
+interface Watched {
+  on(name: 'dataset', listener: (...found: CommonEvents['dataset']) => void): unknown;
+  on(name: 'prepare', listener: (...progress: CommonEvents['prepare']) => void): unknown;
+  on(name: 'warning', listener: (...warning: CommonEvents['warning']) => void): unknown;
+}
+
 /**
  * Sees a run to its end: progress, warnings, and an early end.
  *
+ * @param stand Tells how far it is.
  * @param conclude Tells what the run came to, also where it was stopped.
  */
-export async function follow<Result extends TrainingResult>(
-  run: TrainingRun<Result>,
-  { epochs }: { epochs: number },
+export async function follow<Result extends { reason: string }>(
+  run: Watched & { stop(): void; finally(onFinally: () => void): Promise<Result> },
+  stand: () => Stand,
   output: Output,
   conclude: (result: Result) => Promise<void> | void,
 ): Promise<void> {
   run.on('warning', (warning) => output.warn(warning));
-  const progress = new Progress(run, epochs, output);
+  const progress = new Progress(run, stand, output);
   const note = 'Stopping after this batch; what has been saved stays.';
   await interruptible(output, note, async (signal) => {
     signal.addEventListener('abort', () => run.stop());
@@ -83,23 +123,17 @@ export async function follow<Result extends TrainingResult>(
 const GLANCE = 100;
 
 /** Shows how far a run is: a bar on a terminal; otherwise events, or a few lines while it prepares. */
-class Progress<Result extends TrainingResult> {
-  readonly #run: TrainingRun<Result>;
-  readonly #epochs: number;
+class Progress {
+  readonly #stand: () => Stand;
   readonly #output: Output;
   #prepared: PrepareProgress = { done: 0, total: 0 };
-  #best: EpochReport | undefined;
   #isTraining = false;
   #remaining = new Remaining();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(run: TrainingRun<Result>, epochs: number, output: Output) {
-    this.#run = run;
-    this.#epochs = epochs;
+  constructor(run: Watched, stand: () => Stand, output: Output) {
+    this.#stand = stand;
     this.#output = output;
-    run.on('best', (report) => {
-      this.#best = report;
-    });
     run.on('dataset', ({ train, val }) => {
       this.#prepared = { done: 0, total: train + val };
       this.#remaining = new Remaining();
@@ -122,9 +156,9 @@ class Progress<Result extends TrainingResult> {
   }
 
   #show(): void {
-    const { epoch, step, steps } = this.#run.progress;
-    if (epoch === 0) this.#showPreparing();
-    else this.#showTraining(epoch, steps === 0 ? 0 : step / steps);
+    const stand = this.#stand();
+    if (stand) this.#showTraining(stand);
+    else this.#showPreparing();
   }
 
   #showPreparing(): void {
@@ -137,20 +171,17 @@ class Progress<Result extends TrainingResult> {
     });
   }
 
-  /** @param part How much of the epoch is done, 0..1. */
-  #showTraining(epoch: number, part: number): void {
+  #showTraining({ fraction, text }: NonNullable<Stand>): void {
     if (!this.#isTraining) {
       this.#isTraining = true;
       const { total } = this.#prepared;
       this.#output.note(`prepared ${total} pictures in ${duration(this.#remaining.elapsed)}`);
       this.#remaining = new Remaining();
     }
-    const fraction = (epoch - 1 + part) / this.#epochs;
-    const best = this.#best ? `  best ${this.#best.valAccuracy.toFixed(4)}` : '';
     this.#output.showBar({
       label: 'training ',
       fraction,
-      text: `epoch ${epoch}/${this.#epochs}${best}${this.#remaining.at(fraction)}`,
+      text: `${text}${this.#remaining.at(fraction)}`,
     });
   }
 }
@@ -181,7 +212,7 @@ class Remaining {
   }
 }
 
-function duration(seconds: number): string {
+export function duration(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;

@@ -27,8 +27,9 @@ struct TrainConfig {
   double warmup_epochs = 0;  // of the cosine schedule
   double weight_decay = 0;   // decoupled, as AdamW's
   Augmentation augmentation;
-  std::string path;      // where the best network goes
-  std::string metadata;  // a JSON object kept in its file
+  std::string path;        // where the best network goes; empty: nowhere
+  std::string metadata;    // a JSON object kept in its file
+  bool agreement = false;  // whether to tell how often the network says what the teacher says
 };
 
 // What a student is told besides. Defaults are the reference's.

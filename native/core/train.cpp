@@ -55,19 +55,28 @@ void save(const StateDict& state, const TrainConfig& config, const EpochReport& 
   write_checkpoint(config.path, format_of(config.path), state, metadata.str());
 }
 
-Metrics validate(const Learner& learner, const Split& val, const Normalizer& normalize,
-                 int64_t batch_size, at::Device device, RunControl& control) {
+void validate(const Learner& learner, const Split& val, const Normalizer& normalize,
+              const TrainConfig& config, at::Device device, RunControl& control,
+              EpochReport& report) {
   const c10::NoGradGuard no_grad;
   const Learner::Evaluation evaluate = learner.evaluation();
   Average average;
-  for (int64_t first = 0; first < val.count && !control.stop; first += batch_size) {
-    const int64_t count = std::min(batch_size, val.count - first);
+  int64_t agreeing = 0;
+  for (int64_t first = 0; first < val.count && !control.stop; first += config.batch_size) {
+    const int64_t count = std::min(config.batch_size, val.count - first);
     const at::Tensor labels = val.labels.narrow(0, first, count).to(device);
     const at::Tensor logits = evaluate(normalize(val.pixels.narrow(0, first, count)));
     average.add(at::cross_entropy_loss(logits, labels).item<double>(), logits, labels);
+    if (config.agreement) {
+      const at::Tensor teacher = val.teacher_logits.narrow(0, first, count).argmax(1);
+      agreeing += logits.argmax(1).to(at::kCPU).eq(teacher).sum().item<int64_t>();
+    }
     ++control.step;
   }
-  return average.metrics();
+  report.val = average.metrics();
+  if (config.agreement) {
+    report.val_agreement = static_cast<double>(agreeing) / static_cast<double>(val.count);
+  }
 }
 
 // Puts batches of the training pictures together: of several views of a picture each epoch shows
@@ -107,6 +116,14 @@ class Gatherer {
 };
 
 }  // namespace
+
+Metrics validate_teacher(const Split& val) {
+  const at::Tensor logits = val.teacher_logits.narrow(0, 0, val.count);
+  const at::Tensor labels = val.labels.narrow(0, 0, val.count);
+  Average average;
+  average.add(at::cross_entropy_loss(logits, labels).item<double>(), logits, labels);
+  return average.metrics();
+}
 
 TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
                   const TrainConfig& config, Learner& learner, at::Generator generator,
@@ -166,8 +183,7 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
     report.train = average.metrics();
     report.train_seconds = of_epoch.lap();
 
-    report.val =
-        validate(learner, store.val(), normalize, config.batch_size, compute.device, control);
+    validate(learner, store.val(), normalize, config, compute.device, control, report);
     report.val_seconds = of_epoch.lap();
     if (control.stop) {  // an epoch cut short has no averages to report
       result.ending = Ending::stopped;
@@ -184,7 +200,7 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
     // The last chance of a run that never beat the start: its network is kept all the same.
     const bool only = !result.best && epoch == config.epochs;
     if (better || early_stop || only) {
-      save(learner.state(), config, report);
+      if (!config.path.empty()) save(learner.state(), config, report);
       report.saved = true;
       result.best = report;
     }

@@ -20,13 +20,15 @@ struct PhaseSeconds {
 };
 
 struct EpochReport {
-  int64_t epoch = 0;                // from 1
-  Metrics train;                    // the learner's own loss, in training mode
-  Metrics val;                      // plain cross entropy
+  int64_t epoch = 0;  // from 1
+  Metrics train;      // the learner's own loss, in training mode
+  Metrics val;        // plain cross entropy
+  // The share of validation pictures for which teacher and network say the same class.
+  std::optional<double> val_agreement;
   std::vector<double> step_losses;  // of each training batch, in order
   double train_seconds = 0, val_seconds = 0;
   PhaseSeconds phases;  // of train_seconds
-  bool saved = false;   // the network of this epoch is now in the file
+  bool saved = false;   // the network of this epoch is the best so far, and what is in the file
 };
 
 enum class Ending { completed, early_stop, stopped };
@@ -46,11 +48,15 @@ struct RunControl {
 };
 
 // Shows a learner the store's pictures, epoch after epoch, and keeps the best network in
-// config.path. `generator` has drawn its initial weights and draws on. Throws ERR_NOT_FINITE where
+// config.path. `generator` has drawn its initial weights and draws on. With config.agreement the
+// store holds the teacher's logits for the validation pictures, too. Throws ERR_NOT_FINITE where
 // the loss is no longer a number, and what writing the file throws.
 TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
                   const TrainConfig& config, Learner& learner, at::Generator generator,
                   const Compute& compute, RunControl& control,
                   const std::function<void(const EpochReport&)>& on_epoch);
+
+// The teacher's own validation, by its logits in the store.
+Metrics validate_teacher(const Split& val);
 
 }  // namespace distill

@@ -96,6 +96,7 @@ inline TrainConfig read_train_config(const Napi::Object& object, const char* pat
   config.augmentation = read_augmentation(object.Get("augment"));
   config.path = read_string(object, path);
   config.metadata = read_string(object, "metadata");
+  config.agreement = read_bool(object, "agreement");
   return config;
 }
 

@@ -33,6 +33,8 @@ Napi::Object to_object(Napi::Env env, const EpochReport& report) {
   object.Set("trainAccuracy", report.train.accuracy);
   object.Set("valLoss", report.val.loss);
   object.Set("valAccuracy", report.val.accuracy);
+  const auto agreement = report.val_agreement;
+  object.Set("valAgreement", agreement ? Napi::Number::New(env, *agreement) : env.Null());
   auto step_losses = Napi::Float64Array::New(env, report.step_losses.size());
   std::copy(report.step_losses.begin(), report.step_losses.end(), step_losses.Data());
   object.Set("stepLosses", step_losses);
@@ -76,6 +78,7 @@ class Session : public Napi::ObjectWrap<Session> {
          InstanceMethod<&Session::reopen_store>("reopenStore"),
          InstanceMethod<&Session::append>("append"),
          InstanceMethod<&Session::seal_store>("sealStore"),
+         InstanceMethod<&Session::validate_teacher>("validateTeacher"),
          InstanceMethod<&Session::train>("train"), InstanceMethod<&Session::teach>("teach"),
          InstanceMethod<&Session::stop>("stop"), InstanceMethod<&Session::progress>("progress"),
          InstanceMethod<&Session::close>("close")});
@@ -184,6 +187,8 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value append(const Napi::CallbackInfo& info) {
     const auto options = info[0].ToObject();
     const bool is_train = read_string(options, "split") == "train";
+    // Validation is plain cross entropy: it needs no teacher, unless its agreement is asked for.
+    const bool is_answered = options.Has("answered") ? read_bool(options, "answered") : is_train;
     auto pixels = options.Get("pixels").As<Napi::Uint8Array>();
     const auto labels = options.Get("labels").As<Napi::Int32Array>();
     const auto sources = options.Get("sources").As<Napi::Int32Array>();
@@ -196,24 +201,23 @@ class Session : public Napi::ObjectWrap<Session> {
     }
     return worker_.run<Nothing>(
         info.Env(),
-        [this, is_train, labels = labels.Data(), sources = sources.Data(),
+        [this, is_train, is_answered, labels = labels.Data(), sources = sources.Data(),
          pictures = at::from_blob(pixels.Data(), {count, side, side, 3}, at::kByte),
          given = read_floats(options, "teacherLogits")](Channel&) {
-          append(is_train, pictures, labels, sources, given);
+          append(is_train, is_answered, pictures, labels, sources, given);
           return Nothing{};
         },
         to_undefined, {Value(), options, pixels, labels, sources});
   }
 
   // `given` are the teacher's logits, where no teacher is there to be asked.
-  void append(bool is_train, const at::Tensor& pictures, const int32_t* labels,
+  void append(bool is_train, bool is_answered, const at::Tensor& pictures, const int32_t* labels,
               const int32_t* sources, at::ArrayRef<float> given) {
     const c10::NoGradGuard no_grad;
     Split& split = is_train ? store_.value().train() : store_.value().val();
     const at::Tensor rows = store_->append(split, labels, sources, pictures.size(0));
     rows.copy_(is_train && view_ != Augmentation() ? views_of(pictures, sources) : pictures);
-    // Validation is plain cross entropy: it needs no teacher.
-    if (!is_train || !store_->shape().has_teacher) return;
+    if (!is_answered || !store_->shape().has_teacher) return;
     at::Tensor to =
         split.teacher_logits.narrow(0, split.count * split.views - rows.size(0), rows.size(0));
     if (!teacher_) {
@@ -260,6 +264,18 @@ class Session : public Napi::ObjectWrap<Session> {
                                 to_undefined, {Value()});
   }
 
+  Napi::Value validate_teacher(const Napi::CallbackInfo& info) {
+    return worker_.run<Metrics>(
+        info.Env(), [this](Channel&) { return distill::validate_teacher(store_.value().val()); },
+        [](Napi::Env env, const Metrics& metrics) {
+          auto object = Napi::Object::New(env);
+          object.Set("loss", metrics.loss);
+          object.Set("accuracy", metrics.accuracy);
+          return object;
+        },
+        {Value()});
+  }
+
   Napi::Value train(const Napi::CallbackInfo& info) {
     const auto options = info[0].ToObject();
     return run_training(info, read_train_config(options, "student"),
@@ -280,6 +296,8 @@ class Session : public Napi::ObjectWrap<Session> {
   template <typename MakeLearner>
   Napi::Value run_training(const Napi::CallbackInfo& info, const TrainConfig& config,
                            const MakeLearner& make_learner) {
+    // Now, so that nobody sees where the training before this one ended.
+    control_.epoch = control_.step = control_.steps = 0;
     return worker_.run<TrainResult>(
         info.Env(),
         [this, config, make_learner](Channel& channel) {

@@ -1,0 +1,71 @@
+import Table, { type HorizontalTableRow } from 'cli-table3';
+import type { Option } from 'commander';
+import type { SeriesProgress, SeriesResult } from '../series.js';
+import type { Spread } from '../spread.js';
+import { numbers, option } from './arguments.js';
+import { type Output, shellWord } from './output.js';
+import { duration, type Stand } from './training.js';
+
+/** Options of commands that train several students. */
+export function seriesOptions(seeds: string, student: string): Option[] {
+  return [
+    option('--seeds <n or list>', 'how many seeds, from 1 on; or which: 7,8,9', {
+      parse: numbers,
+      shown: seeds,
+    }),
+    option('--student <file>', student, { shown: 'no student is kept' }),
+    option('-o, --out <file>', 'JSON to write, with the figures of every training', {
+      shown: 'written nowhere',
+    }),
+  ];
+}
+
+/** Where the bar of such a command stands. */
+export function standOfSeries(
+  run: { progress: SeriesProgress },
+  { epochs = 500 }: { epochs?: number | undefined },
+): () => Stand {
+  return () => {
+    const { training, trainings, epoch, step, steps } = run.progress;
+    if (training === 0) return null;
+    const ended = Math.max(0, epoch - 1) + (steps === 0 ? 0 : step / steps);
+    return {
+      fraction: (training - 1 + ended / epochs) / trainings,
+      text: `student ${training}/${trainings}, epoch ${epoch}/${epochs}`,
+    };
+  };
+}
+
+/** A mean and its spread: `0.7132 ± 0.0031`. */
+export function spread(value: Spread | undefined): string {
+  if (!value) return '';
+  const { mean, std } = value;
+  return std === null ? mean.toFixed(4) : `${mean.toFixed(4)} ± ${std.toFixed(4)}`;
+}
+
+export function table(head: string[], rows: HorizontalTableRow[]): string {
+  const drawn = new Table({ head, style: { head: [], border: [], compact: true } });
+  drawn.push(...rows);
+  return drawn.toString();
+}
+
+/** The last lines of such a command. */
+export function ending(
+  { seconds, device, precision, seeds, skipped }: SeriesResult,
+  trainings: number,
+  { student, out }: { student?: string | undefined; out?: string | undefined },
+  output: Output,
+): void {
+  const times = (['prepare', 'train', 'validate'] as const).map(
+    (phase) => `${phase} ${duration(seconds[phase])}`,
+  );
+  if (skipped.length > 0) output.print(`Skipped because they did not decode: ${skipped.length}`);
+  output.print(
+    `Time: ${duration(seconds.total)} on ${device} in ${precision} for ${trainings} trainings (${times.join(', ')}), ${seeds.length > 1 ? 'seeds' : 'seed'} ${seeds.join(', ')}`,
+  );
+  if (out !== undefined) output.print(`Figures: ${out}`);
+  if (student !== undefined) {
+    output.print(`Student: ${student}`);
+    output.print(`Next: distill predict <images> --student ${shellWord(student)}`);
+  }
+}

@@ -1,0 +1,290 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { refuseToOverwrite } from './checks.js';
+import { DistillError } from './errors.js';
+import { madeWith } from './metadata.js';
+import { loadAddon, native } from './native.js';
+import type { CommonEvents, EpochReport, Reporter, TrainingProgress } from './run.js';
+import { type Spread, spreadOf } from './spread.js';
+import {
+  type Settings,
+  type SharedOptions,
+  type StudentGround,
+  StudentTraining,
+} from './student-training.js';
+
+/** Where a run of several trainings stands: the training from 1 (0 while it prepares), and where that one stands. */
+export interface SeriesProgress extends TrainingProgress {
+  training: number;
+  trainings: number;
+}
+
+/** Events of a run of several trainings. */
+export interface SeriesEvents extends CommonEvents {
+  /** An epoch, and which training it is of. */
+  epoch: [EpochReport & Settings];
+}
+
+/** One training among several. */
+export interface StudentRun {
+  seed: number;
+  /** Why it ended, as in a distillation's result; 'not-finite': its loss was no longer a finite number. */
+  reason: 'completed' | 'early-stop' | 'not-finite';
+  /** The epoch whose student `distill()` would have kept; `null` where none ended. */
+  best: EpochReport | null;
+  /** The last epoch that ended. */
+  last: EpochReport | null;
+  /** Epochs run to their end. */
+  epochs: number;
+  seconds: { train: number; validate: number };
+}
+
+/** What a run of several trainings came to. */
+export interface SeriesResult {
+  /** Whether all trainings were done, or `stop()` was called. */
+  reason: 'completed' | 'stopped';
+  seeds: number[];
+  /** What all trainings shared. */
+  options: Record<string, unknown>;
+  /** Whose answers were learnt: file, architecture and SHA-256. */
+  teacher: Record<string, unknown>;
+  /** The file of the best student, where it was asked for. */
+  student: string | null;
+  /** The kept store of prepared pictures, where `cacheDir` was given. */
+  store: string | null;
+  /** Class names by index. */
+  classes: string[];
+  /** Pictures in use. */
+  images: { train: number; val: number };
+  /** Pictures that did not decode and were passed over (`onBadImage: 'skip'`). */
+  skipped: string[];
+  /** What it ran on, such as `cpu` or `cuda:0`. */
+  device: string;
+  /** What its convolutions computed in; 'auto' has become one of these. */
+  precision: 'fp32' | 'bf16';
+  /** Seconds by phase, summed over the trainings' epochs; `prepare` is decoding and the teacher, once. */
+  seconds: { prepare: number; train: number; validate: number; total: number };
+  /** Of node-distill, LibTorch and Node. */
+  versions: Record<string, string>;
+}
+
+/** Means and spreads over seeds, on the validation pictures. */
+export interface Scores {
+  /** The share of pictures whose class is right, 0..1. */
+  accuracy: Spread;
+  /** Plain cross entropy. */
+  loss: Spread;
+  /** The share of pictures for which student and teacher say the same class; where it was asked for. */
+  agreement?: Spread;
+}
+
+/** What trainings that differ in their seed came to. */
+export interface Standing {
+  /** By seed. */
+  runs: StudentRun[];
+  /** Of the runs' best epochs; runs that left the finite numbers do not count. `null` where none counts. */
+  best: Scores | null;
+  /** Of the runs' last epochs. */
+  last: Scores | null;
+  /** Runs that left the finite numbers. */
+  notFinite: number;
+}
+
+export function standingOf(runs: StudentRun[]): Standing {
+  const finite = runs.filter(({ reason }) => reason !== 'not-finite');
+  const scores = (epochs: (EpochReport | null)[]): Scores | null => {
+    const reports = epochs.filter((report) => report !== null);
+    if (reports.length === 0) return null;
+    const agreements = reports.flatMap(({ valAgreement = [] }) => valAgreement);
+    return {
+      accuracy: spreadOf(reports.map(({ valAccuracy }) => valAccuracy)),
+      loss: spreadOf(reports.map(({ valLoss }) => valLoss)),
+      ...(agreements.length > 0 && { agreement: spreadOf(agreements) }),
+    };
+  };
+  return {
+    runs,
+    best: scores(finite.map(({ best }) => best)),
+    last: scores(finite.map(({ last }) => last)),
+    notFinite: runs.length - finite.length,
+  };
+}
+
+/** What is better comes first: the more accurate, and of equals the one with the lesser loss. */
+export function byMerit(
+  a: { accuracy: number; loss: number },
+  b: { accuracy: number; loss: number },
+): number {
+  return a.accuracy === b.accuracy ? a.loss - b.loss : b.accuracy - a.accuracy;
+}
+
+/** The run whose best epoch is the best; those that left the finite numbers do not count. */
+export function bestRunOf(runs: readonly StudentRun[]): StudentRun | undefined {
+  const merits = runs.flatMap((run) =>
+    run.best && run.reason !== 'not-finite'
+      ? { run, accuracy: run.best.valAccuracy, loss: run.best.valLoss }
+      : [],
+  );
+  return merits.sort(byMerit)[0]?.run;
+}
+
+/** The checked options of a series. */
+type CheckedOptions = SharedOptions & {
+  seeds: readonly number[];
+  student?: string | undefined;
+  out?: string | undefined;
+};
+
+/** A series whose trainings can begin. */
+export interface Lesson<Options, Result, Events> {
+  ground: StudentGround;
+  options: Options;
+  run: Reporter<Events>;
+  /** Is filled in as the trainings go. */
+  result: Result;
+  /** For files that nobody asked for: gone afterwards. */
+  folder: string;
+  /** Writes the result as it is now, where a file was asked for. */
+  save: () => Promise<void>;
+}
+
+/** The course of several trainings on one store. */
+export abstract class Series<
+  Options extends CheckedOptions,
+  Result extends SeriesResult,
+  Events extends SeriesEvents,
+> extends StudentTraining<Options, Result, Events, SeriesProgress> {
+  #training = 0;
+  #trainings = 0;
+
+  /** How many trainings there are to be, and whether the teacher answers for the validation pictures as well. */
+  protected abstract plan(options: Options): { trainings: number; val: boolean };
+  /** The result of nothing yet. */
+  protected abstract begin(options: Options, result: SeriesResult): Result;
+  /** Does the trainings, and tells whether all were done. */
+  protected abstract trainAll(lesson: Lesson<Options, Result, Events>): Promise<boolean>;
+
+  progress(): SeriesProgress {
+    return { training: this.#training, trainings: this.#trainings, ...this.standing };
+  }
+
+  protected async work(options: Options, run: Reporter<Events>): Promise<Result> {
+    const { trainings, val } = this.plan(options);
+    this.#trainings = trainings;
+    const [student, out] = [options.student, options.out].map((file) => file && path.resolve(file));
+    await refuseSameFile({ ...options, student, out });
+    const ground = await this.prepare(options, run, { student, out }, { val });
+
+    const { epochs, dropRate, batchSize, shuffle, seeds } = options;
+    const seconds = { prepare: ground.seconds, train: 0, validate: 0, total: 0 };
+    const result = this.begin(options, {
+      ...{ reason: 'stopped', seeds: [...seeds], student: student ?? null },
+      options: { epochs, dropRate, batchSize, shuffle, ...ground.teacher.use },
+      teacher: ground.teacher.said,
+      ...ground.found,
+      ...{ seconds, versions: madeWith() },
+    });
+    const save = async () => {
+      seconds.total = this.elapsed;
+      if (out) await writeJson(out, result);
+    };
+    const isDone =
+      ground.isFull &&
+      (await withTemporaryFolder((folder) =>
+        this.trainAll({ ground, options, run, result, folder, save }),
+      ));
+    if (isDone) {
+      result.reason = 'completed';
+      await save();
+    } else {
+      seconds.total = this.elapsed;
+    }
+    return result;
+  }
+
+  /**
+   * One training. That its loss leaves the finite numbers is a result, too.
+   *
+   * @param given As for `trainStudent`.
+   * @returns `null` where it was stopped.
+   */
+  protected async attempt(
+    { ground, options, run, result }: Lesson<Options, Result, SeriesEvents>,
+    settings: Settings,
+    given: { student?: string | undefined; agreement?: boolean },
+  ): Promise<StudentRun | null> {
+    this.#training += 1;
+    const { temperature, alpha, lr, seed } = settings;
+    const reports: EpochReport[] = [];
+    const onEpoch = (report: EpochReport) => {
+      reports.push(report);
+      result.seconds.train += report.trainSeconds;
+      result.seconds.validate += report.valSeconds;
+      run.report('epoch', { ...report, temperature, alpha, lr, seed });
+    };
+    try {
+      const trained = await this.trainStudent(ground, options, settings, given, onEpoch);
+      const { reason, best, last, epochs, seconds } = trained;
+      return reason === 'stopped' ? null : { seed, reason, best, last, epochs, seconds };
+    } catch (error) {
+      if ((error as DistillError).code !== 'ERR_NOT_FINITE') throw error;
+      const sum = (seconds: (report: EpochReport) => number) =>
+        reports.reduce((total, report) => total + seconds(report), 0);
+      return {
+        ...{ seed, reason: 'not-finite', epochs: reports.length },
+        best: reports.findLast(({ saved }) => saved) ?? null,
+        last: reports.at(-1) ?? null,
+        seconds: { train: sum((r) => r.trainSeconds), validate: sum((r) => r.valSeconds) },
+      };
+    }
+  }
+}
+
+/** No file may be written over another of the run's. */
+async function refuseSameFile({
+  student,
+  out,
+  initialStudent,
+}: {
+  [option in 'student' | 'out' | 'initialStudent']?: string | undefined;
+}): Promise<void> {
+  if (out === undefined) return;
+  if (out === student) {
+    throw new DistillError(
+      'ERR_OPTION',
+      `\`out\` and \`student\` are the same file '${out}'; name another for one of them.`,
+    );
+  }
+  if (initialStudent !== undefined) await refuseToOverwrite('student', initialStudent, 'out', out);
+}
+
+/** Gives `work` a folder of its own among the system's temporary ones, which is gone afterwards. */
+async function withTemporaryFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  let folder: string;
+  try {
+    folder = await mkdtemp(path.join(os.tmpdir(), 'node-distill-'));
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new DistillError(
+      'ERR_WRITE',
+      `No temporary folder can be made in '${os.tmpdir()}' (${code}); name another as TMPDIR.`,
+      { cause },
+    );
+  }
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Copies a student's file, replacing the other in one step. */
+export async function keep(student: string, file: string): Promise<void> {
+  await native(loadAddon().writeFile(file, await readFile(student)));
+}
+
+async function writeJson(file: string, result: object): Promise<void> {
+  const text = `${JSON.stringify(result, null, 2)}\n`;
+  await native(loadAddon().writeFile(file, new TextEncoder().encode(text)));
+}

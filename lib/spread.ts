@@ -1,0 +1,16 @@
+/** What several trainings came to in one number each. */
+export interface Spread {
+  mean: number;
+  /** The standard deviation of a sample (divided by n - 1); `null` where there is one value. */
+  std: number | null;
+}
+
+/** Of one value or more. */
+export function spreadOf(values: readonly number[]): Spread {
+  const average = (numbers: readonly number[], n: number) =>
+    numbers.reduce((sum, number) => sum + number, 0) / n;
+  const n = values.length;
+  const mean = average(values, n);
+  const squares = values.map((value) => (value - mean) ** 2);
+  return { mean, std: n > 1 ? Math.sqrt(average(squares, n - 1)) : null };
+}

@@ -1,0 +1,188 @@
+import path from 'node:path';
+import { type Augmentation, augmentationOf } from './augmentation.js';
+import {
+  checkClasses,
+  checkClassNames,
+  checkInitialStudent,
+  checkLogits,
+  checkTeacher,
+  otherPreprocessing,
+  teacherOf,
+} from './checks.js';
+import type { CheckedOptions } from './distill-options.js';
+import { DistillError } from './errors.js';
+import { inspect } from './inspect.js';
+import { TeacherLogits } from './logits-file.js';
+import { madeWith, type StudentMetadata } from './metadata.js';
+import { modelUse } from './model.js';
+import { native } from './native.js';
+import { type Dataset, sha256 } from './prepare.js';
+import type { CommonEvents, EpochReport, Reporter, TrainingProgress } from './run.js';
+import { type Ground, type Preprocessing, type Trained, Training } from './training.js';
+
+/** What each of several trainings has to itself. */
+export type Settings = Pick<CheckedOptions, 'lr' | 'temperature' | 'alpha'> & { seed: number };
+
+/** The checked options that they share. */
+export type SharedOptions = Omit<CheckedOptions, 'student' | keyof Settings>;
+
+/** What the trainings of students stand on. */
+export interface StudentGround extends Ground {
+  teacher: Teacher;
+  /** Pixels a side of the pictures that views are made of; `null` where there are no views. */
+  storeSize: number | null;
+}
+
+/** The course of students' trainings: the teacher is asked once, whatever their number. */
+export abstract class StudentTraining<
+  Options extends SharedOptions,
+  Result,
+  Events extends CommonEvents,
+  Progress extends TrainingProgress,
+> extends Training<Options, Result, Events, Progress> {
+  /**
+   * Checks what can be known beforehand, and fills a session's store, unless the run is stopped before.
+   *
+   * @param outputs The files to be written, by option.
+   * @param given.val Whether the teacher answers for the validation pictures as well.
+   */
+  protected async prepare(
+    options: Options,
+    run: Reporter<CommonEvents>,
+    outputs: Record<string, string | undefined>,
+    { val = false } = {},
+  ): Promise<StudentGround> {
+    const source = teacherOf(options);
+    refuseOtherPixels(options);
+    const dataset = await this.find(options, run, outputs, { model: 'teacher', file: source.file });
+
+    const teacher = await readTeacher(source, dataset, options);
+    const { use, logits } = teacher;
+    const { storeSize, by } = viewsOf(options, use);
+    const ground = await this.open(options, use, dataset);
+    if (logits) {
+      const message = otherPreprocessing(logits, use);
+      if (message) {
+        run.report('warning', { code: 'WARN_LOGITS_PREPROCESSING', message, path: source.file });
+      }
+    } else {
+      await native(ground.session.loadTeacher(source.file));
+    }
+    if (options.initialStudent !== undefined) {
+      await checkInitialStudent(options.initialStudent, dataset.classes.length);
+    }
+
+    const { device, precision } = ground.found;
+    const { mean, std, imageSize } = use;
+    const pictures = {
+      ...{ imageSize, storeSize, views: by && { count: options.views, by } },
+      teacher: {
+        ...{ sha256: teacher.sha256, logits, mean, std, device, precision },
+        ...(val && { val }),
+      },
+    };
+    await this.fill(ground, pictures, options, run);
+    return Object.assign(ground, { teacher, storeSize: by && storeSize });
+  }
+
+  /**
+   * One student's training.
+   *
+   * @param given.student The file to write; without it, none is.
+   * @param given.agreement Whether epochs tell `valAgreement`: the teacher has answered for the validation pictures.
+   */
+  protected async trainStudent(
+    ground: StudentGround,
+    options: Options,
+    settings: Settings,
+    { student = '', agreement = false }: { student?: string | undefined; agreement?: boolean },
+    onEpoch: (report: EpochReport) => void,
+  ): Promise<Trained> {
+    const { session, teacher, found } = ground;
+    const { mean, std, imageSize } = teacher.use;
+    const learning = {
+      ...pick({ ...options, ...settings }, ground.storeSize),
+      ...{ precision: found.precision, seed: settings.seed },
+    };
+    const metadata: StudentMetadata = {
+      ...{ classes: found.classes, mean, std, imageSize, options: learning },
+      ...{ teacher: teacher.said, versions: madeWith() },
+    };
+    const config = {
+      ...{ ...learning, student, agreement },
+      initialStudent: options.initialStudent ?? '',
+      metadata: JSON.stringify(metadata),
+    };
+    return this.train(ground, options, (each) => session.train(config, each), onEpoch);
+  }
+}
+
+/** Whose answers are learnt. */
+interface Teacher {
+  /** Of its file. */
+  sha256: string;
+  /** Its answers, where it is not to be asked itself. */
+  logits: TeacherLogits | null;
+  /** What it sees of a picture. */
+  use: Preprocessing;
+  /** What the student's file says of it. */
+  said: Record<string, unknown>;
+}
+
+/** Reads what the teacher's file says of itself: its classes must be the dataset's. */
+async function readTeacher(
+  { file, isLogits }: ReturnType<typeof teacherOf>,
+  { classes, train: { root } }: Dataset,
+  options: SharedOptions,
+): Promise<Teacher> {
+  const name = path.basename(file);
+  const given = { ...options, labels: classes };
+  if (isLogits) {
+    const logits = await TeacherLogits.read(file);
+    checkClasses(classes, logits.classes, file, root);
+    checkLogits(logits, classes, root);
+    const said = { ...logits.metadata?.teacher, logits: name, logitsSha256: await sha256(file) };
+    const contents = {
+      ...{ path: file, architecture: null, classes: null },
+      metadata: logits.metadata,
+    };
+    return { sha256: said.logitsSha256, logits, use: await modelUse(contents, given), said };
+  }
+  const contents = await inspect(file);
+  const { architecture } = checkTeacher(contents);
+  checkClasses(classes, contents.classes ?? 0, file, root);
+  checkClassNames(classes, contents, root);
+  const said = { file: name, architecture, sha256: await sha256(file) };
+  return { sha256: said.sha256, logits: null, use: await modelUse(contents, given), said };
+}
+
+/** The logits in a file are those of the pictures as they are. */
+function refuseOtherPixels({ teacherLogits, views, augment }: SharedOptions): void {
+  if (teacherLogits === undefined || (views === 1 && !augment?.length)) return;
+  throw new DistillError(
+    'ERR_OPTION',
+    '`views` and `augment` change the pixels that a teacher answers for; give the `teacher` itself instead of `teacherLogits`.',
+  );
+}
+
+/** How the pictures become views. */
+function viewsOf(options: SharedOptions, { imageSize }: Preprocessing): Augmentation {
+  const { views, augment = views > 1 ? (['crop', 'flip'] as const) : [] } = options;
+  if (views > 1 && augment.length === 0) {
+    throw new DistillError(
+      'ERR_OPTION',
+      `Without \`augment\` all ${views} \`views\` of a picture would be the same; leave one of them out.`,
+    );
+  }
+  return augmentationOf({ ...options, augment, imageSize });
+}
+
+/** The options that a training's outcome depends on. */
+function pick(options: SharedOptions & Settings, storeSize: number | null) {
+  const { epochs, lr, dropRate, temperature, alpha, batchSize, shuffle } = options;
+  const { views, augment = ['crop', 'flip'], cropScale } = options;
+  return {
+    ...{ epochs, lr, dropRate, temperature, alpha, batchSize, shuffle },
+    ...(storeSize !== null && { views, augment, storeSize, cropScale }),
+  };
+}

@@ -1,0 +1,105 @@
+import path from 'node:path';
+import { checkOptions } from './options.js';
+import {
+  bestRunOf,
+  byMerit,
+  keep,
+  type Lesson,
+  Series,
+  type SeriesEvents,
+  type SeriesResult,
+  type Standing,
+  type StudentRun,
+  standingOf,
+} from './series.js';
+import { type CheckedSweepOptions, type SweepOptions, sweepOptions } from './sweep-options.js';
+
+/** A point of the grid, and what its trainings came to. */
+export interface SweepPoint extends Standing {
+  temperature: number;
+  alpha: number;
+  lr: number;
+}
+
+/** What a sweep came to. */
+export interface SweepResult extends SeriesResult {
+  /** The points that were done, in the grid's order: by temperature, then alpha, then lr. */
+  points: SweepPoint[];
+  /**
+   * The point whose best epochs are the most accurate on average, and of equals the one with the least loss. A point
+   * with a run that left the finite numbers does not count. `null` where none does.
+   */
+  best: SweepPoint | null;
+}
+
+/** Events of `sweep()`. */
+export interface SweepEvents extends SeriesEvents {
+  /** A point whose trainings are done. */
+  point: [SweepPoint];
+}
+
+/** The course of one sweep. */
+export class Sweeping extends Series<CheckedSweepOptions, SweepResult, SweepEvents> {
+  readonly #given: SweepOptions;
+
+  constructor(options: SweepOptions) {
+    super();
+    this.#given = options;
+  }
+
+  protected check(): CheckedSweepOptions {
+    return checkOptions(sweepOptions, this.#given);
+  }
+
+  protected plan(options: CheckedSweepOptions) {
+    return { trainings: gridOf(options).length * options.seeds.length, val: false };
+  }
+
+  protected begin(_: CheckedSweepOptions, result: SeriesResult): SweepResult {
+    return { ...result, best: null, points: [] };
+  }
+
+  protected async trainAll(
+    lesson: Lesson<CheckedSweepOptions, SweepResult, SweepEvents>,
+  ): Promise<boolean> {
+    const { options, run, result, folder, save } = lesson;
+    const { student } = result;
+    const fileOf = (seed: number) => path.join(folder, `${seed}-${path.basename(student ?? '')}`);
+    for (const point of gridOf(options)) {
+      const runs: StudentRun[] = [];
+      for (const seed of options.seeds) {
+        const given = student === null ? {} : { student: fileOf(seed) };
+        const done = await this.attempt(lesson, { ...point, seed }, given);
+        if (!done) return false;
+        runs.push(done);
+      }
+      const reached = { ...point, ...standingOf(runs) };
+      result.points.push(reached);
+      result.best = bestPointOf(result.points);
+      const bestRun = result.best === reached ? bestRunOf(runs) : undefined;
+      if (bestRun && student !== null) await keep(fileOf(bestRun.seed), student);
+      await save();
+      run.report('point', reached);
+    }
+    return true;
+  }
+}
+
+function gridOf({ temperature, alpha, lr }: CheckedSweepOptions) {
+  return temperature.flatMap((temperature) =>
+    alpha.flatMap((alpha) => lr.map((lr) => ({ temperature, alpha, lr }))),
+  );
+}
+
+/** Points from the best one on; those that left the finite numbers come last. */
+export function ranked(points: readonly SweepPoint[]): SweepPoint[] {
+  const meritOf = ({ best, notFinite }: SweepPoint) =>
+    best && notFinite === 0
+      ? { accuracy: best.accuracy.mean, loss: best.loss.mean }
+      : { accuracy: Number.NEGATIVE_INFINITY, loss: 0 };
+  return points.toSorted((a, b) => byMerit(meritOf(a), meritOf(b)));
+}
+
+function bestPointOf(points: readonly SweepPoint[]): SweepPoint | null {
+  return ranked(points).find(({ notFinite }) => notFinite === 0) ?? null;
+}
