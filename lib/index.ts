@@ -1,4 +1,8 @@
+export { type CompareRun, compare } from './compare.js';
+export type { CompareOptions } from './compare-options.js';
+export type { CompareArm, CompareEvents, CompareResult } from './comparison.js';
 export { type ConvertOptions, type ConvertResult, convert } from './convert.js';
+export type { ModelCost } from './cost.js';
 export { distill } from './distill.js';
 export type { DistillOptions } from './distill-options.js';
 export { DistillError } from './errors.js';

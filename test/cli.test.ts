@@ -123,7 +123,7 @@ describe('usage', () => {
     const { code, stdout, stderr } = await run(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const commands = [
-      ...['train', 'teach', 'sweep', 'predict', 'inspect', 'stats', 'logits', 'export'],
+      ...['train', 'teach', 'sweep', 'compare', 'predict', 'inspect', 'stats', 'logits', 'export'],
       'setup',
     ];
     for (const command of commands) {

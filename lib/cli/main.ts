@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { DistillError } from '../errors.js';
 import { type Flags, flagsOf, inFlags, usageError } from './arguments.js';
+import { addCompare } from './compare.js';
 import { addExport } from './export.js';
 import { addInspect, addStats } from './files.js';
 import { addLogits } from './logits.js';
@@ -36,6 +37,7 @@ export async function main(argv: string[]): Promise<number> {
     addTrain(program, output);
     addTeach(program, output);
     addSweep(program, output);
+    addCompare(program, output);
     addPredict(program, output);
     addInspect(program, output);
     addStats(program, output);

@@ -1,0 +1,114 @@
+import type { Command } from 'commander';
+import { compare } from '../compare.js';
+import type { CompareOptions } from '../compare-options.js';
+import type { CompareArm, CompareResult } from '../comparison.js';
+import { LATENCY_RUNS, type ModelCost } from '../cost.js';
+import type { Scores } from '../series.js';
+import { DATASET, demand, learningOptions, sourceOptions, studentOptions } from './arguments.js';
+import type { Output } from './output.js';
+import { ending, seriesOptions, spread, standOfSeries, table } from './series.js';
+import { follow, tellDataset } from './training.js';
+
+export function addCompare(program: Command, output: Output): void {
+  const command = program
+    .command('compare')
+    .description('train students with the teacher and without it, and tell whether it helped')
+    .argument('[dataset]', DATASET);
+  const made = [
+    ...seriesOptions('3', 'where the best student that had a teacher is kept'),
+    ...sourceOptions(),
+    ...learningOptions('-'),
+    ...studentOptions(),
+  ];
+  for (const one of made) command.addOption(one);
+  command.action(async (dataset: string | undefined, { json, quiet, ...given }) => {
+    demand('compare', { '--teacher': given.teacher ?? given.teacherLogits });
+    // Parsed, but checked only by the API.
+    await run({ dataset, ...given } as CompareOptions, output);
+  });
+}
+
+async function run(options: CompareOptions, output: Output): Promise<void> {
+  const comparing = compare(options);
+  tellDataset(comparing, output);
+  if (output.json) comparing.on('epoch', (report) => output.event('epoch', report));
+  comparing.on('training', (training) => {
+    if (output.json) output.event('training', training);
+    const { withTeacher, seed, reason, best } = training;
+    const { training: done, trainings } = comparing.progress;
+    const outcome =
+      reason === 'not-finite' || !best
+        ? 'loss no longer finite'
+        : `accuracy ${best.valAccuracy.toFixed(4)}, loss ${best.valLoss.toFixed(4)}`;
+    const how = withTeacher ? 'with the teacher' : 'without it';
+    output.note(`${done} of ${trainings} students: ${how}, seed ${seed}: ${outcome}`);
+  });
+  await follow(comparing, standOfSeries(comparing, options), output, (result) => {
+    if (output.json) output.event('result', result);
+    else tell(result, options, output);
+  });
+}
+
+function tell(result: CompareResult, options: CompareOptions, output: Output): void {
+  const { withTeacher, withoutTeacher, teacherScores, costs, gain, reason, machine } = result;
+  const trainings = withTeacher.runs.length + withoutTeacher.runs.length;
+  if (trainings === 0) {
+    output.print('Stopped: before any student was done; nothing is written.');
+    return;
+  }
+  if (reason === 'stopped') output.print(`Stopped: after ${trainings} students.`);
+  const scores = (
+    name: string,
+    of: (arm: CompareArm) => Scores | null,
+    which: 'accuracy' | 'loss' | 'agreement',
+    teacher = '',
+  ) => [name, spread(of(withTeacher)?.[which]), spread(of(withoutTeacher)?.[which]), teacher];
+  const cost = (name: string, show: (cost: ModelCost) => string) => [
+    name,
+    { colSpan: 2, content: costs.student ? show(costs.student) : '' },
+    costs.teacher ? show(costs.teacher) : '',
+  ];
+  const best = ({ best }: CompareArm) => best;
+  const last = ({ last }: CompareArm) => last;
+  output.print(
+    table(
+      ['', 'student with the teacher', 'student without it', 'the teacher'],
+      [
+        scores('accuracy', best, 'accuracy', teacherScores?.accuracy.toFixed(4)),
+        scores('loss', best, 'loss', teacherScores?.loss.toFixed(4)),
+        scores('agreement with the teacher', best, 'agreement'),
+        scores('accuracy, last epoch', last, 'accuracy'),
+        scores('loss, last epoch', last, 'loss'),
+        scores('agreement, last epoch', last, 'agreement'),
+        ...(costs.student || costs.teacher
+          ? [
+              cost('parameters', ({ parameters }) => parameters.toLocaleString('en')),
+              cost('file, MB', ({ bytes }) => (bytes / 1e6).toFixed(1)),
+              cost('one picture, ms', ({ latency }) => (latency * 1000).toFixed(2)),
+            ]
+          : []),
+      ],
+    ),
+  );
+  output.print(
+    `of ${result.images.val} validation pictures, at the epoch that \`distill train\` would keep` +
+      (result.seeds.length > 1 ? '; mean ± standard deviation over seeds' : ''),
+  );
+  if (costs.student) {
+    output.print(
+      `one picture: median of ${LATENCY_RUNS} predictions from pixels, on ${result.device} of this machine (${machine.cpu}, ${machine.cores} cores)`,
+    );
+  }
+  const lost = withTeacher.notFinite + withoutTeacher.notFinite;
+  if (lost > 0) output.print(`Not counted, as their loss left the finite numbers: ${lost}`);
+  if (gain) output.print(verdict(gain));
+  ending(result, trainings, withTeacher.best ? options : { out: options.out }, output);
+}
+
+function verdict({ accuracy }: NonNullable<CompareResult['gain']>): string {
+  const { mean, std } = accuracy;
+  const points = (Math.abs(mean) * 100).toFixed(1);
+  const over = std === null ? '' : ` (± ${(std * 100).toFixed(1)} over seeds)`;
+  if (mean === 0) return `The teacher changed nothing in accuracy${over}.`;
+  return `The teacher ${mean > 0 ? 'added' : 'cost'} ${points} points of accuracy${over}.`;
+}

@@ -1,0 +1,51 @@
+import { stat } from 'node:fs/promises';
+import { inspect } from './inspect.js';
+import type { ModelUse } from './model.js';
+import { loadAddon, native } from './native.js';
+
+/** What a model takes to keep and to ask. */
+export interface ModelCost {
+  architecture: string;
+  /** BatchNorm's statistics are none. */
+  parameters: number;
+  /** Of its file. */
+  bytes: number;
+  /**
+   * Seconds from one picture's pixels to its probabilities, on this machine: the median of {@link LATENCY_RUNS}
+   * predictions of a single picture, in turn. Decoding is not counted.
+   */
+  latency: number;
+}
+
+/** Predictions that the latency is the median of, and those before them that warm up. */
+export const LATENCY_RUNS = 31;
+const WARM_UP = 5;
+
+/** Measures a model in its file, on the device and in the type that are given. */
+export async function costOf(
+  file: string,
+  use: Omit<ModelUse, 'labels'> & {
+    device: string;
+    precision: 'fp32' | 'bf16';
+    threads: number;
+  },
+): Promise<ModelCost> {
+  const { architecture, parameters } = await inspect(file);
+  const { size: bytes } = await stat(file);
+  // Any picture takes as long as another.
+  const pixels = new Uint8Array(use.imageSize ** 2 * 3).fill(128);
+  const classifier = new (loadAddon().Classifier)({ model: file, ...use });
+  const seconds: number[] = [];
+  try {
+    await native(classifier.load());
+    for (let i = -WARM_UP; i < LATENCY_RUNS; i++) {
+      const started = performance.now();
+      await native(classifier.probabilities(pixels));
+      if (i >= 0) seconds.push((performance.now() - started) / 1000);
+    }
+  } finally {
+    await classifier.close();
+  }
+  const latency = seconds.sort((a, b) => a - b)[(LATENCY_RUNS - 1) / 2] as number;
+  return { architecture: architecture ?? 'unknown', parameters, bytes, latency };
+}
