@@ -20,9 +20,31 @@ at::Tensor as_picture(const at::Tensor& matrix, const at::Tensor& like) {
   return matrix.view({like.size(0), like.size(2), like.size(3), -1}).permute({0, 3, 1, 2});
 }
 
+// A 3x3 convolution of pictures of 2x2 pixels at most, as one product with a matrix of all of a
+// picture's values: the larger part of each 3x3 window lies beyond such a picture.
+at::Tensor convolve_small(const Conv2d& convolution, const at::Tensor& x) {
+  const int64_t height = x.size(2), width = x.size(3), pixels = height * width;
+  const int64_t in = x.size(1), out = convolution.weight.size(0);
+  std::vector<int64_t> taps;  // the part of the window that leads from each pixel to each
+  for (int64_t from = 0; from < pixels; ++from) {
+    for (int64_t to = 0; to < pixels; ++to) {
+      taps.push_back((from / width - to / width + 1) * 3 + from % width - to % width + 1);
+    }
+  }
+  const at::Tensor by_tap = convolution.weight.to(x.scalar_type()).permute({2, 3, 1, 0});
+  const at::Tensor matrix = by_tap.reshape({9, in * out})
+                                .index_select(0, at::tensor(taps).to(x.device()))
+                                .view({pixels, pixels, in, out})
+                                .permute({0, 2, 1, 3})
+                                .reshape({pixels * in, pixels * out});
+  const at::Tensor values = x.permute({0, 2, 3, 1}).reshape({-1, pixels * in});
+  return as_picture(at::mm(values, matrix), x);
+}
+
 // Winograd's tiles are of 4x4 pixels: of smaller pictures most of a tile is empty. In bfloat16 so
 // many layers keep to the direct way, which errs less.
 at::Tensor convolve(const Conv2d& convolution, const at::Tensor& x) {
+  if (x.size(2) <= 2 && x.size(3) <= 2) return convolve_small(convolution, x);
   const bool direct = x.scalar_type() != at::kFloat || x.size(2) < 4 || x.size(3) < 4;
   return direct ? convolution(x) : convolution.without_bias(x);
 }
