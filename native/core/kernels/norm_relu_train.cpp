@@ -1,54 +1,23 @@
 #include "core/kernels/norm_relu_train.h"
 
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "core/kernels/activation.h"
+#include "core/kernels/channel_sums.h"
 #include "core/kernels/norm_relu.h"
 #include "core/kernels/norm_relu_rows.h"
 
 namespace distill {
 namespace {
 
-// Sums two values a channel over the rows of all pictures. Some pixels are summed in float, those
-// sums in double: as accurate as summing all in double, at float's speed. The same for the same
-// number of threads.
-struct Sums {
-  explicit Sums(int64_t channels) : first(channels), second(channels) {}
-  std::vector<double> first, second;  // (C)
-};
 template <typename AddRow>  // (row, float* first, float* second)
-Sums sum_rows(const at::Tensor& x, const AddRow& add_row) {
+ChannelSums sum_rows(const at::Tensor& x, const AddRow& add_row) {
   constexpr int64_t pixels_in_float = 64;
-  const int64_t channels = x.size(1), rows = x.size(0) * x.size(2);
-  const int64_t rows_in_float = std::max<int64_t>(pixels_in_float / x.size(3), 1);
-  std::vector<Sums> of_thread(at::get_num_threads(), Sums(0));
-  at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
-    Sums sums(channels);
-    std::vector<float> first(channels), second(channels);
-    for (int64_t row = begin; row < end;) {
-      std::fill(first.begin(), first.end(), 0);
-      std::fill(second.begin(), second.end(), 0);
-      const int64_t last = std::min(row + rows_in_float, end);
-      for (; row < last; ++row) add_row(row, first.data(), second.data());
-      for (int64_t c = 0; c < channels; ++c) {
-        sums.first[c] += first[c];
-        sums.second[c] += second[c];
-      }
-    }
-    of_thread[at::get_thread_num()] = std::move(sums);
-  });
-  Sums total(channels);
-  for (const Sums& sums : of_thread) {
-    for (size_t c = 0; c < sums.first.size(); ++c) {
-      total.first[c] += sums.first[c];
-      total.second[c] += sums.second[c];
-    }
-  }
-  return total;
+  return sum_pieces(x.size(0) * x.size(2), std::max<int64_t>(pixels_in_float / x.size(3), 1),
+                    x.size(1), add_row);
 }
 
 // The first value of a row of pixels, rows counted over the whole batch.
@@ -58,7 +27,7 @@ T* row_of(T* first, const at::Tensor& x, int64_t row) {
 }
 
 // dx's terms that are the same for all pixels: slope · (x − mean) + offset.
-void add_terms(const BatchAffine& affine, const Sums& sums, double* slope, double* offset) {
+void add_terms(const BatchAffine& affine, const ChannelSums& sums, double* slope, double* offset) {
   const float* scale = affine.scale.const_data_ptr<float>();
   const float* inverse_std = affine.moments.inverse_std.const_data_ptr<float>();
   for (size_t c = 0; c < sums.first.size(); ++c) {
@@ -72,14 +41,6 @@ at::Tensor to_tensor(const std::vector<double>& values) {
   at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())});
   std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<float>());
   return tensor;
-}
-
-rows::Backward values_for_backward(const BatchAffine& affine) {
-  return {{affine.scale.const_data_ptr<float>(), affine.shift.const_data_ptr<float>()},
-          affine.moments.mean.const_data_ptr<float>(),
-          affine.moments.inverse_std.const_data_ptr<float>(),
-          nullptr,
-          nullptr};
 }
 
 at::Tensor empty_like_without_gaps(const at::Tensor& x) {
@@ -114,7 +75,7 @@ BatchMoments batch_moments(const at::Tensor& x) {
       const float first = load(data[c]);
       origin[c] = std::isfinite(first) ? first : 0;
     }
-    const Sums sums = sum_rows(x, [&](int64_t row, float* sum, float* square) {
+    const ChannelSums sums = sum_rows(x, [&](int64_t row, float* sum, float* square) {
       rows::moments(row_of(data, x, row), x.stride(3), origin.data(), sum, square, x.size(3),
                     channels);
     });
@@ -129,6 +90,14 @@ BatchMoments batch_moments(const at::Tensor& x) {
     }
   });
   return moments;
+}
+
+rows::Backward BatchAffine::for_backward() const {
+  return {{scale.const_data_ptr<float>(), shift.const_data_ptr<float>()},
+          moments.mean.const_data_ptr<float>(),
+          moments.inverse_std.const_data_ptr<float>(),
+          nullptr,
+          nullptr};
 }
 
 BatchAffine batch_affine(const BatchMoments& moments, const BatchNorm2d& norm) {
@@ -158,7 +127,7 @@ FeatureGradient::OfNorm FeatureGradient::add(const at::Tensor& features, const B
   const int64_t channels = affine.scale.size(0);
   const at::Tensor x = features.narrow(1, 0, channels);
   const int64_t height = x.size(2), width = x.size(3);
-  const rows::Backward values = values_for_backward(affine);
+  const rows::Backward values = affine.for_backward();
   float* dx = values_.mutable_data_ptr<float>();
   const auto add_all = [&]<typename T, typename G>(T, G) {
     const T* from = values_of<T>(x);
@@ -181,9 +150,14 @@ FeatureGradient::OfNorm FeatureGradient::add(const at::Tensor& features, const B
                                    row_of(dx, x, row), sum, product, count, channels);
     });
   };
-  const Sums sums = for_type_of(x, [&]<typename T>(T type) {
+  const ChannelSums sums = for_type_of(x, [&]<typename T>(T type) {
     return pool == Pool::average ? add_all(type, float()) : add_all(type, type);
   });
+  return add_terms_of(affine, sums);
+}
+
+FeatureGradient::OfNorm FeatureGradient::add_terms_of(const BatchAffine& affine,
+                                                      const ChannelSums& sums) {
   add_terms(affine, sums, slope_.data(), offset_.data());
   return {to_tensor(sums.second), to_tensor(sums.first)};
 }
@@ -213,12 +187,12 @@ at::Tensor FeatureGradient::take(const at::Tensor& features, const BatchMoments&
 NormReluGradients norm_relu_backward(const at::Tensor& x, const BatchAffine& affine,
                                      const at::Tensor& dy) {
   const int64_t channels = x.size(1);
-  rows::Backward values = values_for_backward(affine);
+  rows::Backward values = affine.for_backward();
   const at::Tensor dx = empty_like_without_gaps(x);
-  const Sums sums = for_type_of(x, [&]<typename T>(T) {
+  const ChannelSums sums = for_type_of(x, [&]<typename T>(T) {
     const T *from = values_of<T>(x), *incoming = values_of<T>(dy);
     T* to = mutable_values_of<T>(dx);
-    Sums sums = sum_rows(x, [&](int64_t row, float* sum, float* product) {
+    ChannelSums sums = sum_rows(x, [&](int64_t row, float* sum, float* product) {
       rows::norm_relu_sums(row_of(from, x, row), row_of(incoming, x, row), values, sum, product,
                            x.size(3), channels);
     });
@@ -270,6 +244,7 @@ class NormRelu : public torch::autograd::Function<NormRelu> {
 }  // namespace
 
 at::Tensor norm_relu_train(const at::Tensor& x, const BatchNorm2d& norm) {
+  if (!x.is_cpu()) return norm(x, /*training=*/true).relu_();
   return NormRelu::apply(x, norm.weight, norm.bias, norm);
 }
 

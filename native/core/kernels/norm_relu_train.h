@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "core/kernels/channel_sums.h"
+#include "core/kernels/rows.h"
 #include "core/models/layers.h"
 
 // BatchNorm and ReLU of training for DenseNets, where the same features are normalised again by
@@ -26,6 +28,9 @@ BatchMoments batch_moments(const at::Tensor& x);
 struct BatchAffine {
   BatchMoments moments;
   at::Tensor scale, shift;  // (C) float32
+
+  // Without slope and offset, which follow from the sums.
+  rows::Backward for_backward() const;
 };
 // For a norm of the first channels of those whose moments there are.
 BatchAffine batch_affine(const BatchMoments& moments, const BatchNorm2d& norm);
@@ -55,11 +60,21 @@ class FeatureGradient {
   // in the features' type or, for the whole picture's average, float32.
   OfNorm add(const at::Tensor& features, const BatchAffine& affine, const at::Tensor& dy,
              Pool pool);
+  // The same for a norm of float32 features with a 1x1 convolution behind its ReLU (see
+  // norm_relu_product.h), and the gradient of the convolution's weight. dy: (B, out, H, W).
+  struct OfProduct {
+    OfNorm norm;
+    at::Tensor weight;  // (out, C)
+  };
+  OfProduct add_product(const at::Tensor& features, const BatchAffine& affine,
+                        const at::Tensor& weight, const at::Tensor& dy);
   // That of some channels, once complete: (B, channels, H, W) in the features' type, without gaps.
   at::Tensor take(const at::Tensor& features, const BatchMoments& moments, int64_t first,
                   int64_t channels) const;
 
  private:
+  OfNorm add_terms_of(const BatchAffine& affine, const ChannelSums& sums);
+
   at::Tensor values_;                   // (B, C, H, W) float32
   std::vector<double> slope_, offset_;  // (C)
 };
@@ -72,7 +87,7 @@ struct NormReluGradients {
 NormReluGradients norm_relu_backward(const at::Tensor& x, const BatchAffine& affine,
                                      const at::Tensor& dy);
 
-// relu(norm(x)) in training mode, differentiable. x without gaps.
+// relu(norm(x)) in training mode, differentiable. x without gaps; on other devices by operators.
 at::Tensor norm_relu_train(const at::Tensor& x, const BatchNorm2d& norm);
 
 }  // namespace distill

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/kernels/norm_relu.h"
+#include "core/kernels/norm_relu_product.h"
 #include "core/kernels/norm_relu_train.h"
 
 namespace distill {
@@ -65,6 +66,29 @@ struct Tape : torch::CustomClassHolder {
   StagePool pool = StagePool::average;
 };
 
+// The first norm, ReLU and 1x1 convolution of a layer, and its gradient.
+at::Tensor squeeze(const at::Tensor& features, const Tape::Layer& layer) {
+  const auto& [moments, scale, shift] = layer.norm1;
+  if (norm_relu_product_applies(features, layer.squeeze)) {
+    return norm_relu_product(features, layer.norm1, layer.squeeze);
+  }
+  const at::Tensor input = norm_relu(features.narrow(1, 0, scale.size(0)), scale, shift);
+  return as_picture(at::mm(as_matrix(input), layer.squeeze.t()), input);
+}
+
+FeatureGradient::OfProduct squeeze_backward(FeatureGradient& gradient, const at::Tensor& features,
+                                            const Tape::Layer& layer, const at::Tensor& dy) {
+  const auto& [moments, scale, shift] = layer.norm1;
+  if (norm_relu_product_applies(features, layer.squeeze)) {
+    return gradient.add_product(features, layer.norm1, layer.squeeze, dy);
+  }
+  const at::Tensor input = norm_relu(features.narrow(1, 0, scale.size(0)), scale, shift);
+  const at::Tensor outgoing = as_matrix(dy);
+  const at::Tensor weight = at::mm(outgoing.t(), as_matrix(input));
+  const at::Tensor reaching = as_picture(at::mm(outgoing, layer.squeeze), input);
+  return {gradient.add(features, layer.norm1, reaching, FeatureGradient::Pool::none), weight};
+}
+
 class DenseStage : public torch::autograd::Function<DenseStage> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
@@ -92,10 +116,8 @@ class DenseStage : public torch::autograd::Function<DenseStage> {
       Tape::Layer& kept = tape->layers.emplace_back();
       kept.norm1 = batch_affine(tape->moments, layer.norm1);
       move_running_statistics(layer.norm1, kept.norm1.moments);
-      const at::Tensor input =
-          norm_relu(features.narrow(1, 0, channels), kept.norm1.scale, kept.norm1.shift);
       kept.squeeze = layer.conv1.weight.view({-1, channels}).to(x.scalar_type());
-      kept.squeezed = as_picture(at::mm(as_matrix(input), kept.squeeze.t()), input);
+      kept.squeezed = squeeze(features, kept);
       kept.norm2 = batch_affine(batch_moments(kept.squeezed), layer.norm2);
       move_running_statistics(layer.norm2, kept.norm2.moments);
       {
@@ -142,17 +164,11 @@ class DenseStage : public torch::autograd::Function<DenseStage> {
       const auto of_norm2 =
           norm_relu_backward(layer.squeezed, layer.norm2,
                              of_convolution[0].contiguous(at::MemoryFormat::ChannelsLast));
-      const at::Tensor dy = as_matrix(of_norm2.x);
-      const at::Tensor input =
-          norm_relu(features.narrow(1, 0, channels), layer.norm1.scale, layer.norm1.shift);
-      const at::Tensor of_squeeze = at::mm(dy.t(), as_matrix(input));
-      const auto of_norm1 =
-          gradient.add(features, layer.norm1, as_picture(at::mm(dy, layer.squeeze), input),
-                       FeatureGradient::Pool::none);
+      const auto of_squeeze = squeeze_backward(gradient, features, layer, of_norm2.x);
       const size_t first = 1 + 6 * i;
-      found[first] = of_norm1.weight;
-      found[first + 1] = of_norm1.bias;
-      found[first + 2] = of_squeeze.to(at::kFloat).view({-1, channels, 1, 1});
+      found[first] = of_squeeze.norm.weight;
+      found[first + 1] = of_squeeze.norm.bias;
+      found[first + 2] = of_squeeze.weight.to(at::kFloat).view({-1, channels, 1, 1});
       found[first + 3] = of_norm2.weight;
       found[first + 4] = of_norm2.bias;
       found[first + 5] = of_convolution[1];
@@ -163,10 +179,27 @@ class DenseStage : public torch::autograd::Function<DenseStage> {
   }
 };
 
+// Where none of the kernels is at home.
+at::Tensor by_operators(const at::Tensor& x, const Layers& layers, const BatchNorm2d& norm,
+                        StagePool pool) {
+  const auto activate = [](const BatchNorm2d& norm, const at::Tensor& x) {
+    return norm(x, /*training=*/true).relu_();
+  };
+  at::Tensor features = x;
+  for (const auto& [norm1, conv1, norm2, conv2] : layers) {
+    const at::Tensor made = conv2(activate(norm2, conv1(activate(norm1, features))));
+    features = at::cat({features, made}, 1);
+  }
+  const at::Tensor y = activate(norm, features);
+  if (pool == StagePool::average2) return at::avg_pool2d(y, 2, 2);
+  return y.mean({2, 3}, /*keepdim=*/false, at::kFloat);
+}
+
 }  // namespace
 
 at::Tensor dense_stage(const at::Tensor& x, const Layers& layers, const BatchNorm2d& norm,
                        StagePool pool) {
+  if (!x.is_cpu()) return by_operators(x, layers, norm, pool);
   std::vector<at::Tensor> parameters;
   for (const auto& [norm1, conv1, norm2, conv2] : layers) {
     parameters.insert(parameters.end(), {norm1.weight, norm1.bias, conv1.weight, norm2.weight,

@@ -23,7 +23,7 @@ enum class StagePool { average2, average };
 // again; a feature's moments are computed once for all the norms that read it, and the terms that
 // they share in its gradient are added once (FeatureGradient). What a norm and ReLU make of the
 // features is made again in the backward pass rather than kept: kept by every layer it would grow
-// with the square of their number.
+// with the square of their number. Elsewhere it is made of operators.
 at::Tensor dense_stage(const at::Tensor& x, const std::vector<DenseNet::DenseLayer>& layers,
                        const BatchNorm2d& norm, StagePool pool);
 

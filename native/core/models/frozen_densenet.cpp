@@ -2,6 +2,8 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <algorithm>
+
 #include "core/kernels/norm_relu.h"
 #include "core/kernels/winograd.h"
 
@@ -21,7 +23,8 @@ at::Tensor call(const c10::OperatorHandle& operation, std::vector<c10::IValue> a
 }  // namespace
 
 at::Tensor FrozenDenseNet::Convolution::operator()(const at::Tensor& x) const {
-  if (winograd) return winograd_convolution(x, weight);
+  // Of pictures that are smaller than its tiles most of a tile would be empty.
+  if (winograd && std::min(x.size(2), x.size(3)) >= 4) return winograd_convolution(x, weight);
   const std::vector<int64_t> strides(2, stride), paddings(2, padding), dilations(2, 1);
   if (packed_weight.defined()) {
     static const auto operation = mkldnn("_convolution_pointwise");
