@@ -4,6 +4,7 @@ import { checkClasses, checkTeacher } from './checks.js';
 import { DistillError } from './errors.js';
 import { inspect } from './inspect.js';
 import { madeWith, type StudentMetadata } from './metadata.js';
+import { native } from './native.js';
 import { checkOptions } from './options.js';
 import { sha256 } from './prepare.js';
 import type { Reporter, TeachResult, TrainingEvents, TrainingProgress } from './run.js';
@@ -53,6 +54,8 @@ export class Teaching extends Training<
     const { augment = ['crop', 'flip'] as const } = options;
     const { storeSize, by } = augmentationOf({ ...options, augment, imageSize });
     const ground = await this.open(options, use, dataset);
+    // What is wrong with a file's tensors is told before the pictures are decoded.
+    if (file !== undefined) await native(ground.session.loadTeacher(file));
 
     const { precision } = ground.found;
     const { seed = drawSeed() } = options;

@@ -23,6 +23,7 @@ import {
   writeStudent,
   writeTeacher,
 } from './helpers/dataset.js';
+import { type PthTensor, writePth } from './helpers/pth.js';
 import { python, runPython } from './helpers/python.js';
 
 const judge = fileURLToPath(new URL('judge/teacher.py', import.meta.url));
@@ -324,6 +325,22 @@ describe('initial weights', () => {
       ),
     });
     expect(filesIn(folder)).toEqual(before);
+  });
+
+  test('with NaN are refused before the pictures are decoded', async () => {
+    const broken = path.join(folder, 'broken.pth');
+    const { tensors } = await inspect(weights);
+    const state: Record<string, PthTensor> = {};
+    for (const { name, shape } of tensors) {
+      const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
+      state[name] = { shape, data };
+    }
+    (state['features.norm5.bias']?.data as Float32Array)[3] = Number.NaN;
+    await writePth(broken, state);
+    const prepared: unknown[] = [];
+    const run = teach(options({ weights: broken })).on('prepare', (done) => prepared.push(done));
+    await expect(run).rejects.toMatchObject({ code: 'ERR_CHECKPOINT_NOT_FINITE' });
+    expect(prepared).toEqual([]);
   });
 
   test('that are damaged are refused', async () => {
