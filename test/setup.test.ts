@@ -797,12 +797,12 @@ it('the command says how to make dist/ when that is missing', async () => {
 
 // In a folder without a link to this checkout's node_modules: `npm ci` empties what it finds.
 it.runIf(spawnSync('npm', ['--version']).status === 0)(
-  'before the tests, a clone is installed and compiled, but only when it is not',
+  'before tests and quickstart, a clone is installed and compiled, but only when it is not',
   async () => {
     const root = mkdtempSync(path.join(temporary, 'clone-'));
     const dependency = (version: string) => JSON.stringify({ name: 'dependency', version });
     write(root, {
-      'scripts/pretest.js': readFileSync(`${CHECKOUT}/scripts/pretest.js`, 'utf8'),
+      'scripts/ready.js': readFileSync(`${CHECKOUT}/scripts/ready.js`, 'utf8'),
       'dependency/package.json': dependency('1.0.0'),
       'make.js': 'require("node:fs").appendFileSync("made", "x")',
       'package.json': JSON.stringify({
@@ -813,21 +813,21 @@ it.runIf(spawnSync('npm', ['--version']).status === 0)(
     const env = { PATH: process.env.PATH, HOME: root, DISTILL_SKIP_SETUP: '1' };
     const lock = () =>
       execFileSync('npm', ['install', '--package-lock-only'], { cwd: root, env, stdio: 'ignore' });
-    const pretest = () => node(root, ['scripts/pretest.js'], env);
+    const ready = () => node(root, ['scripts/ready.js'], env);
 
     lock();
-    expect((await pretest()).code).toBe(0);
+    expect((await ready()).code).toBe(0);
     expect(existsSync(`${root}/node_modules/dependency`)).toBe(true);
     expect(readFileSync(`${root}/made`, 'utf8')).toBe('x');
 
     const installed = `${root}/node_modules/.package-lock.json`;
     const { mtimeMs } = statSync(installed);
-    expect((await pretest()).code).toBe(0);
+    expect((await ready()).code).toBe(0);
     expect(statSync(installed).mtimeMs).toBe(mtimeMs);
 
     writeFileSync(`${root}/dependency/package.json`, dependency('2.0.0'));
     lock();
-    expect((await pretest()).code).toBe(0);
+    expect((await ready()).code).toBe(0);
     expect(readFileSync(installed, 'utf8')).toContain('2.0.0');
     expect(readFileSync(`${root}/made`, 'utf8')).toBe('xxx');
   },

@@ -1,5 +1,5 @@
-// Before `npm test`: whatever a fresh clone lacks. Only Node's own modules, as nothing else may be
-// installed yet. With all in place it takes seconds.
+// Before `npm run quickstart`, `npm test` and `npm run bench`: whatever a fresh clone lacks. Only Node's own
+// modules, as nothing else may be installed yet. With all in place it takes seconds.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -48,6 +48,6 @@ function node(...args) {
 
 /** @param {import('node:child_process').SpawnSyncReturns<Buffer>} outcome */
 function end({ status, error }) {
-  if (error) console.error(`pretest: ${error.message}`);
+  if (error) console.error(`ready: ${error.message}`);
   if (status !== 0) process.exit(status ?? 1);
 }
