@@ -4,6 +4,7 @@ import type { CheckedOptions } from './distill-options.js';
 import { DistillError } from './errors.js';
 import { type CheckpointContents, inspect } from './inspect.js';
 import type { TeacherLogits } from './logits-file.js';
+import type { NativeSchedule } from './native.js';
 import type { Preprocessing } from './training.js';
 
 // What is wrong with a training as a whole, found before the long work begins.
@@ -25,6 +26,20 @@ export function datasetFolders({
     'ERR_OPTION',
     'Expected either `dataset`, a folder with train/ and val/, or both `train` and `val`.',
   );
+}
+
+/** How the learning rate goes; `warmup` in epochs. */
+export function scheduleOf({
+  schedule,
+  warmup,
+}: Pick<CheckedOptions, 'schedule' | 'warmup'>): NativeSchedule {
+  if (schedule !== 'cosine' && warmup) {
+    throw new DistillError(
+      'ERR_OPTION',
+      `The \`schedule\` '${schedule}' has no \`warmup\`; leave it out, or take 'cosine'.`,
+    );
+  }
+  return { schedule, warmup: warmup ?? (schedule === 'cosine' ? 1 : 0) };
 }
 
 /** Whose answers are learnt: a teacher's own, or those that it once gave. */

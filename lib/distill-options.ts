@@ -25,7 +25,7 @@ export interface DistillOptions extends TrainingOptions {
   std?: readonly [number, number, number] | undefined;
   /** Passes over the training pictures, at most. Default 500. */
   epochs?: number | undefined;
-  /** Adam's learning rate. Default 1e-4. */
+  /** Adam's learning rate; the largest one where a `schedule` changes it. Default 1e-4. */
   lr?: number | undefined;
   /** Dropout before the last layer, in [0, 1). Default 0.2. */
   dropRate?: number | undefined;
@@ -61,6 +61,7 @@ export const distillOptions = z.strictObject({
   std: preprocessing.std.optional(),
   epochs: fields.count.default(500),
   lr: fields.lr.default(1e-4),
+  schedule: fields.schedule.default('constant'),
   dropRate: z.number().min(0).lt(1).describe('a number in [0, 1)').default(0.2),
   temperature: fields.temperature.default(2),
   alpha: fields.alpha.default(0.7),

@@ -71,7 +71,14 @@ export interface NativeTraining {
   metadata: string;
 }
 
-export interface NativeTrainConfig extends NativeTraining {
+/** How the learning rate goes; by default it is constant. */
+export interface NativeSchedule {
+  schedule: 'constant' | 'one-cycle' | 'cosine';
+  /** Epochs of the cosine schedule in which the learning rate grows. */
+  warmup: number;
+}
+
+export interface NativeTrainConfig extends NativeTraining, Partial<NativeSchedule> {
   dropRate: number;
   temperature: number;
   /** Weighs the teacher's (soft) term. */
@@ -88,10 +95,7 @@ export interface NativeTrainConfig extends NativeTraining {
 }
 
 /** How the optimizer's steps go. */
-export interface NativeOptimization {
-  schedule: 'constant' | 'one-cycle' | 'cosine';
-  /** Epochs of the cosine schedule in which the learning rate grows. */
-  warmup: number;
+export interface NativeOptimization extends NativeSchedule {
   /** Decoupled, as AdamW's; 0: Adam. */
   weightDecay: number;
 }

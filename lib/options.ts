@@ -17,6 +17,9 @@ export const fields = {
   temperature: z.number().gt(0).max(1000).describe('a number in (0, 1000]'),
   alpha: z.number().min(0).max(1).describe('a number in 0..1'),
   seed: z.int().min(0).describe('a whole number in 0..2^53-1'),
+  schedule: z
+    .enum(['one-cycle', 'cosine', 'constant'])
+    .describe("'one-cycle', 'cosine' or 'constant'"),
 };
 
 /** An option that is called. */
@@ -55,6 +58,7 @@ export const training = {
   train: fields.path.optional(),
   val: fields.path.optional(),
   imageSize: preprocessing.imageSize.optional(),
+  warmup: z.number().min(0).max(1e6).describe('a number of epochs of at least 0').optional(),
   augment: z
     .array(z.enum(AUGMENTATIONS))
     .refine((names) => !(names.includes('crop') && names.includes('resized-crop')))

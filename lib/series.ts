@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { refuseToOverwrite } from './checks.js';
+import { refuseToOverwrite, scheduleOf } from './checks.js';
 import { DistillError } from './errors.js';
 import { madeWith } from './metadata.js';
 import { loadAddon, native } from './native.js';
@@ -180,7 +180,10 @@ export abstract class Series<
     const seconds = { prepare: ground.seconds, train: 0, validate: 0, total: 0 };
     const result = this.begin(options, {
       ...{ reason: 'stopped', seeds: [...seeds], student: student ?? null },
-      options: { epochs, dropRate, batchSize, shuffle, ...ground.teacher.use },
+      options: {
+        ...{ epochs, ...scheduleOf(options), dropRate, batchSize, shuffle },
+        ...ground.teacher.use,
+      },
       teacher: ground.teacher.said,
       ...ground.found,
       ...{ seconds, versions: madeWith() },

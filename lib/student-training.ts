@@ -7,6 +7,7 @@ import {
   checkLogits,
   checkTeacher,
   otherPreprocessing,
+  scheduleOf,
   teacherOf,
 } from './checks.js';
 import type { CheckedOptions } from './distill-options.js';
@@ -54,6 +55,7 @@ export abstract class StudentTraining<
   ): Promise<StudentGround> {
     const source = teacherOf(options);
     refuseOtherPixels(options);
+    scheduleOf(options);
     const dataset = await this.find(options, run, outputs, { model: 'teacher', file: source.file });
 
     const teacher = await readTeacher(source, dataset, options);
@@ -182,7 +184,7 @@ function pick(options: SharedOptions & Settings, storeSize: number | null) {
   const { epochs, lr, dropRate, temperature, alpha, batchSize, shuffle } = options;
   const { views, augment = ['crop', 'flip'], cropScale } = options;
   return {
-    ...{ epochs, lr, dropRate, temperature, alpha, batchSize, shuffle },
+    ...{ epochs, lr, ...scheduleOf(options), dropRate, temperature, alpha, batchSize, shuffle },
     ...(storeSize !== null && { views, augment, storeSize, cropScale }),
   };
 }

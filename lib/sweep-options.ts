@@ -20,7 +20,7 @@ export interface SeriesOptions {
 export interface SweepOptions
   extends Omit<DistillOptions, 'student' | 'temperature' | 'alpha' | 'lr' | 'seed'>,
     SeriesOptions {
-  /** Adam's learning rate, or several. Default 1e-4. */
+  /** Adam's learning rate, or several; the largest where a `schedule` changes it. Default 1e-4. */
   lr?: number | readonly number[] | undefined;
   /** Softens both models' answers before they are compared; or several temperatures. Default 2. */
   temperature?: number | readonly number[] | undefined;

@@ -32,14 +32,6 @@ export interface TeachOptions extends TrainingOptions {
   optimizer?: 'adamw' | 'adam' | undefined;
   /** Of AdamW. Default 0.01. */
   weightDecay?: number | undefined;
-  /**
-   * How the learning rate goes, step by step: 'one-cycle' (PyTorch's `OneCycleLR`: from `lr`/25 up to `lr` in the
-   * first 30 % of the steps, then down to `lr`/250000, by cosines, and beta1 the other way between 0.95 and 0.85),
-   * 'cosine' (up to `lr` in `warmup`, linearly, then down to zero) or 'constant'. Default 'one-cycle'.
-   */
-  schedule?: 'one-cycle' | 'cosine' | 'constant' | undefined;
-  /** Epochs in which the learning rate of 'cosine' grows, also parts of one. Default 1. */
-  warmup?: number | undefined;
   /** The share of each label that goes to all classes alike, in [0, 1). What is to teach a student is better off without. Default 0. */
   labelSmoothing?: number | undefined;
   /**
@@ -47,6 +39,8 @@ export interface TeachOptions extends TrainingOptions {
    * `weights` that are good already. Default 0.
    */
   freezeEpochs?: number | undefined;
+  /** As in every training, but by default 'one-cycle'. */
+  schedule?: TrainingOptions['schedule'];
   /** As in every training. Default `['crop', 'flip']`. */
   augment?: TrainingOptions['augment'];
 }
@@ -68,11 +62,7 @@ export const teachOptions = z.strictObject({
   batchSize: z.int().min(2).max(4096).describe('a whole number in 2..4096').default(32),
   optimizer: z.enum(['adamw', 'adam']).describe("'adamw' or 'adam'").default('adamw'),
   weightDecay: z.number().min(0).max(1).describe('a number in 0..1').optional(),
-  schedule: z
-    .enum(['one-cycle', 'cosine', 'constant'])
-    .describe("'one-cycle', 'cosine' or 'constant'")
-    .default('one-cycle'),
-  warmup: z.number().min(0).max(1e6).describe('a number of epochs of at least 0').optional(),
+  schedule: fields.schedule.default('one-cycle'),
   labelSmoothing: z.number().min(0).lt(1).describe('a number in [0, 1)').default(0),
   freezeEpochs: z.int().min(0).describe('a whole number of at least 0').default(0),
 });

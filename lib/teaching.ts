@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { augmentationOf } from './augmentation.js';
-import { checkClasses, checkTeacher } from './checks.js';
+import { checkClasses, checkTeacher, scheduleOf } from './checks.js';
 import { DistillError } from './errors.js';
 import { inspect } from './inspect.js';
 import { madeWith, type StudentMetadata } from './metadata.js';
@@ -59,12 +59,11 @@ export class Teaching extends Training<
 
     const { precision } = ground.found;
     const { seed = drawSeed() } = options;
-    const { epochs, lr, batchSize, shuffle, optimizer, schedule } = options;
+    const { epochs, lr, batchSize, shuffle, optimizer } = options;
     const { labelSmoothing, freezeEpochs, cropScale } = options;
-    const warmup = options.warmup ?? (schedule === 'cosine' ? 1 : 0);
     const weightDecay = options.weightDecay ?? (optimizer === 'adamw' ? 0.01 : 0);
     const learning = {
-      ...{ epochs, lr, batchSize, shuffle, schedule, warmup, weightDecay, labelSmoothing },
+      ...{ epochs, lr, ...scheduleOf(options), batchSize, shuffle, weightDecay, labelSmoothing },
       ...{ freezeEpochs, seed },
     };
     const metadata: StudentMetadata = {
@@ -133,16 +132,14 @@ async function start(
 
 /** Options that mean nothing together are a misunderstanding. */
 function refuseContradictions(options: CheckedTeachOptions): void {
-  const { optimizer, weightDecay, schedule, warmup, weights, freezeEpochs } = options;
+  const { optimizer, weightDecay, weights, freezeEpochs } = options;
   const refuse = (message: string) => {
     throw new DistillError('ERR_OPTION', message);
   };
   if (optimizer === 'adam' && weightDecay) {
     refuse("The `optimizer` 'adam' has no `weightDecay`; leave it out, or take 'adamw'.");
   }
-  if (schedule !== 'cosine' && warmup) {
-    refuse(`The \`schedule\` '${schedule}' has no \`warmup\`; leave it out, or take 'cosine'.`);
-  }
+  scheduleOf(options);
   if (freezeEpochs > 0 && weights === undefined) {
     refuse('`freezeEpochs` lets features rest that are good already; it needs `weights`.');
   }

@@ -7,6 +7,14 @@ export interface TrainingOptions {
   /** The validation pictures' folder, instead of `dataset`. */
   val?: string | undefined;
   /**
+   * How the learning rate goes, step by step: 'one-cycle' (PyTorch's `OneCycleLR`: from `lr`/25 up to `lr` in the
+   * first 30 % of the steps, then down to `lr`/250000, by cosines, and beta1 the other way between 0.95 and 0.85),
+   * 'cosine' (up to `lr` in `warmup`, linearly, then down to zero) or 'constant'. Default 'constant'.
+   */
+  schedule?: 'one-cycle' | 'cosine' | 'constant' | undefined;
+  /** Epochs in which the learning rate of 'cosine' grows, also parts of one. Default 1. */
+  warmup?: number | undefined;
+  /**
    * What is done to training pictures, drawn anew by the seed each time, so that a network does not see the same
    * pixels twice:
    *

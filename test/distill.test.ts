@@ -198,6 +198,19 @@ describe('numbers', () => {
     );
   });
 
+  test('follow the schedule', async () => {
+    // A warm-up of the only step, over which the rate grows in a straight line, takes it at half the rate.
+    const oneStep = { epochs: 1, batchSize: 11, dropRate: 0 };
+    const half = await epochsOf(options({ ...oneStep, lr: 1e-3 }));
+    const warming = { ...oneStep, lr: 2e-3, schedule: 'cosine', warmup: 1 } as const;
+    expect(await epochsOf(options(warming))).toEqual(half);
+    expect(await epochsOf(options({ ...warming, warmup: 0 }))).not.toEqual(half);
+    // One cycle begins at a 25th; its beta1 does not matter to the first step.
+    const cycle = { ...oneStep, epochs: 10, lr: 2.5e-2, schedule: 'one-cycle' } as const;
+    const [first] = await epochsOf(options(cycle));
+    expect(first?.valLoss).toBeCloseTo(half[0]?.valLoss ?? 0, 5);
+  });
+
   test('weigh each batch by its size, also the smaller last one', async () => {
     const given = options({ epochs: 1, batchSize: 4, dropRate: 0, shuffle: false });
     const [epoch] = await epochsOf(given);

@@ -33,6 +33,8 @@ const trainingOptions = {
   dataset: notAPath,
   train: notAPath,
   val: notAPath,
+  schedule: ['step', 'onecycle', '', null],
+  warmup: [-1, NaN, Infinity, '1', null],
   augment: ['flip', ['mirror'], [5], ['crop', 'resized-crop'], true, null, {}],
   storeSize: notAnImageSize,
   cropScale: [0, -0.1, 1.1, NaN, '0.08', null],
@@ -78,8 +80,6 @@ const teachOptions = {
   imageSize: notAnImageSize,
   optimizer: ['sgd', 'AdamW', '', null],
   weightDecay: [-0.1, 1.1, NaN, '0.01', null],
-  schedule: ['step', 'onecycle', '', null],
-  warmup: [-1, NaN, Infinity, '1', null],
   labelSmoothing: [-0.1, 1, NaN, '0.1', null],
   freezeEpochs: [-1, 0.5, NaN, '1', null],
 } satisfies Record<keyof TeachOptions, unknown[]>;
@@ -251,6 +251,11 @@ describe('options that mean nothing together are refused:', () => {
       'augmentation and logits of the pictures as they are',
       { ...unled, teacherLogits: 'l.safetensors', augment: ['flip'] },
       /`views` and `augment` change the pixels/,
+    ],
+    [
+      'a constant rate and warm-up',
+      { ...calls.distill.valid, warmup: 2 },
+      /'constant' has no `warmup`/,
     ],
   ] as [string, DistillOptions, RegExp][])('distill(), %s', async (_, options, message) => {
     await expect(distill(options)).rejects.toMatchObject({ code: 'ERR_OPTION', message });

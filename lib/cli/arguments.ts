@@ -108,11 +108,16 @@ export function datasetOptions(): Option[] {
 }
 
 /** The other options that every training has. */
-export function trainingOptions({ augmented }: { augmented: string }): Option[] {
+export function trainingOptions(shown: { schedule: string; augmented: string }): Option[] {
   return [
+    option('--schedule <name>', 'one-cycle, cosine or constant', { shown: shown.schedule }),
+    option('--warmup <epochs>', 'in which the rate of --schedule cosine grows', {
+      parse: number,
+      shown: '1 for cosine',
+    }),
     option('--augment <names>', 'crop or resized-crop, and flip; or none', {
       parse: names,
-      shown: augmented,
+      shown: shown.augmented,
     }),
     option('--store-size <pixels>', 'side of the square that crops are taken from', {
       parse: number,
@@ -162,7 +167,10 @@ export function studentOptions(): Option[] {
       parse: number,
       shown: '1',
     }),
-    ...trainingOptions({ augmented: 'crop,flip with several views, else none' }),
+    ...trainingOptions({
+      schedule: 'constant',
+      augmented: 'crop,flip with several views, else none',
+    }),
   ];
 }
 

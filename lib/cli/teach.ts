@@ -45,10 +45,6 @@ export function addTeach(program: Command, output: Output): void {
   command
     .addOption(learning('--epochs <n>', 'passes over the training pictures', '30'))
     .addOption(learning('--lr <rate>', "the learning rate, or a schedule's largest", '0.001'))
-    .addOption(option('--schedule <name>', 'one-cycle, cosine or constant', { shown: 'one-cycle' }))
-    .addOption(
-      learning('--warmup <epochs>', 'in which the rate of --schedule cosine grows', '1 for cosine'),
-    )
     .addOption(option('--optimizer <name>', 'adamw or adam', { shown: 'adamw' }))
     .addOption(learning('--weight-decay <rate>', 'of adamw', '0.01'))
     .addOption(
@@ -57,7 +53,8 @@ export function addTeach(program: Command, output: Output): void {
     .addOption(shared.batchSize('pictures a training step', '32'))
     .addOption(shared.imageSize(`${FROM_WEIGHTS} 224`))
     .addOption(shared.seed());
-  for (const made of trainingOptions({ augmented: 'crop,flip' })) command.addOption(made);
+  const made = trainingOptions({ schedule: 'one-cycle', augmented: 'crop,flip' });
+  for (const one of made) command.addOption(one);
   command.action(async (dataset: string | undefined, { json, quiet, ...given }) => {
     demand('teach', { '--teacher': given.teacher });
     // Parsed, but checked only by the API.
