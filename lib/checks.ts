@@ -4,8 +4,8 @@ import type { CheckedOptions } from './distill-options.js';
 import { DistillError } from './errors.js';
 import { type CheckpointContents, inspect } from './inspect.js';
 import type { TeacherLogits } from './logits-file.js';
+import type { Preprocessing } from './model.js';
 import type { NativeSchedule } from './native.js';
-import type { Preprocessing } from './training.js';
 
 // What is wrong with a training as a whole, found before the long work begins.
 

@@ -2,13 +2,18 @@ import { DistillError } from './errors.js';
 import type { CheckpointContents } from './inspect.js';
 import { readLabels } from './labels.js';
 
-/** What a model needs besides its weights. */
-export interface ModelUse {
-  /** Class names by index. */
-  labels: readonly string[];
+/** What a network sees of a picture. */
+export interface Preprocessing {
+  /** Pixels a side. */
+  imageSize: number;
   mean: readonly [number, number, number];
   std: readonly [number, number, number];
-  imageSize: number;
+}
+
+/** What a model needs besides its weights. */
+export interface ModelUse extends Preprocessing {
+  /** Class names by index. */
+  labels: readonly string[];
 }
 
 /**

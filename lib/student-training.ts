@@ -15,11 +15,11 @@ import { DistillError } from './errors.js';
 import { inspect } from './inspect.js';
 import { TeacherLogits } from './logits-file.js';
 import { madeWith, type StudentMetadata } from './metadata.js';
-import { modelUse } from './model.js';
+import { modelUse, type Preprocessing } from './model.js';
 import { native } from './native.js';
 import { type Dataset, sha256 } from './prepare.js';
 import type { CommonEvents, EpochReport, Reporter, TrainingProgress } from './run.js';
-import { type Ground, type Preprocessing, type Trained, Training } from './training.js';
+import { type Ground, type Trained, Training } from './training.js';
 
 /** What each of several trainings has to itself. */
 export type Settings = Pick<CheckedOptions, 'lr' | 'temperature' | 'alpha'> & { seed: number };

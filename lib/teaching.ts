@@ -4,12 +4,13 @@ import { checkClasses, checkTeacher, scheduleOf } from './checks.js';
 import { DistillError } from './errors.js';
 import { inspect } from './inspect.js';
 import { madeWith, type StudentMetadata } from './metadata.js';
+import type { Preprocessing } from './model.js';
 import { native } from './native.js';
 import { checkOptions } from './options.js';
 import { sha256 } from './prepare.js';
 import type { Reporter, TeachResult, TrainingEvents, TrainingProgress } from './run.js';
 import { type CheckedTeachOptions, type TeachOptions, teachOptions } from './teach-options.js';
-import { drawSeed, type Preprocessing, Training, tellEpoch } from './training.js';
+import { drawSeed, Training, tellEpoch } from './training.js';
 
 /** What torchvision's own weights were trained with, and most others are. */
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { datasetFolders, refuseToOverwrite } from './checks.js';
 import { scanDataset } from './dataset.js';
 import { DistillError } from './errors.js';
+import type { Preprocessing } from './model.js';
 import {
   loadAddon,
   type NativeEpoch,
@@ -24,13 +25,6 @@ import type {
 
 /** The checked options of any training. */
 export type TrainingSettings = z.output<z.ZodObject<typeof training>> & { epochs: number };
-
-/** What a network sees of a picture. */
-export interface Preprocessing {
-  imageSize: number;
-  mean: readonly [number, number, number];
-  std: readonly [number, number, number];
-}
 
 /** What a run found, and works with. */
 export type Found = Pick<
