@@ -4,6 +4,7 @@ import type { CheckedOptions } from './distill-options.js';
 import { DistillError } from './errors.js';
 import { type CheckpointContents, inspect } from './inspect.js';
 import type { TeacherLogits } from './logits-file.js';
+import type { StudentMetadata } from './metadata.js';
 import type { Preprocessing } from './model.js';
 import type { NativeSchedule } from './native.js';
 
@@ -100,7 +101,7 @@ export function checkTeacher(
 /** Where a teacher's file names its classes, they must be the class folders. */
 export function checkClassNames(
   classes: string[],
-  { path, metadata }: CheckpointContents,
+  { path, metadata }: Pick<CheckpointContents, 'path' | 'metadata'>,
   root: string,
 ): void {
   const differing = metadata?.classes.findIndex((name, i) => name !== classes[i]) ?? -1;
@@ -137,16 +138,32 @@ export function checkLogits(
   );
 }
 
+/** In what a file's own preprocessing is another one, if it says any. */
+export function differing(
+  metadata: StudentMetadata | null,
+  options: Preprocessing,
+): keyof Preprocessing | null {
+  const names = ['imageSize', 'mean', 'std'] as const;
+  return names.find((name) => metadata && `${metadata[name]}` !== `${options[name]}`) ?? null;
+}
+
 /** What the logits were answered for other than what the student is to see: no error, but seldom meant. */
 export function otherPreprocessing(
   { file, metadata }: TeacherLogits,
   options: Preprocessing,
 ): string | null {
-  const name = (['imageSize', 'mean', 'std'] as const).find(
-    (name) => metadata && `${metadata[name]}` !== `${options[name]}`,
-  );
+  const name = differing(metadata, options);
   if (!metadata || !name) return null;
   return `The logits in '${file}' are a teacher's that saw pictures with ${name} ${metadata[name]}, and the student is to see them with ${options[name]}.`;
+}
+
+/** A classifier tells classes apart. */
+export function checkSeveral(classes: string[], root: string): void {
+  if (classes.length >= 2) return;
+  throw new DistillError(
+    'ERR_DATASET_CLASSES',
+    `'${root}' has one class folder, '${classes[0]}'; a classifier needs two or more.`,
+  );
 }
 
 /** The teacher must tell apart as many classes as there are folders. */
@@ -156,12 +173,7 @@ export function checkClasses(
   teacher: string,
   root: string,
 ): void {
-  if (classes.length < 2) {
-    throw new DistillError(
-      'ERR_DATASET_CLASSES',
-      `'${root}' has one class folder, '${classes[0]}'; a classifier needs two or more.`,
-    );
-  }
+  checkSeveral(classes, root);
   if (classes.length === known) return;
   const names = classes.length > 10 ? [...classes.slice(0, 10), '…'] : classes;
   throw new DistillError(

@@ -1,6 +1,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DistillError } from './errors.js';
+import { quoted } from './words.js';
 
 /** What ImageFolder takes for a picture, in any case. The content is not looked at. */
 const EXTENSIONS = ['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'];
@@ -31,33 +32,62 @@ export interface SampleStat {
   mtimeMs: number;
 }
 
+/** All that a folder of class folders holds, whether it serves or not. */
+export interface FolderSurvey extends LabelledFolder {
+  /** Pictures that lie in the folder itself, in no class. */
+  loose: string[];
+  /** Files of the classes that are passed over, as their names end otherwise. */
+  others: string[];
+}
+
 /**
- * Finds the pictures of a folder as torchvision's `ImageFolder` does: every folder in it (or link to one) is a
+ * Looks through a folder as torchvision's `ImageFolder` does: every folder in it (or link to one) is a
  * class, classes are sorted by code point, and a class has all files below it that end in .jpg .jpeg .png .ppm
  * .bmp .pgm .tif .tiff or .webp. The order is torchvision's. Links are followed, except into a folder that holds
  * them.
+ *
+ * @throws {DistillError} `ERR_DATASET_NOT_FOUND` if there is no such folder.
+ */
+export async function surveyFolder(root: string): Promise<FolderSurvey> {
+  const { folders, files } = await list(root);
+  const classes = folders.sort(byCodePoint);
+  const samples: Sample[] = [];
+  const others: string[] = [];
+  for (const [label, name] of classes.entries()) {
+    const found = await filesBelow(path.join(root, name));
+    for (const picture of found.pictures) samples.push({ path: picture, label });
+    for (const other of found.others) others.push(other);
+  }
+  const loose = files.filter(isPicture).map((file) => path.join(root, file));
+  return { root, classes, samples, loose, others };
+}
+
+/**
+ * Finds the pictures of a folder (see {@link surveyFolder}) that is to serve.
  *
  * @throws {DistillError} `ERR_DATASET_NOT_FOUND` if there is no such folder, `ERR_DATASET_NO_CLASSES` if it has no
  *   class folders, `ERR_DATASET_EMPTY_CLASS` if a class has no picture.
  */
 export async function scanFolder(root: string): Promise<LabelledFolder> {
-  const { folders, files } = await list(root);
-  if (folders.length === 0) {
-    const loose = files.filter(isPicture).length;
+  const survey = await surveyFolder(root);
+  checkFolder(survey);
+  const { classes, samples } = survey;
+  return { root, classes, samples };
+}
+
+/** Refuses a folder without classes, or with one that has no picture. */
+export function checkFolder({ root, classes, samples, loose }: FolderSurvey): void {
+  if (classes.length === 0) {
     throw new DistillError(
       'ERR_DATASET_NO_CLASSES',
       `Expected one folder per class in ${root}, but it has none.` +
-        (loose > 0 ? ` ${loose} pictures lie directly in it: move them into folders.` : ''),
+        (loose.length > 0
+          ? ` ${loose.length} pictures lie directly in it: move them into folders.`
+          : ''),
     );
   }
-  const classes = folders.sort(byCodePoint);
-  const samples: Sample[] = [];
-  const empty: string[] = [];
-  for (const [label, name] of classes.entries()) {
-    const pictures = await picturesBelow(path.join(root, name));
-    if (pictures.length === 0) empty.push(name);
-    for (const picture of pictures) samples.push({ path: picture, label });
-  }
+  const filled = new Set(samples.map(({ label }) => label));
+  const empty = classes.filter((_, label) => !filled.has(label));
   if (empty.length > 0) {
     throw new DistillError(
       'ERR_DATASET_EMPTY_CLASS',
@@ -65,7 +95,6 @@ export async function scanFolder(root: string): Promise<LabelledFolder> {
         `${empty.length === 1 ? 'has' : 'have'} none. Add some or remove the folder.`,
     );
   }
-  return { root, classes, samples };
 }
 
 /**
@@ -79,6 +108,12 @@ export async function scanDataset(folders: {
 }): Promise<{ classes: string[]; train: LabelledFolder; val: LabelledFolder }> {
   const train = await scanFolder(folders.train);
   const val = await scanFolder(folders.val);
+  checkSameClasses(train, val);
+  return { classes: train.classes, train, val };
+}
+
+/** Refuses folders whose classes are not the same. */
+export function checkSameClasses(train: LabelledFolder, val: LabelledFolder): void {
   const onlyTrain = train.classes.filter((name) => !val.classes.includes(name));
   const onlyVal = val.classes.filter((name) => !train.classes.includes(name));
   if (onlyTrain.length > 0 || onlyVal.length > 0) {
@@ -91,7 +126,6 @@ export async function scanDataset(folders: {
       `Expected the same class folders for training and validation, but ${parts.filter(Boolean).join(' and ')}.`,
     );
   }
-  return { classes: train.classes, train, val };
 }
 
 /**
@@ -111,7 +145,7 @@ export async function scanPictures(inputs: string | readonly string[]): Promise<
         { cause: error },
       );
     });
-    const pictures = entry.isDirectory() ? await picturesBelow(input) : [input];
+    const pictures = entry.isDirectory() ? (await filesBelow(input)).pictures : [input];
     if (pictures.length === 0) {
       throw new DistillError(
         'ERR_PICTURES_NOT_FOUND',
@@ -142,21 +176,26 @@ export async function statSamples(folder: LabelledFolder): Promise<SampleStat[]>
   return stats;
 }
 
-/** The pictures below a folder: its folders sorted by their whole path, and in each the files by name. */
-async function picturesBelow(root: string): Promise<string[]> {
-  const folders: { name: string; path: string; files: string[] }[] = [];
+/** The files below a folder: its folders sorted by their whole path, and in each the files by name. */
+async function filesBelow(root: string): Promise<{ pictures: string[]; others: string[] }> {
+  const folders: { name: string; files: string[] }[] = [];
   const walk = async (folder: string, name: string, above: string[]): Promise<void> => {
     const entries = await list(folder);
     const real = await realpath(folder);
     if (above.includes(real)) return; // A link back to a folder that we are in.
-    folders.push({ name, path: folder, files: entries.files.filter(isPicture).sort(byCodePoint) });
+    const files = entries.files.sort(byCodePoint).map((file) => path.join(folder, file));
+    folders.push({ name, files });
     for (const inner of entries.folders) {
       await walk(path.join(folder, inner), `${name}/${inner}`, [...above, real]);
     }
   };
   await walk(root, '', []);
   folders.sort((a, b) => byCodePoint(a.name, b.name));
-  return folders.flatMap((folder) => folder.files.map((file) => path.join(folder.path, file)));
+  const files = folders.flatMap((folder) => folder.files);
+  return {
+    pictures: files.filter(isPicture),
+    others: files.filter((file) => !isPicture(file)),
+  };
 }
 
 /** What a folder holds; links count as what they lead to, and as files if that is nothing. */
@@ -199,9 +238,4 @@ function reason(error: unknown): string {
   if (code === 'ENOENT') return 'there is nothing';
   if (code === 'ENOTDIR') return 'that is a file';
   return `it cannot be read (${code ?? String(error)})`;
-}
-
-function quoted(names: string[]): string {
-  const shown = names.slice(0, 5).map((name) => `"${name}"`);
-  return shown.join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
 }

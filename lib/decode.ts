@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { openBmp } from './decode/bmp.js';
 import { openNetpbm } from './decode/netpbm.js';
-import { BadPicture, centerCrop, MAX_PIXELS } from './decode/picture.js';
+import { BadPicture, centerCrop, MAX_PIXELS, type Picture } from './decode/picture.js';
 import { openWithSharp } from './decode/sharp.js';
 import { DistillError } from './errors.js';
 import { loadJpegAddon } from './native.js';
@@ -57,9 +57,7 @@ export async function decodeCrop(
   // Ordinary JPEGs, read in one go; sharp sees to all that is unusual about one.
   if (await loadJpegAddon()?.cropJpeg({ source, size, maxPixels: MAX_PIXELS, crop })) return crop;
   try {
-    const data = typeof source === 'string' ? await readPicture(source) : source;
-    if (data.length === 0) throw new BadPicture('is empty');
-    const picture = openBmp(data) ?? openNetpbm(data) ?? (await openWithSharp(data));
+    const picture = await openPicture(source);
     const region = centerCrop(picture.width, picture.height, size);
     const rgb = await picture.read(region);
 
@@ -70,16 +68,44 @@ export async function decodeCrop(
     }
     return crop;
   } catch (error) {
-    if (!(error instanceof BadPicture)) throw error;
-    const name = options.name ?? (typeof source === 'string' ? source : 'buffer');
-    throw new DistillError(
-      'ERR_BAD_IMAGE',
-      `The picture ${name} is not read: it ${error.message}.`,
-      {
-        cause: error.cause ?? error,
-      },
-    );
+    throw asBadImage(error, source, options.name);
   }
+}
+
+/**
+ * A picture's width and height in pixels, as its header says them.
+ *
+ * @throws {DistillError} `ERR_BAD_IMAGE` as {@link decodeCrop}; what follows the header is not looked at.
+ */
+export async function pictureSize(
+  source: PictureSource,
+): Promise<{ width: number; height: number }> {
+  try {
+    const { width, height } = await openPicture(source);
+    return { width, height };
+  } catch (error) {
+    throw asBadImage(error, source);
+  }
+}
+
+/** Reads a picture's header. */
+async function openPicture(source: PictureSource): Promise<Picture> {
+  const data = typeof source === 'string' ? await readPicture(source) : source;
+  if (data.length === 0) throw new BadPicture('is empty');
+  return openBmp(data) ?? openNetpbm(data) ?? (await openWithSharp(data));
+}
+
+/** What the caller is told of a picture that cannot be read; another error stays as it is. */
+function asBadImage(error: unknown, source: PictureSource, called?: string): unknown {
+  if (!(error instanceof BadPicture)) return error;
+  const name = called ?? (typeof source === 'string' ? source : 'buffer');
+  return new DistillError(
+    'ERR_BAD_IMAGE',
+    `The picture ${name} is not read: it ${error.message}.`,
+    {
+      cause: error.cause ?? error,
+    },
+  );
 }
 
 /** Reads a whole file; sharp is given its bytes, as libvips would keep a path's pixels beyond a change of the file. */

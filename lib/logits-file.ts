@@ -94,6 +94,11 @@ export class TeacherLogits {
     return new TeacherLogits(file, values, names, metadata);
   }
 
+  /** Whether there is an answer for each of these pictures. */
+  has(names: readonly string[]): boolean {
+    return names.every((name) => this.#rows.has(name));
+  }
+
   /** @throws DistillError `ERR_TEACHER_LOGITS` where there is a picture without an answer. */
   demand(names: readonly string[]): void {
     const missing = names.filter((name) => !this.#rows.has(name));

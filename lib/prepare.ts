@@ -1,50 +1,16 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { type LabelledFolder, relativePath, type Sample, statSamples } from './dataset.js';
+import { relativePath, type Sample } from './dataset.js';
 import { decodeBatches } from './decode.js';
 import { DistillError } from './errors.js';
-import { pictureName, type TeacherLogits } from './logits-file.js';
-import { type NativeAugmentation, type NativeSession, type NativeStore, native } from './native.js';
+import { pictureName } from './logits-file.js';
+import { type NativeSession, native } from './native.js';
 import type { PrepareProgress } from './run.js';
+import { type Dataset, planStore, type StoreOptions } from './store.js';
 
-/** The pictures of a distillation. */
-export interface Dataset {
-  classes: string[];
-  train: LabelledFolder;
-  val: LabelledFolder;
-}
-
-/** Whose answers a store keeps. */
-export interface Answering {
-  /** The SHA-256 of the teacher's file, or of the file of its logits. */
-  sha256: string;
-  /** The teacher's answers, where it is not there itself. */
-  logits: TeacherLogits | null;
-  /** Whether it answers for the validation pictures as well. */
-  val?: boolean;
-  mean: readonly number[];
-  std: readonly number[];
-  device: string;
-  precision: 'fp32' | 'bf16';
-}
-
-export interface PrepareOptions {
-  /** Pixels a side of what the network sees. */
-  imageSize: number;
-  /** Pixels a side of the training pictures, before augmentation. */
-  storeSize: number;
-  /** Augmented views that are kept of each training picture, and by what; `null`: the pictures are kept. */
-  views: { count: number; by: NativeAugmentation } | null;
-  /** `null` where nobody answers for the training pictures. */
-  teacher: Answering | null;
-  onBadImage: 'error' | 'skip';
-  /** Bytes. */
-  cacheMemory: number | undefined;
-  cacheDir: string | undefined;
+export interface PrepareOptions extends StoreOptions {
   onProgress: (progress: PrepareProgress) => void;
   onSkip: (path: string, reason: string) => void;
   signal: AbortSignal;
@@ -75,21 +41,8 @@ export async function prepare(
   dataset: Dataset,
   options: PrepareOptions,
 ): Promise<Prepared> {
-  const { imageSize, storeSize, views, teacher, cacheDir } = options;
-  const store = {
-    imageSize,
-    classes: dataset.classes.length,
-    trainCapacity: dataset.train.samples.length,
-    valCapacity: dataset.val.samples.length,
-    trainSize: views ? imageSize : storeSize,
-    views: views?.count ?? 1,
-    ...(views && { view: views.by }),
-    hasTeacher: teacher !== null,
-    folder: cacheDir === undefined ? temporaryFolder() : path.resolve(cacheDir),
-    fingerprint: cacheDir === undefined ? 'temporary' : await fingerprint(dataset, options),
-  } satisfies NativeStore;
-  const file =
-    cacheDir === undefined ? null : path.join(store.folder, `${store.fingerprint}.store`);
+  const { imageSize, storeSize, teacher } = options;
+  const { store, file, place } = await planStore(dataset, options);
   const total = store.trainCapacity + store.valCapacity;
   const nameOf = (split: 'train' | 'val', sample: Sample) =>
     pictureName(split, relativePath(dataset[split], sample));
@@ -115,11 +68,8 @@ export async function prepare(
     }
   }
 
-  const inMemory = file === null && bytesOf(store) <= (options.cacheMemory ?? freeMemory() / 2);
-  if (!inMemory) await makeFolder(store.folder);
-  await native(
-    session.createStore({ ...store, place: file ? 'kept' : inMemory ? 'memory' : 'temporary' }),
-  );
+  if (place !== 'memory') await makeFolder(store.folder);
+  await native(session.createStore({ ...store, place }));
 
   let done = 0;
   const counts = { train: 0, val: 0 };
@@ -169,27 +119,6 @@ export async function prepare(
   return { ...counts, file, reused: false };
 }
 
-/** Bytes of a store, its page-sized paddings not counted. */
-function bytesOf(store: Required<Pick<NativeStore, 'trainSize' | 'views'>> & NativeStore): number {
-  const { imageSize, trainSize, views, classes, trainCapacity, valCapacity } = store;
-  const answer = store.hasTeacher ? classes * 4 : 0;
-  return (
-    trainCapacity * (views * (trainSize ** 2 * 3 + answer) + 16) +
-    valCapacity * (imageSize ** 2 * 3 + answer + 16)
-  );
-}
-
-/** Bytes that this process could still use: what the system has free, within its container's limit. */
-function freeMemory(): number {
-  return process.availableMemory?.() ?? os.freemem();
-}
-
-/** For files without a name. Not the system's temporary folder, which may itself be memory. */
-function temporaryFolder(): string {
-  const caches = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
-  return path.join(process.env.DISTILL_CACHE || path.join(caches, 'node-distill'), 'stores');
-}
-
 async function makeFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });
@@ -200,28 +129,6 @@ async function makeFolder(folder: string): Promise<void> {
       { cause },
     );
   }
-}
-
-/** The SHA-256 of all that a store's contents follow from. */
-async function fingerprint(dataset: Dataset, options: PrepareOptions): Promise<string> {
-  const { imageSize, storeSize, views, teacher, onBadImage } = options;
-  const answers = teacher && {
-    ...{ sha256: teacher.sha256, val: teacher.val, mean: teacher.mean, std: teacher.std },
-    ...{ device: teacher.device.split(':')[0], precision: teacher.precision },
-  };
-  const files = await Promise.all([statSamples(dataset.train), statSamples(dataset.val)]);
-  const labels = [dataset.train, dataset.val].map(({ samples }) => samples.map((s) => s.label));
-  return createHash('sha256')
-    .update(
-      JSON.stringify([
-        2, // raised when the meaning of a store changes
-        { answers, imageSize, storeSize, views, onBadImage },
-        dataset.classes,
-        labels,
-        files,
-      ]),
-    )
-    .digest('hex');
 }
 
 /** The SHA-256 of a file, in hexadecimal. */

@@ -17,8 +17,9 @@ import { TeacherLogits } from './logits-file.js';
 import { madeWith, type StudentMetadata } from './metadata.js';
 import { modelUse, type Preprocessing } from './model.js';
 import { native } from './native.js';
-import { type Dataset, sha256 } from './prepare.js';
+import { sha256 } from './prepare.js';
 import type { CommonEvents, EpochReport, Reporter, TrainingProgress } from './run.js';
+import type { Dataset } from './store.js';
 import { type Ground, type Trained, Training } from './training.js';
 
 /** What each of several trainings has to itself. */
@@ -159,7 +160,11 @@ async function readTeacher(
 }
 
 /** The logits in a file are those of the pictures as they are. */
-function refuseOtherPixels({ teacherLogits, views, augment }: SharedOptions): void {
+export function refuseOtherPixels({
+  teacherLogits,
+  views,
+  augment,
+}: Pick<SharedOptions, 'teacherLogits' | 'views' | 'augment'>): void {
   if (teacherLogits === undefined || (views === 1 && !augment?.length)) return;
   throw new DistillError(
     'ERR_OPTION',
@@ -168,7 +173,10 @@ function refuseOtherPixels({ teacherLogits, views, augment }: SharedOptions): vo
 }
 
 /** How the pictures become views. */
-function viewsOf(options: SharedOptions, { imageSize }: Preprocessing): Augmentation {
+export function viewsOf(
+  options: Pick<SharedOptions, 'views' | 'augment' | 'storeSize' | 'cropScale'>,
+  { imageSize }: Pick<Preprocessing, 'imageSize'>,
+): Augmentation {
   const { views, augment = views > 1 ? (['crop', 'flip'] as const) : [] } = options;
   if (views > 1 && augment.length === 0) {
     throw new DistillError(

@@ -10,8 +10,9 @@ import { madeWith } from './metadata.js';
 import { modelUse } from './model.js';
 import { loadAddon, type NativeClassifier, native } from './native.js';
 import { callback, checkOptions, execution, fields, preprocessing } from './options.js';
-import { type Dataset, sha256, TEACHER_BATCH } from './prepare.js';
+import { sha256, TEACHER_BATCH } from './prepare.js';
 import { type DistillWarning, emitWarning, type PrepareProgress } from './run.js';
+import type { Dataset } from './store.js';
 
 /** Options of {@link teacherLogits}. Paths are relative to the current folder. */
 export interface TeacherLogitsOptions {

@@ -12,7 +12,7 @@ import {
   native,
 } from './native.js';
 import type { training } from './options.js';
-import { type Dataset, type PrepareOptions, prepare } from './prepare.js';
+import { type PrepareOptions, prepare } from './prepare.js';
 import type {
   CommonEvents,
   Course,
@@ -22,6 +22,7 @@ import type {
   TrainingProgress,
   TrainingResult,
 } from './run.js';
+import type { Dataset } from './store.js';
 
 /** The checked options of any training. */
 export type TrainingSettings = z.output<z.ZodObject<typeof training>> & { epochs: number };
