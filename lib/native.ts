@@ -241,10 +241,26 @@ export interface NativeConvolutionRate {
   seconds: number;
 }
 
+/** What LibTorch finds itself on. */
+export interface NativeMachine {
+  /** The folder that its libraries were loaded from. */
+  libtorch: string;
+  /** The CUDA that it has loaded, such as '13.0'; '' without. */
+  cuda: string;
+  /** Of the processor, those that make a difference here: 'AVX2', 'AVX-512', 'NEON', 'bf16', 'bf16 matrices'. */
+  features: string[];
+  /** That it computes on, unless it is told otherwise. */
+  threads: number;
+  /** Those that it can use, with their memory in bytes. */
+  gpus: { device: string; memory: number; free: number }[];
+}
+
 export interface NativeAddon {
   /** LibTorch's version that the addon was built with, and whether that build knows CUDA. */
   libtorch: string;
   cuda: boolean;
+  /** [async] What LibTorch finds itself on. */
+  machine(): Promise<NativeMachine>;
   Session: new (options: NativePreprocessing & NativeExecution) => NativeSession;
   Classifier: new (
     options: NativePreprocessing & NativeExecution & { model: string },

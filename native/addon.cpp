@@ -6,6 +6,7 @@
 #include "node/checkpoints.h"
 #include "node/classifier.h"
 #include "node/diagnostics.h"
+#include "node/machine.h"
 #include "node/session.h"
 #include "node/step_diagnostics.h"
 #include "node/worker.h"
@@ -18,6 +19,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   distill::node::register_checkpoints(env, exports);
   distill::node::register_diagnostics(env, exports);
   distill::node::register_step_diagnostics(env, exports);
+  distill::node::register_machine(env, exports);
   distill::node::register_session(env, exports);
   distill::node::register_classifier(env, exports);
   exports.Set("shutDown", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {

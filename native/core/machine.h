@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace distill {
+
+// What LibTorch finds itself on.
+struct Machine {
+  struct Gpu {
+    std::string device;            // such as "cuda:0"
+    int64_t memory = 0, free = 0;  // bytes
+  };
+  std::string libtorch;               // the folder that its libraries were loaded from
+  std::string cuda;                   // the CUDA that it has loaded, such as "13.0"; "" without
+  std::vector<std::string> features;  // of the processor, those that make a difference here
+  int64_t threads = 0;                // that it computes on, unless it is told otherwise
+  std::vector<Gpu> gpus;
+};
+
+Machine describe_machine();
+
+}  // namespace distill
