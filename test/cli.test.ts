@@ -124,7 +124,7 @@ describe('usage', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const commands = [
       ...['train', 'teach', 'sweep', 'compare', 'predict', 'inspect', 'stats', 'logits', 'export'],
-      'setup',
+      ...['doctor', 'setup'],
     ];
     for (const command of commands) {
       expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));

@@ -207,11 +207,15 @@ export function flagsOf(program: Command): Flags {
 
 /** Says an error of the API in the words of the command line. */
 export function inFlags(error: DistillError, flags: Flags): DistillError {
+  return new DistillError(error.code, namesInFlags(error.message, flags), { cause: error });
+}
+
+/** Says a sentence of the API in the words of the command line. */
+export function namesInFlags(text: string, flags: Flags): string {
   // Options stand between backticks; names with a capital inside are unmistakable, except in a path.
   const names = /`(\w+)`|(?<![\w/\\'".-])([a-z]+[A-Z]\w*)(?![\w/\\'"-])/g;
-  const message = error.message.replace(
+  return text.replace(
     names,
     (all, quoted?: string, bare?: string) => flags.get(quoted ?? bare ?? '') ?? all,
   );
-  return new DistillError(error.code, message, { cause: error });
 }

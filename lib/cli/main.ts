@@ -3,13 +3,14 @@ import { Command, CommanderError } from 'commander';
 import { DistillError } from '../errors.js';
 import { type Flags, flagsOf, inFlags, usageError } from './arguments.js';
 import { addCompare } from './compare.js';
+import { addDoctor } from './doctor.js';
 import { addExport } from './export.js';
 import { addInspect, addStats } from './files.js';
 import { addLogits } from './logits.js';
 import { Output } from './output.js';
 import { addPredict } from './predict.js';
 import { asksForReference, REFERENCE_FLAGS, referenceProgram } from './reference.js';
-import { Interrupted } from './signals.js';
+import { Ended } from './signals.js';
 import { addSweep } from './sweep.js';
 import { addTeach } from './teach.js';
 import { addTrain } from './train.js';
@@ -43,6 +44,7 @@ export async function main(argv: string[]): Promise<number> {
     addStats(program, output);
     addLogits(program, output);
     addExport(program, output);
+    addDoctor(program, output);
     addSetup(program);
   }
 
@@ -59,6 +61,7 @@ export async function main(argv: string[]): Promise<number> {
 
 const EPILOGUE = `
 Example:
+  distill doctor photos/ --teacher teacher.pth --student student.pth
   distill teach photos/ --teacher teacher.pth --weights densenet121-a639ec97.pth
   distill train photos/ --teacher teacher.pth --student student.pth
   distill predict photos/new --student student.pth
@@ -94,7 +97,7 @@ function addSetup(program: Command): void {
 
 /** Reports why a command ended. */
 function conclude(error: unknown, output: Output, flags: Flags): number {
-  if (error instanceof Interrupted) return error.exitCode;
+  if (error instanceof Ended) return error.exitCode;
   if (error instanceof CommanderError) {
     // Help or the version, which is on the screen already. Help that nobody asked for is wrong usage.
     if (error.exitCode === 0) return 0;

@@ -84,7 +84,7 @@ export class Output {
   }
 
   /** Colours a line of data, on a terminal. */
-  colour(name: 'green' | 'yellow', line: string): string {
+  colour(name: 'green' | 'yellow' | 'red', line: string): string {
     // Node knows terminals, and NO_COLOR.
     return process.stdout.isTTY && process.stdout.hasColors() ? styleText(name, line) : line;
   }

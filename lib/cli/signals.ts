@@ -1,14 +1,17 @@
 import type { Output } from './output.js';
 
-/** A command was ended from outside, in good order. Not a failure: nothing is said about it. */
-export class Interrupted extends Error {
+/** A command has ended in good order and said all that there is to say; the exit code is what is left. */
+export class Ended extends Error {
   readonly exitCode: number;
 
   constructor(exitCode: number) {
-    super('interrupted');
+    super('ended');
     this.exitCode = exitCode;
   }
 }
+
+/** It was ended from outside. Not a failure: nothing is said about it. */
+export class Interrupted extends Ended {}
 
 /** 128 and the signal's number, as a shell reports it. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;

@@ -38,7 +38,7 @@ export function runChild(
   } = {},
 ): Promise<Ended> {
   const module = [
-    `import { distill, predict } from '${built}';`,
+    `import { distill, doctor, predict } from '${built}';`,
     'const input = JSON.parse(process.argv[1]);',
     text,
   ].join('\n');

@@ -1,0 +1,97 @@
+import type { Command } from 'commander';
+import type { DoctorResult } from '../doctor/examination.js';
+import type { Finding } from '../doctor/findings.js';
+import { doctor } from '../doctor.js';
+import type { DoctorOptions } from '../doctor-options.js';
+import { count } from '../words.js';
+import {
+  DATASET,
+  type Flags,
+  flagsOf,
+  learningOptions,
+  namesInFlags,
+  option,
+  shared,
+  sourceOptions,
+  studentOptions,
+} from './arguments.js';
+import type { Output } from './output.js';
+import { Ended, interruptible } from './signals.js';
+
+export function addDoctor(program: Command, output: Output): void {
+  const command = program
+    .command('doctor')
+    .description(
+      'check installation, pictures and teacher before a long run; give it what train gets',
+    )
+    .argument('[dataset]', DATASET)
+    .addOption(option('--student <file>', 'where train is to write; nothing is written there now'));
+  const made = [
+    ...sourceOptions(),
+    ...learningOptions('-'),
+    ...[shared.seed(), ...studentOptions()],
+  ];
+  for (const one of made) command.addOption(one);
+  command.action(async (dataset: string | undefined, { json, quiet, ...given }) => {
+    // Parsed, but checked only by the API.
+    const options = { dataset, ...given } as DoctorOptions;
+    const flags = flagsOf(program);
+    const result = await interruptible(output, 'Stopping.', (signal) =>
+      doctor({
+        ...options,
+        signal,
+        onFinding: (finding) => tell(inFlags(finding, flags), output),
+        onProgress: ({ check, done, total }) =>
+          output.showBar({
+            label: check === 'pictures' ? 'decoding ' : 'answering',
+            fraction: done / total,
+            text: `${done}/${total} pictures`,
+          }),
+      }),
+    );
+    conclude(result, flags, output);
+  });
+}
+
+/** Says a finding in the words of the command line. */
+function inFlags(finding: Finding, flags: Flags): Finding {
+  const { message, remedy } = finding;
+  return {
+    ...finding,
+    message: namesInFlags(message, flags),
+    remedy: remedy && namesInFlags(remedy, flags),
+  };
+}
+
+const COLOURS = { ok: 'green', warning: 'yellow', problem: 'red' } as const;
+/** Where messages begin, in characters. */
+const INDENT = ' '.repeat(9);
+
+function tell(finding: Finding, output: Output): void {
+  if (output.json) {
+    output.event('finding', finding);
+    return;
+  }
+  const { status, code, message, remedy, details } = finding;
+  if (status === 'ok' && output.quiet) return;
+  const label = output.colour(COLOURS[status], status.padEnd(INDENT.length));
+  output.print(`${label}${message}${code === null ? '' : ` (${code})`}`);
+  for (const line of details) output.print(`${INDENT}  ${line}`);
+  if (remedy !== null) output.print(`${INDENT}-> ${remedy}`);
+}
+
+/** Problems are a failure, to be told by a script. */
+function conclude(result: DoctorResult, flags: Flags, output: Output): void {
+  const { problems, warnings } = result;
+  if (output.json) {
+    const findings = result.findings.map((finding) => inFlags(finding, flags));
+    output.event('result', { ...result, findings });
+  } else {
+    output.print(
+      problems + warnings === 0
+        ? 'All is well.'
+        : `${count(problems, 'problem')}, ${count(warnings, 'warning')}.`,
+    );
+  }
+  if (problems > 0) throw new Ended(1);
+}

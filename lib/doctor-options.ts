@@ -1,0 +1,26 @@
+import type { z } from 'zod';
+import { type DistillOptions, distillOptions } from './distill-options.js';
+import type { DoctorProgress, Finding } from './doctor/findings.js';
+import { callback, fields } from './options.js';
+
+/**
+ * Options of {@link doctor}: those of the `distill()` that is meant to run, as far as they are known. Without a dataset,
+ * machine and installation alone are looked at.
+ */
+export interface DoctorOptions extends Omit<DistillOptions, 'student'> {
+  /** Where the student is to be written. Nothing is written there. */
+  student?: string | undefined;
+  /** Told of each finding at once. */
+  onFinding?: ((finding: Finding) => void) | undefined;
+  /** Told how far a check of many pictures is. */
+  onProgress?: ((progress: DoctorProgress) => void) | undefined;
+}
+
+export const doctorOptions = distillOptions.extend({
+  student: fields.path.optional(),
+  onFinding: callback<(finding: Finding) => void>().optional(),
+  onProgress: callback<(progress: DoctorProgress) => void>().optional(),
+});
+
+/** Options once they are checked and the defaults are in. */
+export type CheckedDoctorOptions = z.output<typeof doctorOptions>;

@@ -1,0 +1,317 @@
+import { type FolderSurvey, relativePath, type Sample } from '../dataset.js';
+import { decodeBatches } from '../decode.js';
+import { DistillError } from '../errors.js';
+import { pictureName, type TeacherLogits } from '../logits-file.js';
+import type { Preprocessing } from '../model.js';
+import { loadAddon, type NativeClassifier, native } from '../native.js';
+import { TEACHER_BATCH } from '../prepare.js';
+import { count, percent } from '../words.js';
+import type { Pictures } from './dataset.js';
+import type { DoctorProgress, Topic } from './findings.js';
+import type { Compute } from './machine.js';
+import { spread } from './pictures.js';
+import type { Teacher } from './teacher.js';
+
+/** How a teacher does on pictures whose class is known. */
+export interface Scores {
+  /** Pictures that it answered for. */
+  images: number;
+  /** The share whose class it knew. */
+  accuracy: number;
+  /** Cross entropy. */
+  loss: number;
+}
+
+/** Where and how a teacher is asked. */
+export interface Asking extends Compute {
+  threads: number;
+  onProgress?: ((progress: DoctorProgress) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Pictures that a teacher is asked about at most: enough to know its accuracy to a point. */
+const ASKED = 2000;
+/** Pictures that other preprocessing is tried on, and that its speed is measured with. */
+const TRIED = 4 * TEACHER_BATCH;
+
+/** What networks are commonly trained with, besides what their file says. */
+const COMMON: readonly { name: string; mean: Preprocessing['mean']; std: Preprocessing['std'] }[] =
+  [
+    { name: "ImageNet's", mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+    { name: '-1..1', mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+    { name: '0..1', mean: [0, 0, 0], std: [1, 1, 1] },
+  ];
+
+/**
+ * Asks the teacher about the validation pictures, and says whether it knows them.
+ *
+ * @param given.bad Pictures that do not decode.
+ * @returns Its scores, and how many pictures a second it answers for by itself; `null` where it cannot be asked.
+ */
+export async function askTeacher(
+  teacher: Teacher & { use: Preprocessing },
+  { val, bad }: { val: FolderSurvey; bad: readonly string[] },
+  asking: Asking,
+  topic: Topic,
+): Promise<{ scores: Scores; rate: number } | null> {
+  const skipped = new Set(bad);
+  const good = val.samples.filter(({ path }) => !skipped.has(path));
+  const samples = spread(good, ASKED);
+  if (samples.length === 0) return null;
+  return topic.attempt('accuracy', async () => {
+    const classifier = open(teacher.file, teacher.use, asking);
+    try {
+      await native(classifier.load());
+      const { tally, pixels, labels } = await ask(classifier, samples, teacher, asking);
+      const isLost = tally.isGuess() && !tally.renumbered;
+      const other = isLost ? await tryOthers(teacher, pixels, labels, asking) : null;
+      const part = samples.length < good.length ? 'a sample of ' : '';
+      const which = part + count(samples.length, 'validation picture');
+      judge(tally, which, val.classes, other, topic);
+      return { scores: tally.scores(), rate: await rateOf(classifier, pixels) };
+    } finally {
+      await classifier.close();
+    }
+  });
+}
+
+function open(
+  model: string,
+  { imageSize, mean, std }: Preprocessing,
+  { device, precision, threads }: Asking,
+): NativeClassifier {
+  const preprocessing = { imageSize, mean, std };
+  return new (loadAddon().Classifier)({ model, ...preprocessing, device, precision, threads });
+}
+
+async function ask(
+  classifier: NativeClassifier,
+  samples: Sample[],
+  { file, use: { imageSize }, classes }: Teacher & { use: Preprocessing },
+  { onProgress, signal }: Asking,
+) {
+  const tally = new Tally(classes);
+  const kept: { pixels: Uint8Array[]; labels: number[] } = { pixels: [], labels: [] };
+  const batches = decodeBatches(
+    samples.map(({ path }) => path),
+    { size: imageSize, batchSize: TEACHER_BATCH, ...(signal && { signal }) },
+  );
+  // Evenly over the classes, by which the samples are sorted.
+  const place = (index: number) => Math.floor((index * TRIED) / Math.max(TRIED, samples.length));
+  for await (const { pixels, indices } of batches) {
+    const labels = Array.from(indices, (index) => samples[index]?.label ?? 0);
+    tally.add(await answers(classifier, pixels, file), labels);
+    const bytes = pixels.length / labels.length;
+    for (const [i, index] of indices.entries()) {
+      if (index > 0 && place(index) === place(index - 1)) continue;
+      kept.pixels.push(pixels.slice(i * bytes, (i + 1) * bytes));
+      kept.labels.push(labels[i] as number);
+    }
+    onProgress?.({ check: 'accuracy', done: tally.images, total: samples.length });
+  }
+  return { tally, pixels: kept.pixels, labels: kept.labels };
+}
+
+async function answers(
+  classifier: NativeClassifier,
+  pixels: Uint8Array,
+  file: string,
+): Promise<Float32Array> {
+  const logits = await native(classifier.logits(pixels));
+  if (logits.every(Number.isFinite)) return logits;
+  throw new DistillError(
+    'ERR_NOT_FINITE',
+    `The answers of the teacher '${file}' are not finite numbers.`,
+  );
+}
+
+/** Pictures a second, once it is warm and nothing else is done. */
+async function rateOf(classifier: NativeClassifier, pictures: Uint8Array[]): Promise<number> {
+  const batch = Buffer.concat(
+    Array.from({ length: TEACHER_BATCH }, (_, i) => pictures[i % pictures.length] as Uint8Array),
+  );
+  const batches = Math.max(1, TRIED / TEACHER_BATCH - 1);
+  await native(classifier.logits(batch));
+  const started = performance.now();
+  for (let i = 0; i < batches; i++) await native(classifier.logits(batch));
+  return (batches * TEACHER_BATCH) / ((performance.now() - started) / 1000);
+}
+
+/** With other preprocessing, a teacher that seems to guess may turn out to know. */
+async function tryOthers(
+  { file, use, metadata, classes }: Teacher & { use: Preprocessing },
+  pictures: Uint8Array[],
+  labels: number[],
+  asking: Asking,
+): Promise<string | null> {
+  const own = metadata && [{ name: "its file's", mean: metadata.mean, std: metadata.std }];
+  const others = [...(own ?? []), ...COMMON].filter(
+    ({ mean, std }) => `${mean} ${std}` !== `${use.mean} ${use.std}`,
+  );
+  for (const { name, mean, std } of others) {
+    const classifier = open(file, { ...use, mean, std }, asking);
+    const tally = new Tally(classes);
+    try {
+      await native(classifier.load());
+      for (let first = 0; first < labels.length; first += TEACHER_BATCH) {
+        const end = first + TEACHER_BATCH;
+        const batch = Buffer.concat(pictures.slice(first, end));
+        tally.add(await native(classifier.logits(batch)), labels.slice(first, end));
+      }
+    } finally {
+      await classifier.close();
+    }
+    if (tally.isGuess()) continue;
+    return `\`mean\` ${mean.join(',')} and \`std\` ${std.join(',')} (${name}): with these it is right for ${percent(tally.scores().accuracy)} of ${labels.length} of them`;
+  }
+  return null;
+}
+
+/** The answers in a file of logits: for the validation pictures, or else for those to train with. */
+export function checkAnswers(
+  logits: TeacherLogits,
+  { train, val }: Pictures,
+  topic: Topic,
+): Scores | null {
+  for (const [split, survey] of Object.entries({ val, train })) {
+    if (!survey) continue;
+    const names = survey.samples.map((sample) =>
+      pictureName(split as 'train' | 'val', relativePath(survey, sample)),
+    );
+    if (names.length === 0 || !logits.has(names)) continue;
+    const tally = new Tally(logits.classes);
+    tally.add(
+      logits.of(names),
+      survey.samples.map(({ label }) => label),
+    );
+    const which = split === 'val' ? 'validation picture' : 'training picture';
+    judge(tally, count(names.length, which), survey.classes, null, topic);
+    return tally.scores();
+  }
+  return null;
+}
+
+/** Answers, counted by what would have been right. */
+class Tally {
+  readonly #classes: number;
+  /** Pictures by the right class, then by the answer. */
+  readonly #counts = new Map<number, Map<number, number>>();
+  #loss = 0;
+  images = 0;
+
+  constructor(classes: number) {
+    this.#classes = classes;
+  }
+
+  /** @param logits (n, classes), row by row. */
+  add(logits: Float32Array, labels: readonly number[]): void {
+    for (const [i, label] of labels.entries()) {
+      const row = logits.subarray(i * this.#classes, (i + 1) * this.#classes);
+      const counts = this.#counts.get(label) ?? new Map<number, number>();
+      const answer = indexOfLargest(row);
+      counts.set(answer, (counts.get(answer) ?? 0) + 1);
+      this.#counts.set(label, counts);
+      this.#loss += crossEntropy(row, label);
+      this.images += 1;
+    }
+  }
+
+  scores(): Scores {
+    const right = sumOf([...this.#counts].map(([label, counts]) => counts.get(label) ?? 0));
+    const { images } = this;
+    return { images, accuracy: right / images, loss: this.#loss / images };
+  }
+
+  /** The largest class and its share: what always answering with it would get right. */
+  get chance(): { share: number; label: number } {
+    const sizes = [...this.#counts].map(
+      ([label, counts]) => [label, sumOf(counts.values())] as const,
+    );
+    const [label, size] = sizes.reduce((a, b) => (b[1] > a[1] ? b : a));
+    return { share: size / this.images, label };
+  }
+
+  /** Whether the accuracy is no more than guessing may come to: two standard errors above chance. */
+  isGuess(): boolean {
+    const { share } = this.chance;
+    const error = Math.sqrt((share * (1 - share)) / this.images);
+    return this.scores().accuracy < Math.min(1, share + 2 * error);
+  }
+
+  /** The class that it answers with for nearly all; `null` where there is none. */
+  get favourite(): number | null {
+    const answered = new Map<number, number>();
+    for (const [answer, n] of [...this.#counts.values()].flatMap((counts) => [...counts])) {
+      answered.set(answer, (answered.get(answer) ?? 0) + n);
+    }
+    return [...answered].find(([, n]) => n >= 0.95 * this.images)?.[0] ?? null;
+  }
+
+  /**
+   * Where the classes seem to be numbered otherwise, so that each one has its own usual answer and these would be right
+   * for most pictures: the answer by the right class. Else `null`.
+   */
+  get renumbered(): Map<number, number> | null {
+    const usual = [...this.#counts].map(([label, counts]) => {
+      const [answer, n] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a));
+      return { label, answer, n };
+    });
+    const isOneToOne = new Set(usual.map(({ answer }) => answer)).size === usual.length;
+    const moved = usual.filter(({ label, answer }) => label !== answer);
+    const isRight = sumOf(usual.map(({ n }) => n)) > 0.7 * this.images;
+    if (!isOneToOne || !isRight || moved.length === 0) return null;
+    return new Map(moved.map(({ label, answer }) => [label, answer]));
+  }
+}
+
+function sumOf(values: Iterable<number>): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum;
+}
+
+function indexOfLargest(values: Float32Array): number {
+  return values.reduce((best, value, i) => (value > (values[best] ?? 0) ? i : best), 0);
+}
+
+function crossEntropy(logits: Float32Array, label: number): number {
+  const largest = logits[indexOfLargest(logits)] ?? 0;
+  const sum = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+  return largest + Math.log(sum) - (logits[label] ?? 0);
+}
+
+/** Says what the accuracy means, and why it may be poor. */
+function judge(
+  tally: Tally,
+  which: string,
+  classes: readonly string[],
+  other: string | null,
+  topic: Topic,
+): void {
+  const { accuracy, loss } = tally.scores();
+  const { share, label } = tally.chance;
+  const result = `The teacher is right for ${percent(accuracy)} of ${which} (loss ${loss.toFixed(3)}); always answering '${classes[label]}' would be for ${percent(share)}`;
+  const { renumbered, favourite } = tally;
+  if (renumbered) {
+    const moved = [...renumbered].map(
+      ([label, answer]) => `for '${classes[label]}' it answers '${classes[answer]}'`,
+    );
+    topic.warn(
+      'accuracy',
+      `${result}. Its classes seem to be in another order than the folders, which are sorted by name.`,
+      'Name the class folders so that they sort as at its training.',
+      moved,
+    );
+  } else if (tally.isGuess()) {
+    const only = favourite === null ? '' : ` It answers '${classes[favourite]}' for nearly all.`;
+    topic.warn(
+      'accuracy',
+      `${result}: that is no better than guessing, and students would learn it.${only}`,
+      other
+        ? `Give ${other}.`
+        : '`mean`, `std` or `imageSize` are not those of its training (`distill inspect` shows what its file says), its classes are others than the folders, or it has not learnt these pictures.',
+    );
+  } else {
+    topic.ok('accuracy', `${result}.`);
+  }
+}

@@ -1,0 +1,184 @@
+import path from 'node:path';
+import { checkSeveral } from '../checks.js';
+import {
+  checkFolder,
+  checkSameClasses,
+  type FolderSurvey,
+  statSamples,
+  surveyFolder,
+} from '../dataset.js';
+import { sha256 } from '../prepare.js';
+import type { Dataset } from '../store.js';
+import { count } from '../words.js';
+import type { Topic } from './findings.js';
+
+/** The pictures that were found. */
+export interface Pictures {
+  /** `null` where there is no such folder. */
+  train: FolderSurvey | null;
+  val: FolderSurvey | null;
+  /** What a run would take; `null` where it would refuse the folders. */
+  dataset: Dataset | null;
+}
+
+/** Training pictures of a class below which little is learnt of it. */
+const FEW_TRAIN = 10;
+/** Validation pictures below which one of them is more than 3 % of the accuracy. */
+const FEW_VAL = 30;
+/**
+ * How many times the pictures of the smallest class the largest may have. Beyond about ten, a network that never
+ * answers with the small class loses hardly any accuracy, and the loss has little reason to change that.
+ */
+const IMBALANCE = 10;
+/** Pictures that are not read, by what their names end in: passed over, and seldom meant to be. */
+const UNREAD = ['.gif', '.avif', '.heic', '.heif', '.jfif', '.jp2', '.jxl', '.tga', '.svg'];
+
+/** Finds the pictures and counts them, without opening any. */
+export async function surveyPictures(
+  folders: { train: string; val: string },
+  topic: Topic,
+): Promise<Pictures> {
+  const train = await topic.attempt('train', () => surveyFolder(folders.train));
+  const val = await topic.attempt('val', () => surveyFolder(folders.val));
+  let isSound = true;
+  for (const [split, survey] of [
+    ['train', train],
+    ['val', val],
+  ] as const) {
+    if (!survey) continue;
+    isSound = (await topic.passes(split, () => checkFolder(survey))) && isSound;
+    checkOthers(survey, topic);
+  }
+  if (!train || !val) return { train, val, dataset: null };
+  isSound = (await topic.passes('classes', () => checkClasses(train, val))) && isSound;
+  checkCounts(train, val, topic);
+  return { train, val, dataset: isSound ? { classes: train.classes, train, val } : null };
+}
+
+function checkClasses(train: FolderSurvey, val: FolderSurvey): void {
+  checkSameClasses(train, val);
+  if (train.classes.length > 0) checkSeveral(train.classes, train.root);
+}
+
+/** Files that an ImageFolder passes over. */
+function checkOthers({ root, loose, others, classes }: FolderSurvey, topic: Topic): void {
+  const unread = others.filter((file) => UNREAD.includes(path.extname(file).toLowerCase()));
+  if (unread.length > 0) {
+    topic.warn(
+      'passed-over',
+      `${count(unread.length, 'picture is', 'pictures are')} passed over in ${root}: a dataset is read from files whose names end otherwise.`,
+      'Convert them to PNG or JPEG (a .jfif is a JPEG: rename it), or remove them.',
+      unread,
+    );
+  }
+  if (loose.length > 0 && classes.length > 0) {
+    topic.warn(
+      'passed-over',
+      `${count(loose.length, 'picture lies', 'pictures lie')} in ${root} itself, in no class, to be passed over.`,
+      'Move them into the folders of their classes.',
+      loose,
+    );
+  }
+  const rest = others.length - unread.length;
+  if (rest > 0) {
+    topic.ok(
+      'passed-over',
+      `${count(rest, 'file that is no picture is', 'files that are no pictures are')} passed over in ${root}.`,
+    );
+  }
+}
+
+/** Pictures of each class by name. */
+export function countsOf({ classes, samples }: FolderSurvey): Map<string, number> {
+  const counts = new Map(classes.map((name) => [name, 0]));
+  for (const { label } of samples) {
+    const name = classes[label] as string;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function checkCounts(train: FolderSurvey, val: FolderSurvey, topic: Topic): void {
+  const [trained, validated] = [countsOf(train), countsOf(val)];
+  const names = [...new Set([...train.classes, ...val.classes])];
+  topic.ok(
+    'counts',
+    `${count(train.samples.length, 'training picture')} and ${count(val.samples.length, 'validation picture')} of ${count(names.length, 'class', 'classes')}.`,
+    names.map((name) => `${name}: ${trained.get(name) ?? 0} and ${validated.get(name) ?? 0}`),
+  );
+  const filled = [...trained].filter(([, pictures]) => pictures > 0).sort((a, b) => a[1] - b[1]);
+  const [smallest, largest] = [filled[0], filled.at(-1)];
+  if (!smallest || !largest) return;
+
+  if (largest[1] >= IMBALANCE * smallest[1]) {
+    topic.warn(
+      'balance',
+      `'${largest[0]}' has ${largest[1]} training pictures and '${smallest[0]}' ${smallest[1]}: with ${IMBALANCE} times as many or more, a network can do well by hardly ever answering with the small class.`,
+      'Add pictures to the small classes, or take fewer of the large ones.',
+    );
+  }
+  const few = filled.filter(([, pictures]) => pictures < FEW_TRAIN);
+  if (few.length > 0) {
+    topic.warn(
+      'few-pictures',
+      `${count(few.length, 'class has', 'classes have')} fewer than ${FEW_TRAIN} training pictures.`,
+      'Add pictures; `views` shows each one cut and mirrored in several ways.',
+      few.map(([name, pictures]) => `${name}: ${pictures}`),
+    );
+  }
+  const { length } = val.samples;
+  if (length > 0 && length < FEW_VAL) {
+    topic.warn(
+      'few-pictures',
+      `Of ${count(length, 'validation picture')} each one is ${(100 / length).toFixed(1)} points of accuracy: the best epoch is a matter of chance.`,
+      `Take ${FEW_VAL} or more to validate with, out of the training pictures if need be.`,
+    );
+  }
+}
+
+/** Files with the same bytes in train/ and val/: a network is then judged by what it was shown. */
+export async function checkDuplicates(
+  { train, val }: Pictures,
+  signal: AbortSignal | undefined,
+  topic: Topic,
+): Promise<void> {
+  if (!train || !val) return;
+  const bySize = new Map<number, { train: string[]; val: string[] }>();
+  for (const [split, survey] of [
+    ['train', train],
+    ['val', val],
+  ] as const) {
+    for (const [i, { size }] of (await statSamples(survey)).entries()) {
+      const same = bySize.get(size) ?? { train: [], val: [] };
+      same[split].push((survey.samples[i] as { path: string }).path);
+      bySize.set(size, same);
+    }
+  }
+  const pairs: string[] = [];
+  for (const same of bySize.values()) {
+    // Only files of one size are read, and only where both folders have some.
+    if (same.train.length === 0 || same.val.length === 0) continue;
+    signal?.throwIfAborted();
+    const trained = new Map<string, string>();
+    for (const file of same.train) trained.set(await digest(file), file);
+    for (const file of same.val) {
+      const known = trained.get(await digest(file));
+      if (known !== undefined) pairs.push(`${file} is ${known}`);
+    }
+  }
+  if (pairs.length === 0) {
+    topic.ok('duplicates', 'No file is in both train and val.');
+    return;
+  }
+  topic.warn(
+    'duplicates',
+    `${count(pairs.length, 'validation picture is', 'validation pictures are')} among the training pictures, byte for byte: the validation accuracy will look better than it is.`,
+    'Remove them from one of the two.',
+    pairs,
+  );
+}
+
+/** The SHA-256 of a file; of one that cannot be read, something that no other has. */
+function digest(file: string): Promise<string> {
+  return sha256(file).catch(() => file);
+}

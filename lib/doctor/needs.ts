@@ -1,0 +1,156 @@
+import { access, constants, stat, statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { checkInitialStudent, refuseToOverwrite } from '../checks.js';
+import type { CheckedDoctorOptions } from '../doctor-options.js';
+import { DistillError } from '../errors.js';
+import { loadAddon, native } from '../native.js';
+import { type Dataset, planStore, type StoreOptions } from '../store.js';
+import { size } from '../words.js';
+import type { Topic } from './findings.js';
+
+/** Where the prepared pictures would be kept. */
+export interface StoreNeeds {
+  bytes: number;
+  place: 'memory' | 'file';
+  /** Bytes that are free there. */
+  free: number;
+  /** The file's folder. */
+  folder: string | null;
+  /** Whether an earlier run has prepared these pictures already. */
+  reused: boolean;
+}
+
+/** Whether the student can be written, and what is lost by that. */
+export async function checkOutput(
+  { student, initialStudent }: CheckedDoctorOptions,
+  {
+    teacher,
+    classes,
+    hasAddon,
+  }: { teacher: string | null; classes: number | null; hasAddon: boolean },
+  topic: Topic,
+): Promise<void> {
+  if (student !== undefined) {
+    const passes = await topic.passes('output', async () => {
+      if (hasAddon) await native(loadAddon().checkWritable(path.resolve(student)));
+      else await checkFolder(student);
+    });
+    const isOther =
+      teacher === null ||
+      (await topic.passes(
+        'output',
+        () => refuseToOverwrite('teacher', teacher, 'student', student),
+        'Name another file as `student`.',
+      ));
+    if (passes && isOther) await tellOutput(student, initialStudent, topic);
+  }
+  if (initialStudent !== undefined && hasAddon && classes !== null) {
+    const passes = await topic.passes(
+      'initial-student',
+      () => checkInitialStudent(initialStudent, classes),
+      'Give a student of these classes, or leave `initialStudent` out.',
+    );
+    if (passes) topic.ok('initial-student', `'${initialStudent}' is a student of these classes.`);
+  }
+}
+
+async function checkFolder(file: string): Promise<void> {
+  const folder = path.dirname(path.resolve(file));
+  await access(folder, constants.W_OK).catch((cause) => {
+    throw new DistillError('ERR_WRITE', `'${file}' cannot be written: ${cause.code}.`, { cause });
+  });
+}
+
+async function tellOutput(
+  student: string,
+  initialStudent: string | undefined,
+  topic: Topic,
+): Promise<void> {
+  const before = await stat(student).catch(() => null);
+  if (!before || initialStudent === student) {
+    topic.ok('output', `The student can be written to '${student}'.`);
+    return;
+  }
+  topic.warn(
+    'output',
+    `'${student}' is there, from ${before.mtime.toISOString().slice(0, 10)}, and the first save replaces it.`,
+    'Name another file as `student` if it is to be kept.',
+  );
+}
+
+/** Whether there is room for the prepared pictures. */
+export async function checkStore(
+  dataset: Dataset,
+  options: StoreOptions,
+  free: number,
+  topic: Topic,
+): Promise<StoreNeeds> {
+  const { bytes, place, file, store } = await planStore(dataset, options);
+  const what = `The prepared pictures take ${size(bytes)}`;
+  if (place === 'memory') {
+    if (bytes > free) {
+      topic.problem(
+        'store',
+        'ERR_OUT_OF_MEMORY',
+        `${what}, which \`cacheMemory\` admits, but ${size(free)} of memory are free.`,
+        { remedy: 'Leave `cacheMemory` out: beyond half of the free memory, a file is taken.' },
+      );
+    } else {
+      topic.ok('store', `${what} of memory, of which ${size(free)} are free.`);
+    }
+    return { bytes, place, free, folder: null, reused: false };
+  }
+  const { folder } = store;
+  const room = await freeDisk(folder);
+  const needs: StoreNeeds = { bytes, place: 'file', free: room, folder, reused: false };
+  if (file !== null && (await stat(file).catch(() => null))) {
+    topic.ok('store', `'${file}' holds these pictures, prepared by an earlier run.`);
+    return { ...needs, reused: true };
+  }
+  if (bytes > room) {
+    topic.problem(
+      'store',
+      'ERR_CACHE',
+      `${what} in a file in '${folder}', whose disk has ${size(room)} left.`,
+      {
+        remedy:
+          'Name a folder with room as `cacheDir`, raise `cacheMemory`, or take fewer `views` or a smaller `imageSize`.',
+      },
+    );
+  } else {
+    topic.ok('store', `${what} in a file in '${folder}', whose disk has ${size(room)} left.`);
+  }
+  return needs;
+}
+
+/** Bytes left on the disk of a folder, which need not be there yet. */
+async function freeDisk(folder: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (error) {
+    const above = path.dirname(folder);
+    if (above === folder) throw error;
+    return freeDisk(above);
+  }
+}
+
+/** Whether the run fits into memory, by what the steps that were measured took at most. */
+export function checkMemory(
+  { store, free }: { store: StoreNeeds; free: number },
+  topic: Topic,
+): number {
+  const peak = process.resourceUsage().maxRSS * 1024;
+  const bytes = peak + (store.place === 'memory' ? store.bytes : 0);
+  const what = `A run takes about ${size(bytes)} of memory, by the steps that were measured`;
+  if (bytes > free) {
+    topic.warn(
+      'memory',
+      `${what}, and ${size(free)} are free.`,
+      'Lower `batchSize`, `imageSize` or `cacheMemory`, or end other programs.',
+    );
+  } else {
+    topic.ok('memory', `${what}; ${size(free)} are free.`);
+  }
+  return bytes;
+}

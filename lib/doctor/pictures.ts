@@ -1,0 +1,158 @@
+import { decodeBatches, pictureSize } from '../decode.js';
+import type { DistillError } from '../errors.js';
+import { count, percent, quoted } from '../words.js';
+import type { Pictures } from './dataset.js';
+import type { DoctorProgress, Topic } from './findings.js';
+
+/** What the decoding of every picture came to. */
+export interface Decoded {
+  /** Pictures that decode. */
+  good: number;
+  bad: string[];
+  /** Pictures a second. */
+  rate: number;
+  /** Of the first training pictures, uint8 (n, imageSize, imageSize, 3): for steps that are measured. */
+  pixels: Uint8Array;
+}
+
+const BATCH = 16;
+/** Training pictures whose pixels are kept. */
+const KEPT = 64;
+/** Pictures whose size is looked at, at most. */
+const SIZED = 5000;
+/** Above this share of pictures with a black border, that is not a matter of a few. */
+const MANY = 0.05;
+/** Below this share of the picture in the crop, the network sees a detail and not the picture. */
+const SMALL_SHARE = 0.1;
+
+/** Decodes every picture, as preparing would. */
+export async function decodeAll(
+  pictures: Pictures,
+  options: {
+    imageSize: number;
+    onBadImage: 'error' | 'skip';
+    onProgress?: ((progress: DoctorProgress) => void) | undefined;
+    signal?: AbortSignal | undefined;
+  },
+  topic: Topic,
+): Promise<Decoded> {
+  const { imageSize, onBadImage, onProgress, signal } = options;
+  const paths = pathsOf(pictures);
+  const bad: string[] = [];
+  const reasons: string[] = [];
+  const kept: Uint8Array[] = [];
+  let good = 0;
+  const started = performance.now();
+  const batches = decodeBatches(paths, {
+    ...{ size: imageSize, batchSize: BATCH, onBadImage: 'skip' },
+    ...(signal && { signal }),
+    onSkip: (source, { message }: DistillError) => {
+      bad.push(source as string);
+      reasons.push(message);
+    },
+  });
+  for await (const { pixels, count } of batches) {
+    good += count;
+    if (kept.length * BATCH < KEPT) kept.push(pixels);
+    onProgress?.({ check: 'pictures', done: good + bad.length, total: paths.length });
+  }
+  const rate = paths.length / ((performance.now() - started) / 1000);
+  tellBad(paths.length, reasons, onBadImage, topic);
+  await checkLost(pictures, new Set(bad), topic);
+  return { good, bad, rate, pixels: Buffer.concat(kept) };
+}
+
+/** So many of some things at most, evenly from all of them. */
+export function spread<T>(things: readonly T[], most: number): T[] {
+  const taken = Math.min(most, things.length);
+  return Array.from(
+    { length: taken },
+    (_, i) => things[Math.floor((i * things.length) / taken)] as T,
+  );
+}
+
+function pathsOf({ train, val }: Pictures): string[] {
+  return [train, val].flatMap((survey) => survey?.samples.map((sample) => sample.path) ?? []);
+}
+
+function tellBad(
+  total: number,
+  reasons: string[],
+  onBadImage: 'error' | 'skip',
+  topic: Topic,
+): void {
+  if (reasons.length === 0) {
+    topic.ok('pictures', `All ${count(total, 'picture')} decode.`);
+    return;
+  }
+  const message = `${reasons.length} of ${count(total, 'picture')} ${reasons.length === 1 ? 'does' : 'do'} not decode.`;
+  if (onBadImage === 'error') {
+    topic.problem('pictures', 'ERR_BAD_IMAGE', message, { details: reasons });
+  } else {
+    topic.warn('pictures', message, 'Replace them; the run passes over them.', reasons);
+  }
+}
+
+/** A class without a picture that decodes ends a run, whatever it does about bad pictures. */
+async function checkLost(pictures: Pictures, bad: Set<string>, topic: Topic): Promise<void> {
+  for (const survey of [pictures.train, pictures.val]) {
+    if (!survey) continue;
+    const found = new Set(survey.samples.map(({ label }) => label));
+    const alive = new Set(
+      survey.samples.filter(({ path }) => !bad.has(path)).map(({ label }) => label),
+    );
+    const lost = survey.classes.filter((_, label) => found.has(label) && !alive.has(label));
+    if (lost.length === 0) continue;
+    topic.problem(
+      'pictures',
+      'ERR_DATASET_EMPTY_CLASS',
+      `None of the pictures of ${quoted(lost)} in '${survey.root}' could be decoded.`,
+      { remedy: 'Replace them, or remove the class from train/ and val/.' },
+    );
+  }
+}
+
+/** Whether the crop suits the pictures: it is taken from their middle, and they are not resized. */
+export async function checkSizes(
+  pictures: Pictures,
+  {
+    imageSize,
+    bad,
+    signal,
+  }: { imageSize: number; bad: string[]; signal?: AbortSignal | undefined },
+  topic: Topic,
+): Promise<void> {
+  const skipped = new Set(bad);
+  const good = pathsOf(pictures).filter((path) => !skipped.has(path));
+  const paths = spread(good, SIZED);
+  const sizes: { width: number; height: number }[] = [];
+  for (let first = 0; first < paths.length; first += BATCH) {
+    signal?.throwIfAborted();
+    const some = paths.slice(first, first + BATCH).map((path) => pictureSize(path));
+    sizes.push(...(await Promise.all(some)));
+  }
+  const typical = sizes.sort((a, b) => a.width * a.height - b.width * b.height)[sizes.length >> 1];
+  if (!typical) return;
+  const small = sizes.filter(({ width, height }) => Math.min(width, height) < imageSize).length;
+  const seen = (side: number) => Math.min(side, imageSize);
+  const share = (seen(typical.width) * seen(typical.height)) / (typical.width * typical.height);
+  const crop = `the crop of ${imageSize} pixels`;
+  const all = `${paths.length < good.length ? 'a sample of ' : ''}${count(sizes.length, 'picture')}`;
+  const have = `${small} of ${all} ${small === 1 ? 'has' : 'have'} a side shorter than ${crop}, and so a black border`;
+  const shows = `Of a typical picture, ${typical.width} x ${typical.height} pixels, ${crop} shows ${percent(share)}`;
+  if (small > MANY * sizes.length) {
+    topic.warn(
+      'sizes',
+      `${shows}; ${have}.`,
+      'Set `imageSize` to what the teacher was trained with, or enlarge the pictures as they were for its training.',
+    );
+  } else if (share < SMALL_SHARE) {
+    topic.warn(
+      'sizes',
+      `${shows}: pictures are not resized.`,
+      `Resize them beforehand as they were for the teacher's training, often the shorter side to ${Math.round((imageSize * 8) / 7)} pixels.`,
+    );
+  } else {
+    topic.ok('sizes', small === 0 ? `${shows}.` : `${shows}; ${have}.`);
+  }
+}

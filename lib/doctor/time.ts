@@ -1,0 +1,150 @@
+import type { CheckedDoctorOptions } from '../doctor-options.js';
+import type { Preprocessing } from '../model.js';
+import { loadAddon, type NativeEpoch, type NativeSession, native } from '../native.js';
+import type { Dataset } from '../store.js';
+import { count, span } from '../words.js';
+import type { Topic } from './findings.js';
+import type { Compute } from './machine.js';
+
+/** How long a run would take: an estimate, from a few real steps. Seconds. */
+export interface Estimate {
+  /** Decoding, and the teacher's answers; 0 where an earlier run has kept them. */
+  prepare: number;
+  /** Training and validation. */
+  epoch: number;
+  epochs: number;
+  /** With all epochs; a run may end earlier. */
+  total: number;
+  /** Pictures a second that the estimate is made of; `teacher` is `null` where it need not be asked. */
+  imagesPerSecond: { decode: number; teacher: number | null; train: number; validate: number };
+}
+
+/** Training pictures in the steps that are measured, unless a batch alone is larger. */
+const PICTURES = 64;
+/** Steps at least. */
+const STEPS = 3;
+
+/**
+ * What a student's steps take with these options.
+ *
+ * @param pixels Some of the pictures, uint8 (n, imageSize, imageSize, 3).
+ * @param on.pictures Training pictures in all, which a batch has at most.
+ * @returns Pictures a second, and steps that were measured.
+ */
+export async function measureSteps(
+  options: CheckedDoctorOptions,
+  use: Preprocessing,
+  pixels: Uint8Array,
+  on: Compute & { classes: number; pictures: number },
+  topic: Topic,
+): Promise<{ train: number; validate: number; steps: number } | null> {
+  const { threads = 0, signal } = options;
+  const batchSize = Math.min(options.batchSize, on.pictures);
+  const steps = Math.max(STEPS, Math.ceil(PICTURES / batchSize));
+  const images = steps * batchSize;
+  const { device, precision, classes } = on;
+  const session = new (loadAddon().Session)({ ...use, device, precision, threads });
+  const stop = () => session.stop();
+  signal?.addEventListener('abort', stop);
+  return topic
+    .attempt('time', async () => {
+      signal?.throwIfAborted();
+      await native(session.open());
+      await fill(session, { ...use, classes, images, batchSize }, pixels);
+      // The first epoch warms up, and is not counted.
+      const [, measured] = await trainTwice(session, { ...options, batchSize }, precision);
+      signal?.throwIfAborted();
+      if (!measured) return null;
+      const { trainSeconds, valSeconds } = measured;
+      return { train: images / trainSeconds, validate: images / valSeconds, steps };
+    })
+    .finally(() => {
+      signal?.removeEventListener('abort', stop);
+      return session.close();
+    });
+}
+
+/** A store of the given pictures, over and over, each with another class: no student is ever right about all. */
+async function fill(
+  session: NativeSession,
+  shape: { imageSize: number; classes: number; images: number; batchSize: number },
+  pixels: Uint8Array,
+): Promise<void> {
+  const { imageSize, classes, images, batchSize } = shape;
+  await native(
+    session.createStore({
+      ...{ imageSize, classes, trainCapacity: images, valCapacity: images, place: 'memory' },
+      ...{ folder: '', fingerprint: 'measured' },
+    }),
+  );
+  const bytes = imageSize ** 2 * 3;
+  const kept = pixels.length / bytes;
+  for (const split of ['train', 'val'] as const) {
+    for (let first = 0; first < images; first += batchSize) {
+      const sources = Int32Array.from({ length: batchSize }, (_, i) => first + i);
+      const batch = new Uint8Array(batchSize * bytes);
+      for (const [i, source] of sources.entries()) {
+        // The same one for all of validation, which is then right about one class at most.
+        const from = (split === 'train' ? source % kept : 0) * bytes;
+        batch.set(pixels.subarray(from, from + bytes), i * bytes);
+      }
+      await native(
+        session.append({
+          ...{ split, pixels: batch, sources, labels: sources.map((source) => source % classes) },
+          ...(split === 'train' && { teacherLogits: new Float32Array(batchSize * classes) }),
+        }),
+      );
+    }
+  }
+  await native(session.sealStore());
+}
+
+async function trainTwice(
+  session: NativeSession,
+  options: CheckedDoctorOptions,
+  precision: 'fp32' | 'bf16',
+): Promise<NativeEpoch[]> {
+  const { lr, dropRate, temperature, alpha, batchSize } = options;
+  const epochs: NativeEpoch[] = [];
+  await native(
+    session.train(
+      {
+        ...{ lr, dropRate, temperature, alpha, batchSize, precision, epochs: 2, seed: 1 },
+        ...{ shuffle: true, metadata: '{}', student: '', initialStudent: '' },
+      },
+      (epoch) => epochs.push(epoch),
+    ),
+  );
+  return epochs;
+}
+
+/** Puts the rates together. */
+export function estimate(
+  { train, val }: Dataset,
+  { epochs, views }: CheckedDoctorOptions,
+  rates: Estimate['imagesPerSecond'],
+  { steps, reused, device }: { steps: number; reused: boolean; device: string },
+  topic: Topic,
+): Estimate {
+  const trained = train.samples.length;
+  const decode = (trained + val.samples.length) / rates.decode;
+  const answer = rates.teacher === null ? 0 : (trained * views) / rates.teacher;
+  // On one processor they take turns; beside a GPU they go on at the same time.
+  const both = device === 'cpu' ? decode + answer : Math.max(decode, answer);
+  const prepare = reused ? 0 : both;
+  const epoch = trained / rates.train + val.samples.length / rates.validate;
+  const total = prepare + epochs * epoch;
+  const prepared = reused ? 'Nothing to prepare' : `About ${span(prepare)} to prepare`;
+  topic.ok(
+    'time',
+    `${prepared}, ${span(epoch)} an epoch, ${count(epochs, 'epoch')} at most: ${span(total)}; an estimate from ${count(steps, 'step')}, with nothing else on this machine.`,
+    [
+      `pictures a second: decoding ${figure(rates.decode)}, teacher ${rates.teacher === null ? 'not asked' : figure(rates.teacher)}, training ${figure(rates.train)}, validation ${figure(rates.validate)}`,
+    ],
+  );
+  return { prepare, epoch, epochs, total, imagesPerSecond: rates };
+}
+
+function figure(rate: number): string {
+  return rate < 100 ? rate.toPrecision(2) : Math.round(rate).toLocaleString('en');
+}
