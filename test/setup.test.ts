@@ -22,7 +22,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ZipFile } from 'yazl';
 import { cachedBuild, cacheFolder, needRoom } from '../scripts/setup/cache.js';
-import { ARCHIVES, CUDA_ARCHIVE_COMPANIONS, VERSION } from '../scripts/setup/pinned.js';
+import { ARCHIVES, CUDA_ARCHIVE_COMPANIONS, VERSION, VERSIONS } from '../scripts/setup/pinned.js';
 import { companionsOf } from '../scripts/setup/pip.js';
 
 const CHECKOUT = path.resolve(import.meta.dirname, '..');
@@ -176,6 +176,14 @@ describe('LIBTORCH', () => {
     });
   });
 
+  it('may be of any version that the addon is written for', async () => {
+    const { root, setup } = place();
+    for (const version of VERSIONS) {
+      const folder = write(`${root}/${version}`, libtorchFiles(`${version}+cpu`));
+      expect((await setup(undefined, { LIBTORCH: folder })).stdout).toBe(`${folder}\n`);
+    }
+  });
+
   it('may be a LibTorch of a distribution, whose headers alone say the version', async () => {
     const { root, setup } = place();
     const { 'version.py': _, ...files } = libtorchFiles('');
@@ -190,7 +198,11 @@ describe('LIBTORCH', () => {
     const { root, setup } = place();
     const cases: [string, Files, RegExp][] = [
       ['empty', {}, /holds no include\/ATen\/ATen\.h/],
-      ['older', libtorchFiles('2.4.1+cpu'), /is LibTorch 2\.4\.1\+cpu, and 2\.13\.0 is needed/],
+      [
+        'older',
+        libtorchFiles('2.4.1+cpu'),
+        /is LibTorch 2\.4\.1\+cpu, and 2\.13\.0 or 2\.14\.1 is needed/,
+      ],
       ['mute', { ...libtorchFiles(''), 'version.py': '' }, /does not say its version/],
     ];
     const headers = libtorchFiles(VERSION);
@@ -525,6 +537,19 @@ describe.runIf(HAS_PIP)('pip', () => {
     expect(existsSync(`${build}/nvidia/deeper/lib/libdeeper.so.2`)).toBe(true);
   });
 
+  it('brings the CUDA wheel that is asked for, where one for the CPU is on offer', async ({
+    skip,
+  }) => {
+    if (!python) skip('this Python makes no virtual environments');
+    const offer: Record<string, Buffer> = {};
+    for (const version of [VERSION, `${VERSION}+cpu`]) {
+      const files = under('torch', libtorchFiles(version, version === VERSION));
+      offer[`torch-${version}-py3-none-any.whl`] = await wheel('torch', version, files);
+    }
+    const { cache, setup } = place({ ...(await fill('both', offer)), DISTILL_LIBTORCH: 'cuda' });
+    expect((await setup()).stdout).toBe(`${cache}/libtorch-${VERSION}-cuda/torch\n`);
+  });
+
   it.runIf(PUBLISHED?.cuda)('completes the CUDA archive as well', async ({ skip }) => {
     if (!python) skip('this Python makes no virtual environments');
     const companions: Record<string, Buffer> = {};
@@ -833,13 +858,15 @@ it.runIf(spawnSync('npm', ['--version']).status === 0)(
   },
 );
 
-describe.runIf(existsSync(path.join(CHECKOUT, 'build/CMakeCache.txt')))('this checkout', () => {
+const BUILD = path.join(CHECKOUT, process.env.DISTILL_BUILD || 'build');
+
+describe.runIf(existsSync(path.join(BUILD, 'CMakeCache.txt')))('this checkout', () => {
   it('is set up a second time without building again', { timeout: 600_000 }, async () => {
     const setup = () => node(CHECKOUT, ['scripts/distill.js', 'setup'], process.env);
     expect((await setup()).code).toBe(0);
-    const { mtimeMs } = statSync(path.join(CHECKOUT, 'build/Release/distill.node'));
+    const { mtimeMs } = statSync(path.join(BUILD, 'Release/distill.node'));
     const second = await setup();
-    expect(second.stderr).toContain(`up to date: LibTorch ${VERSION}`);
-    expect(statSync(path.join(CHECKOUT, 'build/Release/distill.node')).mtimeMs).toBe(mtimeMs);
+    expect(VERSIONS).toContain(/up to date: LibTorch (\S+)/.exec(second.stderr)?.[1]);
+    expect(statSync(path.join(BUILD, 'Release/distill.node')).mtimeMs).toBe(mtimeMs);
   });
 });

@@ -21,11 +21,21 @@ const SHOWN_LINES = 14;
  */
 
 /**
+ * Where the addon is built: build/ in the package's folder, or the folder there that `DISTILL_BUILD`
+ * names, so that builds with different LibTorches can lie side by side.
+ *
+ * @param {string} root
+ */
+export function buildFolder(root) {
+  return path.resolve(root, process.env.DISTILL_BUILD || 'build');
+}
+
+/**
  * @param {string} root
  * @param {'distill' | 'jpeg'} [name]
  */
 export function addonFile(root, name = 'distill') {
-  return path.join(root, `build/Release/${name}.node`);
+  return path.join(buildFolder(root), `Release/${name}.node`);
 }
 
 /**
@@ -35,7 +45,7 @@ export function addonFile(root, name = 'distill') {
  * @returns {string} its folder, or an empty string
  */
 export function builtWith(root) {
-  return readCmakeCache(path.join(root, 'build')).get('LIBTORCH') ?? '';
+  return readCmakeCache(buildFolder(root)).get('LIBTORCH') ?? '';
 }
 
 /**
@@ -45,7 +55,7 @@ export function builtWith(root) {
  * @throws {SetupFailure} with the compiler's first error and the path of the whole log
  */
 export async function buildAddon(build) {
-  const folder = path.join(build.root, 'build');
+  const folder = buildFolder(build.root);
   if (isStale(build)) await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const log = path.join(folder, 'setup.log');
@@ -118,7 +128,7 @@ async function loadFailure(file) {
  * @param {Build} build
  */
 function isStale({ root, libtorch, toolchain }) {
-  const cache = readCmakeCache(path.join(root, 'build'));
+  const cache = readCmakeCache(buildFolder(root));
   const kept = (/** @type {string} */ name) => cache.get(name) ?? '';
   return !(
     same(kept('CMAKE_HOME_DIRECTORY'), root) &&
@@ -157,11 +167,11 @@ function readCmakeCache(folder) {
  */
 function commands({ root, libtorch, toolchain, env }) {
   const common = [
-    ...['--directory', root, '--out', path.join(root, 'build'), '--config', 'Release'],
+    ...['--directory', root, '--out', buildFolder(root), '--config', 'Release'],
     ...['--generator', toolchain.generator, `--CDLIBTORCH=${libtorch}`],
   ];
   // The name that CMake knows already, as another one for the same compiler makes it start anew.
-  const compiler = readCmakeCache(path.join(root, 'build')).get('CMAKE_CXX_COMPILER');
+  const compiler = readCmakeCache(buildFolder(root)).get('CMAKE_CXX_COMPILER');
   const name = compiler ?? toolchain.compiler;
   if (name) common.push('--cxx', name, '--cc', name);
   // CMake's own variable for the number of jobs goes first.

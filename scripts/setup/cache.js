@@ -23,14 +23,15 @@ export function cacheFolder(env) {
 }
 
 /**
- * Where a build of the pinned LibTorch lies in the cache: `torch/`, and `nvidia/` beside it where it
+ * Where a build of LibTorch lies in the cache: `torch/`, and `nvidia/` beside it where it
  * needs one, as the libraries' own RPATH expects.
  *
  * @param {NodeJS.ProcessEnv} env
  * @param {boolean} cuda
+ * @param {string} [version]
  */
-export function cachedBuild(env, cuda) {
-  return path.join(cacheFolder(env), `libtorch-${VERSION}-${cuda ? 'cuda' : 'cpu'}`);
+export function cachedBuild(env, cuda, version = VERSION) {
+  return path.join(cacheFolder(env), `libtorch-${version}-${cuda ? 'cuda' : 'cpu'}`);
 }
 
 /**
@@ -62,11 +63,11 @@ export async function withIncoming(env, work) {
  *
  * @param {NodeJS.ProcessEnv} env
  * @param {string} tree a folder that {@link withIncoming} gave, holding `torch/`
- * @param {{ cuda: boolean, replace: boolean }} options
+ * @param {{ cuda: boolean, replace: boolean, version?: string }} options
  * @returns {Promise<import('./inspect.js').LibTorch>}
  */
-export async function keep(env, tree, { cuda, replace }) {
-  const target = cachedBuild(env, cuda);
+export async function keep(env, tree, { cuda, replace, version }) {
+  const target = cachedBuild(env, cuda, version);
   for (let attempt = 0; ; attempt++) {
     try {
       await rename(tree, target);

@@ -2,11 +2,18 @@ import { existsSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { addonFile, buildAddon, builtWith, checkAddon, hasJpegAddon } from './build.js';
+import {
+  addonFile,
+  buildAddon,
+  buildFolder,
+  builtWith,
+  checkAddon,
+  hasJpegAddon,
+} from './build.js';
 import { SetupFailure, sentence } from './failure.js';
 import { findLibtorch } from './libtorch.js';
 import { installCommand } from './packages.js';
-import { VERSION } from './pinned.js';
+import { VERSION, VERSIONS } from './pinned.js';
 import { clear, say } from './progress.js';
 import { checkPlatform, checkToolchain } from './toolchain.js';
 
@@ -26,7 +33,7 @@ Options:
 LibTorch is taken from the first of these that has it:
   1. LIBTORCH, a folder with its include/ and lib/
   2. an earlier install, or its cache
-  3. the torch ${VERSION} of the active Python
+  3. the torch of the active Python, if it is ${VERSIONS.join(' or ')}
   4. PyTorch's official archive
   5. pip download torch==${VERSION}
 
@@ -35,6 +42,7 @@ Environment:
   DISTILL_LIBTORCH      cpu (default) or cuda: the build to bring where there is a choice
   DISTILL_LIBTORCH_URL  a mirror of the official archives
   DISTILL_CACHE         where LibTorch is kept (default: node-distill in the user's cache folder)
+  DISTILL_BUILD         the folder to build in, and to load the addon from (default: build)
   DISTILL_SKIP_SETUP=1  makes the package's install script do nothing
   CXX                   the C++ compiler
 `;
@@ -79,9 +87,10 @@ async function setup({ env, force, build }) {
     return;
   }
 
-  const name = `LibTorch ${VERSION} (${libtorch.cuda ? 'CUDA' : 'CPU'})`;
+  const version = libtorch.version.split('+')[0];
+  const name = `LibTorch ${version} (${libtorch.cuda ? 'CUDA' : 'CPU'})`;
   say(`building the addon with ${name} from ${libtorch.folder}`);
-  if (force) await rm(path.join(ROOT, 'build'), { recursive: true, force: true });
+  if (force) await rm(buildFolder(ROOT), { recursive: true, force: true });
   const before = builtAt();
   await buildAddon({ root: ROOT, libtorch: libtorch.folder, toolchain, env });
   await checkAddon(ROOT);

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import path from 'node:path';
-import { VERSION } from './pinned.js';
+import { VERSIONS } from './pinned.js';
 
 /**
  * @typedef {object} LibTorch
@@ -40,8 +40,9 @@ export function inspect(folder) {
   if (!version) {
     return { ...found, problem: 'does not say its version (no version.py, no build-version)' };
   }
-  if (version.split('+')[0] !== VERSION) {
-    return { ...found, problem: `is LibTorch ${version}, and ${VERSION} is needed` };
+  if (!VERSIONS.includes(version.split('+')[0] ?? '')) {
+    const needed = VERSIONS.join(' or ');
+    return { ...found, problem: `is LibTorch ${version}, and ${needed} is needed` };
   }
   return { ...found, problem: '' };
 }

@@ -141,7 +141,7 @@ async function fromPip({ env, cuda, force, pythons }) {
   say(`downloading PyTorch's wheel with ${python.executable} -m pip`);
   return withIncoming(env, async (folder) => {
     const tree = path.join(folder, 'tree');
-    const { companions } = await bringWheel(python, tree, env);
+    const { companions } = await bringWheel(python, tree, { env, cuda });
     const found = inspect(path.join(tree, 'torch'));
     const problem = found.problem || unwanted(found, cuda);
     if (problem) return `the wheel that pip chose ${problem}`;

@@ -1,7 +1,13 @@
 // Everything that changes with LibTorch's version.
 
-/** The one version of LibTorch that the addon is written for. */
+/** The version of LibTorch that setup brings. */
 export const VERSION = '2.13.0';
+
+/** The version whose CUDA build `npm run check:cuda` brings, so that both are tried. */
+export const CUDA_VERSION = '2.14.1';
+
+/** The versions that the addon is written for. */
+export const VERSIONS = [VERSION, CUDA_VERSION];
 
 /** Where PyTorch publishes its LibTorch archives; `DISTILL_LIBTORCH_URL` names a mirror. */
 export const ARCHIVE_BASE = 'https://download.pytorch.org/libtorch';

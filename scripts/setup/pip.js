@@ -48,16 +48,18 @@ export async function pipDownload(python, requirements, folder, { env, dependenc
  *
  * @param {import('./python.js').Python} python
  * @param {string} tree
- * @param {NodeJS.ProcessEnv} env
+ * @param {object} options
+ * @param {NodeJS.ProcessEnv} options.env
+ * @param {boolean} options.cuda whether a CPU build is of no use
+ * @param {string} [options.version]
  * @returns {Promise<{ companions: string[] }>} the requirements that a CUDA build has besides
  */
-export async function bringWheel(python, tree, env) {
+export async function bringWheel(python, tree, { env, cuda, version = VERSION }) {
   const wheels = `${tree}-wheel`;
-  const [wheel] = await pipDownload(python, [`torch==${VERSION}`], wheels, {
-    env,
-    dependencies: false,
-  });
-  if (!wheel) throw new Error(`pip left no wheel of torch ${VERSION}`);
+  // Where both are offered, pip takes `2.13.0+cpu` for later than `2.13.0`, which is for CUDA.
+  const requirement = `torch==${version}${cuda ? `,!=${version}+cpu` : ''}`;
+  const [wheel] = await pipDownload(python, [requirement], wheels, { env, dependencies: false });
+  if (!wheel) throw new Error(`pip left no wheel of torch ${version}`);
   await mkdir(tree, { recursive: true });
   await unpack(wheel, tree, placeOfWheel);
   const metadata = await readFile(path.join(tree, 'METADATA'), 'utf8').catch(() => '');
