@@ -149,8 +149,11 @@ export interface NativeTrainResult {
 
 /** One training: a thread with a prepared store and, for a distillation, a teacher. */
 export interface NativeSession {
-  /** [async] Chooses device, precision and threads; resolves to what was chosen. ERR_DEVICE. */
-  open(): Promise<{ device: string; precision: 'fp32' | 'bf16' }>;
+  /**
+   * [async] Chooses device, precision and threads; resolves to what was chosen, and why 'auto' has
+   * no GPU where LibTorch is built for one. ERR_DEVICE.
+   */
+  open(): Promise<{ device: string; precision: 'fp32' | 'bf16'; warning: string | null }>;
   /** [async] Reads a DenseNet. ERR_CHECKPOINT_…, ERR_TEACHER_ARCHITECTURE. */
   loadTeacher(path: string): Promise<{ architecture: string; classes: number; parameters: number }>;
   /** [async] Makes an empty store, in memory or in a file. ERR_CACHE, ERR_OUT_OF_MEMORY. */
@@ -203,8 +206,11 @@ export interface NativeSession {
 
 /** A model that answers for batches of pictures, on a thread of its own. */
 export interface NativeClassifier {
-  /** [async] ERR_CHECKPOINT_…, ERR_MODEL_ARCHITECTURE, ERR_DEVICE. */
-  load(): Promise<void>;
+  /**
+   * [async] Resolves to why 'auto' has no GPU where LibTorch is built for one. ERR_CHECKPOINT_…,
+   * ERR_MODEL_ARCHITECTURE, ERR_DEVICE.
+   */
+  load(): Promise<{ warning: string | null }>;
   /** [async] pixels (n, imageSize, imageSize, 3) RGB -> logits (n, classes), row by row. */
   logits(pixels: Uint8Array): Promise<Float32Array>;
   /** [async] The same after softmax. */
@@ -348,8 +354,9 @@ export interface NativeAddon {
   ): Promise<{ values: Float64Array; lr: Float64Array; beta1: Float64Array }>;
   /**
    * [async] What augmentation makes of pictures (n, from, from, 3) on one occasion, such as an epoch:
-   * pixels (n, imageSize, imageSize, 3), the normalised images (n, imageSize, imageSize, 3), and
-   * left, top, width, height and flip (0 or 1) of each window.
+   * pixels (n, imageSize, imageSize, 3), the same made by the operators that a GPU runs, the
+   * normalised images (n, imageSize, imageSize, 3), and left, top, width, height and flip (0 or 1)
+   * of each window.
    */
   augment(
     options: NativePreprocessing & {
@@ -360,7 +367,12 @@ export interface NativeAddon {
       occasion: number;
       threads: number;
     },
-  ): Promise<{ pixels: Uint8Array; images: Float64Array; windows: Int32Array }>;
+  ): Promise<{
+    pixels: Uint8Array;
+    pixelsByOperators: Uint8Array;
+    images: Float64Array;
+    windows: Int32Array;
+  }>;
   /**
    * [async] The student's convolutions one by one, in channels-last memory, on the CPU: what a step
    * could come down to. The first one's gradient by the pictures is left out, as no step asks for it.
@@ -443,7 +455,12 @@ export function loadJpegAddon(): NativeJpeg | null {
 function load(name: string): unknown {
   // CommonJS, so that only a call, never an import, depends on it.
   const bindings: typeof Bindings = createRequire(import.meta.url)('bindings');
-  return bindings({ bindings: name, module_root: packageRoot });
+  const folder = process.env.DISTILL_BUILD || 'build';
+  return bindings({
+    bindings: name,
+    module_root: packageRoot,
+    try: [['module_root', folder, 'Release', 'bindings']],
+  });
 }
 
 /** Awaits a call of the addon and turns its rejection into a DistillError. */

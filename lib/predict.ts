@@ -5,7 +5,7 @@ import { inspect } from './inspect.js';
 import { modelUse } from './model.js';
 import { loadAddon, native } from './native.js';
 import { callback, checkOptions, execution, fields, preprocessing } from './options.js';
-import { type DistillWarning, emitWarning } from './run.js';
+import { type DistillWarning, emitWarning, noGpu } from './run.js';
 
 /** Options of {@link predict}. Paths are relative to the current folder. */
 export interface PredictOptions {
@@ -113,7 +113,8 @@ export async function* predict(
     threads: checked.threads ?? 0,
   });
   try {
-    await native(classifier.load());
+    const { warning } = await native(classifier.load());
+    if (warning) onWarning(noGpu(warning));
     const batches = decodeBatches(sources, {
       size: imageSize,
       batchSize,

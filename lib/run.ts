@@ -84,7 +84,8 @@ export interface DistillWarning {
     | 'WARN_NO_IMPROVEMENT'
     | 'WARN_FILES_IGNORED'
     | 'WARN_LOGITS_PREPROCESSING'
-    | 'WARN_EXPORT_UNCHECKED';
+    | 'WARN_EXPORT_UNCHECKED'
+    | 'WARN_NO_GPU';
   message: string;
   /** The file concerned, where there is one. */
   path?: string;
@@ -93,6 +94,12 @@ export interface DistillWarning {
 /** Where a warning goes that nobody listens for. */
 export function emitWarning({ code, message }: DistillWarning): void {
   process.emitWarning(message, { type: 'DistillWarning', code });
+}
+
+/** What a run says whose LibTorch is built for a GPU that it cannot use. */
+export function noGpu(reason: string): DistillWarning {
+  const message = `Computing on the CPU, as LibTorch's CUDA build finds no GPU to use: ${reason}`;
+  return { code: 'WARN_NO_GPU', message };
 }
 
 /** Events of every run, and what their listeners receive. */

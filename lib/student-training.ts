@@ -62,7 +62,7 @@ export abstract class StudentTraining<
     const teacher = await readTeacher(source, dataset, options);
     const { use, logits } = teacher;
     const { storeSize, by } = viewsOf(options, use);
-    const ground = await this.open(options, use, dataset);
+    const ground = await this.open(options, use, dataset, run);
     if (logits) {
       const message = otherPreprocessing(logits, use);
       if (message) {

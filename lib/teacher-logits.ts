@@ -11,7 +11,7 @@ import { modelUse } from './model.js';
 import { loadAddon, type NativeClassifier, native } from './native.js';
 import { callback, checkOptions, execution, fields, preprocessing } from './options.js';
 import { sha256, TEACHER_BATCH } from './prepare.js';
-import { type DistillWarning, emitWarning, type PrepareProgress } from './run.js';
+import { type DistillWarning, emitWarning, noGpu, type PrepareProgress } from './run.js';
 import type { Dataset } from './store.js';
 
 /** Options of {@link teacherLogits}. Paths are relative to the current folder. */
@@ -146,7 +146,8 @@ async function ask(
   const names: string[] = [];
   const skipped: string[] = [];
   const images = { train: 0, val: 0 };
-  await native(classifier.load());
+  const { warning } = await native(classifier.load());
+  if (warning) onWarning(noGpu(warning));
   for (const split of ['train', 'val'] as const) {
     const { samples } = dataset[split];
     const paths = samples.map((sample) => sample.path);

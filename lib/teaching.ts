@@ -54,7 +54,7 @@ export class Teaching extends Training<
     const { mean, std, imageSize } = use;
     const { augment = ['crop', 'flip'] as const } = options;
     const { storeSize, by } = augmentationOf({ ...options, augment, imageSize });
-    const ground = await this.open(options, use, dataset);
+    const ground = await this.open(options, use, dataset, run);
     // What is wrong with a file's tensors is told before the pictures are decoded.
     if (file !== undefined) await native(ground.session.loadTeacher(file));
 

@@ -13,14 +13,15 @@ import {
 } from './native.js';
 import type { training } from './options.js';
 import { type PrepareOptions, prepare } from './prepare.js';
-import type {
-  CommonEvents,
-  Course,
-  EpochReport,
-  Reporter,
-  TrainingEvents,
-  TrainingProgress,
-  TrainingResult,
+import {
+  type CommonEvents,
+  type Course,
+  type EpochReport,
+  noGpu,
+  type Reporter,
+  type TrainingEvents,
+  type TrainingProgress,
+  type TrainingResult,
 } from './run.js';
 import type { Dataset } from './store.js';
 
@@ -131,6 +132,7 @@ export abstract class Training<
     options: Options,
     { imageSize, mean, std }: Preprocessing,
     dataset: Dataset,
+    run: Reporter<CommonEvents>,
   ): Promise<Ground> {
     const { threads = 0 } = options;
     const session = new (loadAddon().Session)({
@@ -140,7 +142,8 @@ export abstract class Training<
     this.#session = session;
     // A stop that came before there was a session to tell.
     if (this.#stopping.signal.aborted) session.stop();
-    const { device, precision } = await native(session.open());
+    const { device, precision, warning } = await native(session.open());
+    if (warning) run.report('warning', noGpu(warning));
     const { classes } = dataset;
     return {
       ...{ session, dataset, isFull: false, seconds: 0, imagesPerSecond: 0 },

@@ -2,6 +2,8 @@
 #include <napi.h>
 #include <torch/headeronly/version.h>
 
+#include "core/cuda_graph.h"
+#include "core/cuda_library.h"
 #include "core/memory.h"
 #include "node/checkpoints.h"
 #include "node/classifier.h"
@@ -13,6 +15,8 @@
 
 // lib/native.ts describes what is exported here, with its errors and who owns what.
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  distill::cuda_library();
+  distill::register_cuda_graphs();
   distill::keep_freed_memory();
   exports.Set("libtorch", TORCH_VERSION);
   exports.Set("cuda", at::hasCUDA());

@@ -71,6 +71,18 @@ test.each(kinds)('%s repeats with its seed, on any number of threads', async (_,
   }
 });
 
+test.each([
+  ...kinds,
+  ['a shift', { crop: 'random' }, 32],
+  ['an enlarged crop', { crop: 'resized', minScale: 0.01 }, 32],
+] as [string, Partial<NativeAugmentation>, number?][])(
+  '%s is the same by the operators that a GPU runs',
+  async (_, augment, from = 45) => {
+    const { pixels, pixelsByOperators } = await ask({ augment, from, count: 100 });
+    expect(pixelsByOperators).toEqual(pixels);
+  },
+);
+
 test('what is drawn for a picture does not depend on the others', async () => {
   const augment = { crop: 'resized', flip: true } as const;
   const { windows } = await ask({ augment, count: 9 });

@@ -1,22 +1,11 @@
-import { spawnSync } from 'node:child_process';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { packageRoot } from '../lib/native.js';
+import { linesOf } from './helpers/native.js';
 
 // native/kernels.cpp compares each kernel with plain ATen operators, on one thread and on several; here its
 // lines are read.
 
-const folder = path.join(packageRoot, 'build');
-
-function run(command: string, args: string[]): string {
-  const { status, signal, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
-  expect({ status, signal, stderr }, stdout).toMatchObject({ status: 0, signal: null });
-  return stdout;
-}
-
 describe('kernels compute what plain ATen operators do', () => {
-  run('cmake', ['--build', folder, '--target', 'kernel_test']);
-  const lines = run(path.join(folder, 'kernel_test'), []).trimEnd().split('\n');
+  const lines = linesOf('kernel_test');
 
   test.each([
     'norm_relu_pool max training',

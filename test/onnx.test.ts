@@ -371,7 +371,8 @@ test('without an onnxruntime the check is said to be skipped', async () => {
   }
   cpSync(path.join(packageRoot, 'dist'), inFolder('elsewhere/dist'), { recursive: true });
   cpSync(path.join(packageRoot, 'package.json'), inFolder('elsewhere/package.json'));
-  symlinkSync(path.join(packageRoot, 'build'), inFolder('elsewhere/build'));
+  const build = process.env.DISTILL_BUILD || 'build';
+  symlinkSync(path.join(packageRoot, build), inFolder(`elsewhere/${build}`));
 
   const script = `
     const { exportOnnx } = await import(input.module);

@@ -113,8 +113,26 @@ void cut_row(const uint8_t* picture, int64_t from, const Window& window, int64_t
   }
 }
 
+at::Tensor to_tensor(const std::vector<Window>& windows, bool resized) {
+  const int64_t values = resized ? 5 : 3;
+  const at::Tensor tensor = at::empty({static_cast<int64_t>(windows.size()), values}, at::kLong);
+  auto* row = tensor.mutable_data_ptr<int64_t>();
+  for (const Window& window : windows) {
+    const int64_t all[] = {window.left, window.top, window.flip, window.width, window.height};
+    row = std::copy_n(all, values, row);
+  }
+  return tensor;
+}
+
+Window window_at(const at::Tensor& windows, int64_t i, int64_t to) {
+  const int64_t* const row = windows.const_data_ptr<int64_t>() + i * windows.size(1);
+  const bool resized = windows.size(1) == 5;
+  return {row[0], row[1], resized ? row[3] : to, resized ? row[4] : to, row[2] != 0};
+}
+
 at::Tensor cut_windows(const at::Tensor& pictures, const at::Tensor& indices,
-                       const std::vector<Window>& windows, int64_t to) {
+                       const at::Tensor& windows, int64_t to) {
+  if (!pictures.is_cpu()) return cut_windows_by_operators(pictures, indices, windows, to);
   const int64_t from = pictures.size(1);
   const at::Tensor cut = at::empty({indices.size(0), to, to, 3}, at::kByte);
   const uint8_t* const picture = pictures.const_data_ptr<uint8_t>();
@@ -122,11 +140,54 @@ at::Tensor cut_windows(const at::Tensor& pictures, const at::Tensor& indices,
   uint8_t* const result = cut.mutable_data_ptr<uint8_t>();
   at::parallel_for(0, indices.size(0) * to, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      cut_row(picture + index[row / to] * from * from * 3, from, windows[row / to], to, row % to,
-              result + row * to * 3);
+      cut_row(picture + index[row / to] * from * from * 3, from, window_at(windows, row / to, to),
+              to, row % to, result + row * to * 3);
     }
   });
   return cut;
+}
+
+namespace {
+
+// Place, of all output pixels of all windows along one side: (B, to) each.
+struct Places {
+  Places(const at::Tensor& start, const at::Tensor& index, const at::Tensor& side, int64_t to) {
+    const at::Tensor scale = side.to(at::kFloat) / static_cast<float>(to);
+    const at::Tensor at = (scale * (index.to(at::kFloat) + 0.5F) - 0.5F).clamp_min(0);
+    const at::Tensor last = side - 1, below = at::minimum(at.to(at::kLong), last);
+    first = start + below;
+    second = start + at::minimum(below + 1, last);
+    weight = (at - below).clamp_max(1);
+  }
+  at::Tensor first, second, weight;
+};
+
+}  // namespace
+
+at::Tensor cut_windows_by_operators(const at::Tensor& pictures, const at::Tensor& indices,
+                                    const at::Tensor& windows, int64_t to) {
+  const int64_t from = pictures.size(1);
+  const auto column = [&](int64_t i) { return windows.select(1, i).unsqueeze(1); };  // (B, 1)
+  const at::Tensor down = at::arange(to, windows.options()).unsqueeze(0);            // (1, to)
+  const at::Tensor across = at::where(column(2).ne(0), to - 1 - down, down);         // (B, to)
+  const at::Tensor picture = indices.view({-1, 1, 1});
+  // The pixels where rows (B, to) and columns (B, to) cross: (B, to, to, 3).
+  const auto cross = [&](const at::Tensor& rows, const at::Tensor& columns) {
+    return pictures.index({picture, rows.unsqueeze(2), columns.unsqueeze(1)});
+  };
+  if (windows.size(1) == 3) {
+    const at::Tensor rows = column(1) + down, columns = column(0) + across;
+    const auto inside = [&](const at::Tensor& at) { return at.ge(0).logical_and_(at.lt(from)); };
+    const at::Tensor seen = inside(rows).unsqueeze(2).logical_and(inside(columns).unsqueeze(1));
+    return cross(rows.clamp(0, from - 1), columns.clamp(0, from - 1)).mul_(seen.unsqueeze(3));
+  }
+  const Places x(column(0), across, column(3), to), y(column(1), down, column(4), to);
+  const at::Tensor right = x.weight.unsqueeze(1).unsqueeze(3);  // (B, 1, to, 1)
+  const at::Tensor lower = y.weight.unsqueeze(2).unsqueeze(3);  // (B, to, 1, 1)
+  const auto along = [&](const at::Tensor& rows) {
+    return (1 - right) * cross(rows, x.first) + right * cross(rows, x.second);
+  };
+  return ((1 - lower) * along(y.first) + lower * along(y.second) + 0.5F).to(at::kByte);
 }
 
 }  // namespace distill

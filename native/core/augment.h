@@ -40,9 +40,18 @@ Window draw_window(const Augmentation& augmentation, int64_t from, int64_t to, u
 void cut_row(const uint8_t* picture, int64_t from, const Window& window, int64_t to, int64_t y,
              uint8_t* row);
 
+// As a device reads them: (B, 3) int64 of left, top and flip, or (B, 5) with width and height
+// behind where boxes of other sizes are resized.
+at::Tensor to_tensor(const std::vector<Window>& windows, bool resized);
+
 // The windows of those pictures at `indices` (B) int64. pictures: (N, from, from, 3) uint8
-// -> (B, to, to, 3)
+// -> (B, to, to, 3), the same on every device.
 at::Tensor cut_windows(const at::Tensor& pictures, const at::Tensor& indices,
-                       const std::vector<Window>& windows, int64_t to);
+                       const at::Tensor& windows, int64_t to);
+// The i-th of such windows, on the CPU.
+Window window_at(const at::Tensor& windows, int64_t i, int64_t to);
+// The same, whatever the device, by operators alone: what runs on a GPU.
+at::Tensor cut_windows_by_operators(const at::Tensor& pictures, const at::Tensor& indices,
+                                    const at::Tensor& windows, int64_t to);
 
 }  // namespace distill

@@ -1,7 +1,8 @@
 #include "core/device.h"
 
 #include <ATen/Context.h>
-#include <ATen/detail/CUDAHooksInterface.h>
+#include <ATen/DeviceAccelerator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
@@ -11,34 +12,68 @@
 #include <sys/auxv.h>
 #endif
 
+#include "core/cuda_library.h"
 #include "core/error.h"
 
 namespace distill {
 namespace {
 
-// How many GPUs LibTorch can use. 0 also where its CUDA build finds no driver.
-int64_t count_gpus() {
-  if (!at::hasCUDA()) return 0;
-  try {
-    return at::detail::getCUDAHooks().deviceCount();
-  } catch (const c10::Error&) {
-    return 0;
+// Keeps what LibTorch warns of.
+class Listener final : public c10::WarningHandler {
+ public:
+  void process(const c10::Warning& warning) override { heard = warning.msg(); }
+  std::string heard;
+};
+
+// Without what is about LibTorch's own source and Python.
+std::string first_sentences(const std::string& message) {
+  return message.substr(0, std::min(message.find(" (function"), message.find('\n')));
+}
+
+struct Gpus {
+  int64_t count = 0;
+  std::string problem;  // why there are none, where there could be
+};
+
+// What LibTorch can use. Asked once, as it looks once.
+const Gpus& gpus() {
+  static const Gpus found = [] {
+    if (!cuda_library().problem.empty()) return Gpus{0, cuda_library().problem};
+    if (!at::hasCUDA()) return Gpus{};
+    // A driver that is missing or too old is told as a warning.
+    Listener listener;
+    const c10::WarningUtils::WarningHandlerGuard guard(&listener);
+    const int64_t count = at::accelerator::deviceCount();
+    if (count > 0) return Gpus{count};
+    return Gpus{0, listener.heard.empty() ? "there is no NVIDIA GPU, or none is visible"
+                                          : first_sentences(listener.heard)};
+  }();
+  return found;
+}
+
+std::string why_not() {
+  if (gpus().count > 0) {
+    return "LibTorch sees " + std::to_string(gpus().count) + " GPU" +
+           (gpus().count > 1 ? "s, the last of which is 'cuda:" : ", which is 'cuda:") +
+           std::to_string(gpus().count - 1) + "'";
   }
+  if (!gpus().problem.empty()) {
+    return "LibTorch's CUDA build can use none here (" + gpus().problem +
+           "): `nvidia-smi` must list it, and where a library is missing "
+           "`DISTILL_LIBTORCH=cuda npx distill setup --force` brings it";
+  }
+  return "this LibTorch is built for the CPU alone; run "
+         "`DISTILL_LIBTORCH=cuda npx distill setup --force`";
 }
 
 at::Device choose_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
-  const int64_t gpus = count_gpus();
-  if (name == "auto") return gpus > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  if (name == "auto") return gpus().count > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   const at::Device device(name);
   const int64_t index = device.has_index() ? device.index() : 0;
-  if (index >= gpus) {
-    throw Error("ERR_DEVICE",
-                "device '" + name + "' is asked for, but " +
-                    (at::hasCUDA() ? "LibTorch sees " + std::to_string(gpus) + " GPUs"
-                                   : "this LibTorch is built for the CPU alone; run "
-                                     "`DISTILL_LIBTORCH=cuda npx distill setup --force`") +
-                    "; 'cpu' and 'auto' work here");
+  if (index >= gpus().count) {
+    throw Error("ERR_DEVICE", "device '" + name + "' is asked for, but " + why_not() +
+                                  "; 'cpu' and 'auto' work here");
   }
   return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
 }
@@ -75,6 +110,41 @@ Compute choose_compute(const std::string& device_name, const std::string& precis
   const bool bf16 =
       precision == "bf16" || (precision == "auto" && device.is_cpu() && multiplies_bf16());
   return {device, bf16 ? at::kBFloat16 : at::kFloat};
+}
+
+const std::string& gpu_problem() {
+  return gpus().problem;
+}
+
+void use_device(at::Device device) {
+  if (device.is_cpu()) return;
+  // Batches are all of one size, so that looking for the fastest convolution pays.
+  at::globalContext().setBenchmarkCuDNN(true);
+  const c10::impl::VirtualGuardImpl guard(device.type());
+  guard.setDevice(device);
+  guard.exchangeStream(another_stream(device));
+}
+
+c10::Stream current_stream(at::Device device) {
+  return c10::impl::VirtualGuardImpl(device.type()).getStream(device);
+}
+
+c10::Stream another_stream(at::Device device) {
+  return c10::impl::VirtualGuardImpl(device.type())
+      .getStreamFromGlobalPool(device, /*isHighPriority=*/false);
+}
+
+void release_device_memory(at::Device device) {
+  if (device.is_cpu()) return;
+  at::accelerator::emptyCache();
+  at::accelerator::emptyHostCache();
+}
+
+at::Tensor upload(const at::Tensor& tensor, at::Device device) {
+  if (device.is_cpu()) return tensor;
+  // Only from memory that the system does not move can a device copy by itself. LibTorch keeps it
+  // until that is done.
+  return tensor.pin_memory().to(device, tensor.scalar_type(), /*non_blocking=*/true);
 }
 
 }  // namespace distill

@@ -32,8 +32,11 @@ class StudentLearner final : public Learner {
   std::vector<std::vector<at::Tensor>> parameter_groups() const override {
     return {student_.parameters()};
   }
-  at::Tensor forward(const at::Tensor& images, at::Generator generator) override {
-    return student_.forward(images, std::move(generator));
+  at::Tensor draw_noise(int64_t pictures, at::Generator generator) const override {
+    return student_.draw_dropout(pictures, std::move(generator));
+  }
+  at::Tensor forward(const Batch& batch) override {
+    return student_.forward_in_training(batch.images, batch.noise);
   }
   at::Tensor loss(const at::Tensor& logits, const Batch& batch) const override {
     return distillation_loss(logits, batch.teacher_logits, batch.labels, config_.temperature,
@@ -106,11 +109,11 @@ class DenseNetLearner final : public Learner {
   // others'.
   int64_t smallest_batch() const override { return 2; }
 
-  at::Tensor forward(const at::Tensor& images, at::Generator) override {
-    if (!frozen_) return model_.forward(images);
+  at::Tensor forward(const Batch& batch) override {
+    if (!frozen_) return model_.forward(batch.images);
     const at::Tensor features = [&] {
       const c10::NoGradGuard no_grad;
-      return frozen_->features(images);
+      return frozen_->features(batch.images);
     }();
     return model_.layers().classifier(features);
   }

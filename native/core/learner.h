@@ -10,20 +10,16 @@
 #include "core/checkpoint/state_dict.h"
 #include "core/config.h"
 #include "core/device.h"
+#include "core/tally.h"
 
 namespace distill {
-
-// Averages over one pass of the pictures.
-struct Metrics {
-  double loss = 0;
-  double accuracy = 0;  // 0..1
-};
 
 // The pictures of a step.
 struct Batch {
   at::Tensor images;          // (B, 3, S, S) in the type that the network computes in
   at::Tensor labels;          // (B) int64
   at::Tensor teacher_logits;  // (B, classes) float32; (B, 0) without a teacher
+  at::Tensor noise;           // what the learner drew for it, if anything
 };
 
 // A network with what it is to learn, and what counts as having learnt it: all that tells one
@@ -40,8 +36,11 @@ class Learner {
   // Pictures that a step needs at least; a smaller last batch is left out.
   virtual int64_t smallest_batch() const { return 1; }
 
+  // What a step draws at random for so many pictures, on the CPU, so that it is the same on every
+  // device; undefined where it draws nothing.
+  virtual at::Tensor draw_noise(int64_t pictures, at::Generator generator) const { return {}; }
   // In training mode: images -> logits (B, classes) float32.
-  virtual at::Tensor forward(const at::Tensor& images, at::Generator generator) = 0;
+  virtual at::Tensor forward(const Batch& batch) = 0;
   virtual at::Tensor loss(const at::Tensor& logits, const Batch& batch) const = 0;  // -> scalar
 
   // The network as it is now, in evaluation mode: images -> logits.

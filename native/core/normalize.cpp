@@ -24,6 +24,7 @@ Normalizer::Normalizer(const Preprocessing& preprocessing, at::Device device, at
 }
 
 at::Tensor Normalizer::operator()(const at::Tensor& pixels) const {
+  if (!mean_.is_cpu()) return on_device(pixels);
   return (*this)(pixels, at::arange(pixels.size(0), at::kLong));
 }
 
@@ -38,13 +39,13 @@ at::Tensor Normalizer::operator()(const at::Tensor& pixels, const at::Tensor& in
 }
 
 at::Tensor Normalizer::operator()(const at::Tensor& pixels, const at::Tensor& indices,
-                                  const std::vector<Window>& windows, int64_t size) const {
+                                  const at::Tensor& windows, int64_t size) const {
   if (!mean_.is_cpu()) return on_device(cut_windows(pixels, indices, windows, size));
   const int64_t side = pixels.size(1);
   const uint8_t* from = pixels.const_data_ptr<uint8_t>();
   const int64_t* index = indices.const_data_ptr<int64_t>();
   return look_up_rows(indices.size(0), size, size, [&, from](int64_t i, int64_t y, uint8_t* row) {
-    cut_row(from + index[i] * side * side * 3, side, windows[i], size, y, row);
+    cut_row(from + index[i] * side * side * 3, side, window_at(windows, i, size), size, y, row);
     return static_cast<const uint8_t*>(row);
   });
 }

@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <vector>
-
 #include "core/augment.h"
 #include "core/config.h"
 
@@ -25,7 +23,7 @@ class Normalizer {
   at::Tensor operator()(const at::Tensor& pixels, const at::Tensor& indices) const;
   // A window of each of those, of `size` pixels a side.
   at::Tensor operator()(const at::Tensor& pixels, const at::Tensor& indices,
-                        const std::vector<Window>& windows, int64_t size) const;
+                        const at::Tensor& windows, int64_t size) const;
 
  private:
   // row_of(i, y, room): where row y of the i-th picture's pixels lies; `room` has space for it.

@@ -10,11 +10,13 @@
 #include "core/device.h"
 #include "core/learner.h"
 #include "core/sample_store.h"
+#include "core/tally.h"
 
 namespace distill {
 
-// Where the time of a training's steps goes, summed over an epoch. On a GPU, whose work is only
-// queued by most of these, what waits for it bears it.
+// Where the host's time in a training's steps goes, summed over an epoch. On a GPU, which works
+// behind the host's back, that is what queueing takes; of a replayed step all of it is the
+// optimizer's.
 struct PhaseSeconds {
   double gather = 0, forward = 0, loss = 0, backward = 0, optimizer = 0;
 };

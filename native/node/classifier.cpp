@@ -35,14 +35,22 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
 
  private:
   Napi::Value load(const Napi::CallbackInfo& info) {
-    return worker_.run<bool>(
+    return worker_.run<std::string>(
         info.Env(),
         [this](Channel&) {
           if (threads_ > 0) at::set_num_threads(static_cast<int>(threads_));
-          classifier_.emplace(model_, preprocessing_, choose_compute(device_name_, precision_));
-          return true;
+          const Compute compute = choose_compute(device_name_, precision_);
+          use_device(compute.device);
+          device_ = compute.device;
+          classifier_.emplace(model_, preprocessing_, compute);
+          return device_name_ == "auto" ? gpu_problem() : "";
         },
-        [](Napi::Env env, const bool&) { return env.Undefined(); }, {Value()});
+        [](Napi::Env env, const std::string& warning) {
+          auto object = Napi::Object::New(env);
+          object.Set("warning", text_or_null(env, warning));
+          return object;
+        },
+        {Value()});
   }
 
   Napi::Value logits(const Napi::CallbackInfo& info) {
@@ -81,6 +89,7 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
         [this](Channel&) {
           classifier_.reset();
           release_freed_memory();
+          release_device_memory(device_);
           return true;
         },
         [](Napi::Env env, const bool&) { return env.Undefined(); }, {Value()});
@@ -88,7 +97,8 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
 
   std::string model_, device_name_, precision_;
   Preprocessing preprocessing_;
-  int64_t threads_ = 0;                   // 0: LibTorch's choice
+  int64_t threads_ = 0;  // 0: LibTorch's choice
+  at::Device device_ = at::kCPU;
   std::optional<Classifier> classifier_;  // touched on the worker's thread alone
   Worker worker_;                         // last: its thread ends before what it works on goes
 };

@@ -32,6 +32,11 @@ inline std::array<double, 3> read_triple(const Napi::Object& object, const char*
   return values;
 }
 
+// A text for people, or null where there is nothing to say.
+inline Napi::Value text_or_null(Napi::Env env, const std::string& text) {
+  return text.empty() ? env.Null() : static_cast<Napi::Value>(Napi::String::New(env, text));
+}
+
 // Borrowed from a Float32Array, which must be kept; none where it is left out.
 inline at::ArrayRef<float> read_floats(const Napi::Object& object, const char* name) {
   const auto value = object.Get(name);

@@ -5,6 +5,7 @@
 #include <c10/core/GradMode.h>
 
 #include <optional>
+#include <utility>
 
 #include "core/classifier.h"
 #include "core/device.h"
@@ -95,18 +96,20 @@ class Session : public Napi::ObjectWrap<Session> {
 
  private:
   Napi::Value open(const Napi::CallbackInfo& info) {
-    return worker_.run<Compute>(
+    return worker_.run<std::string>(
         info.Env(),
         [this](Channel&) {
           // The number of threads belongs to the thread that starts the parallel work: this one.
           if (threads_ > 0) at::set_num_threads(static_cast<int>(threads_));
           compute_ = choose_compute(device_name_, precision_);
-          return compute_;
+          use_device(compute_.device);
+          return device_name_ == "auto" ? gpu_problem() : "";
         },
-        [](Napi::Env env, const Compute& compute) {
+        [this](Napi::Env env, const std::string& warning) {
           auto object = Napi::Object::New(env);
-          object.Set("device", compute.device.str());
-          object.Set("precision", compute.precision());
+          object.Set("device", compute_.device.str());
+          object.Set("precision", compute_.precision());
+          object.Set("warning", text_or_null(env, warning));
           return object;
         },
         {Value()});
@@ -145,6 +148,7 @@ class Session : public Napi::ObjectWrap<Session> {
          folder = read_string(options, "folder"), fingerprint = read_string(options, "fingerprint"),
          view = read_augmentation(options.Get("view"))](Channel&) {
           view_ = view;
+          waiting_ = 0;
           store_ = place == "memory"      ? SampleStore::in_memory(shape)
                    : place == "temporary" ? SampleStore::in_temporary_file(shape, folder)
                                           : SampleStore::in_kept_file(shape, folder, fingerprint);
@@ -218,15 +222,29 @@ class Session : public Napi::ObjectWrap<Session> {
     const at::Tensor rows = store_->append(split, labels, sources, pictures.size(0));
     rows.copy_(is_train && view_ != Augmentation() ? views_of(pictures, sources) : pictures);
     if (!is_answered || !store_->shape().has_teacher) return;
-    at::Tensor to =
-        split.teacher_logits.narrow(0, split.count * split.views - rows.size(0), rows.size(0));
     if (!teacher_) {
+      at::Tensor to =
+          split.teacher_logits.narrow(0, split.count * split.views - rows.size(0), rows.size(0));
       if (static_cast<int64_t>(given.size()) != to.numel()) {
         throw Error("ERR_INTERNAL", "the teacher's logits are not those of the pictures");
       }
       std::copy(given.begin(), given.end(), to.mutable_data_ptr<float>());
       return;
     }
+    if (waiting_for_ != &split) answer();
+    waiting_for_ = &split;
+    waiting_ += rows.size(0);
+    // Small batches do not fill a GPU; the CPU answers while the next ones are being decoded.
+    if (compute_.device.is_cpu() || waiting_ >= 128) answer();
+  }
+
+  // Asks the teacher about what has come and has not been answered.
+  void answer() {
+    if (waiting_ == 0) return;
+    const c10::NoGradGuard no_grad;
+    Split& split = *waiting_for_;
+    const int64_t count = std::exchange(waiting_, 0), first = split.count * split.views - count;
+    const at::Tensor rows = split.pixels.narrow(0, first, count);
     const at::Tensor logits =
         teacher_->forward(Normalizer(preprocessing_, compute_.device, compute_.dtype)(rows))
             .to(at::kCPU);
@@ -235,7 +253,7 @@ class Session : public Napi::ObjectWrap<Session> {
                                         "' are not finite numbers: check mean and std, or use a "
                                         "checkpoint from before its training diverged");
     }
-    to.copy_(logits);
+    split.teacher_logits.narrow(0, first, count).copy_(logits);
   }
 
   // The views of each picture, side by side. What is drawn depends on the picture's place in the
@@ -250,15 +268,18 @@ class Session : public Napi::ObjectWrap<Session> {
       }
     }
     const at::Tensor indices = at::arange(pictures.size(0), at::kLong).repeat_interleave(views);
-    return cut_windows(pictures, indices, windows, preprocessing_.image_size);
+    const bool resized = view_.crop == Augmentation::Crop::resized;
+    return cut_windows(pictures, indices, to_tensor(windows, resized), preprocessing_.image_size);
   }
 
   Napi::Value seal_store(const Napi::CallbackInfo& info) {
     return worker_.run<Nothing>(info.Env(),
                                 [this](Channel&) {
+                                  answer();
                                   store_.value().seal();
                                   teacher_.reset();  // its answers are in the store
                                   release_freed_memory();
+                                  release_device_memory(compute_.device);
                                   return Nothing{};
                                 },
                                 to_undefined, {Value()});
@@ -339,6 +360,7 @@ class Session : public Napi::ObjectWrap<Session> {
                                   teacher_.reset();
                                   store_.reset();
                                   release_freed_memory();
+                                  release_device_memory(compute_.device);
                                   return Nothing{};
                                 },
                                 to_undefined, {Value()});
@@ -354,7 +376,9 @@ class Session : public Napi::ObjectWrap<Session> {
   std::optional<FrozenDenseNet> teacher_;
   std::string teacher_path_;
   std::optional<SampleStore> store_;
-  Augmentation view_;  // what training pictures go through on their way into the store
+  Split* waiting_for_ = nullptr;  // whose last rows the teacher has not been asked about
+  int64_t waiting_ = 0;           // how many they are
+  Augmentation view_;             // what training pictures go through on their way into the store
 
   Worker worker_;  // last: its thread ends before what it works on goes
 };

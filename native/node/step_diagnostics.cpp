@@ -1,6 +1,5 @@
 #include "node/step_diagnostics.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -87,8 +86,7 @@ Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
         load_weights(student.state(), Checkpoint::open(path), "the student");
         for (at::Tensor parameter : student.parameters()) parameter.requires_grad_();
         const at::Tensor logits =
-            student.forward(Normalizer(preprocessing, at::kCPU, at::kFloat)(images),
-                            at::detail::createCPUGenerator());
+            student.forward_in_training(Normalizer(preprocessing, at::kCPU, at::kFloat)(images));
         const at::Tensor loss = distillation_loss(logits, teacher, labels, temperature, alpha);
         return gradients_of(loss, student.state());
       },
@@ -188,7 +186,7 @@ Napi::Value optimize(Worker& worker, const Napi::CallbackInfo& info) {
 
 Napi::Value augment(Worker& worker, const Napi::CallbackInfo& info) {
   struct Augmented {
-    at::Tensor pixels, images;
+    at::Tensor pixels, by_operators, images;
     std::vector<int32_t> windows;
   };
   const auto options = info[0].ToObject();
@@ -219,18 +217,26 @@ Napi::Value augment(Worker& worker, const Napi::CallbackInfo& info) {
           }
         }
         const at::Tensor all = at::arange(count, at::kLong);
-        result.pixels = cut_windows(pictures, all, windows, to);
-        result.images = Normalizer(preprocessing, at::kCPU, at::kFloat)(pictures, all, windows, to)
+        const at::Tensor given =
+            to_tensor(windows, augmentation.crop == Augmentation::Crop::resized);
+        result.pixels = cut_windows(pictures, all, given, to);
+        result.by_operators = cut_windows_by_operators(pictures, all, given, to);
+        result.images = Normalizer(preprocessing, at::kCPU, at::kFloat)(pictures, all, given, to)
                             .permute({0, 2, 3, 1});
         return result;
       },
       [](Napi::Env env, const Augmented& result) {
-        auto pixels = Napi::Uint8Array::New(env, result.pixels.numel());
-        std::copy_n(result.pixels.const_data_ptr<uint8_t>(), result.pixels.numel(), pixels.Data());
+        const auto to_bytes = [env](const at::Tensor& tensor) {
+          const at::Tensor bytes = tensor.contiguous();
+          auto array = Napi::Uint8Array::New(env, bytes.numel());
+          std::copy_n(bytes.const_data_ptr<uint8_t>(), bytes.numel(), array.Data());
+          return array;
+        };
         auto windows = Napi::Int32Array::New(env, result.windows.size());
         std::copy(result.windows.begin(), result.windows.end(), windows.Data());
         auto object = Napi::Object::New(env);
-        object.Set("pixels", pixels);
+        object.Set("pixels", to_bytes(result.pixels));
+        object.Set("pixelsByOperators", to_bytes(result.by_operators));
         object.Set("images", to_array(env, result.images));
         object.Set("windows", windows);
         return object;

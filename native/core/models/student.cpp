@@ -40,7 +40,7 @@ void Student::initialize(at::Generator generator) {
 }
 
 at::Tensor Student::forward(const at::Tensor& images, bool training,
-                            std::optional<at::Generator> generator) const {
+                            const at::Tensor& dropout) const {
   at::Tensor x = images;  // (B, 3, S, S)
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Pool pool = i + 1 < blocks_.size() ? Pool::max2 : Pool::average;
@@ -55,20 +55,22 @@ at::Tensor Student::forward(const at::Tensor& images, bool training,
     }
   }
   x = hidden_(x.flatten(1).to(at::kFloat)).relu_();  // (B, 256) -> (B, 128)
-  if (training && drop_rate_ > 0) {
-    // at::dropout draws from the process's generator; a run repeats only with one of its own.
-    const double keep = 1 - drop_rate_;
-    x = x * at::empty_like(x).bernoulli_(keep, std::move(generator)).div_(keep);
-  }
+  if (dropout.defined()) x = x * dropout;
   return output_(x);  // (B, classes)
 }
 
 at::Tensor Student::forward(const at::Tensor& images) const {
-  return forward(images, /*training=*/false, std::nullopt);
+  return forward(images, /*training=*/false, /*dropout=*/{});
 }
 
-at::Tensor Student::forward(const at::Tensor& images, at::Generator generator) const {
-  return forward(images, /*training=*/true, std::move(generator));
+at::Tensor Student::forward_in_training(const at::Tensor& images, const at::Tensor& dropout) const {
+  return forward(images, /*training=*/true, dropout);
+}
+
+at::Tensor Student::draw_dropout(int64_t pictures, at::Generator generator) const {
+  if (drop_rate_ == 0) return {};
+  const double keep = 1 - drop_rate_;
+  return at::empty({pictures, hidden_features}).bernoulli_(keep, std::move(generator)).div_(keep);
 }
 
 std::vector<at::Tensor> Student::parameters() const {

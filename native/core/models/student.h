@@ -21,8 +21,11 @@ class Student {
   // images (B, 3, S, S) -> logits (B, classes) float32. The convolutions compute in the images'
   // type, float32 or bfloat16. Evaluation: running statistics, no dropout.
   at::Tensor forward(const at::Tensor& images) const;
-  // The same in training mode: batch statistics, dropout drawn from the generator.
-  at::Tensor forward(const at::Tensor& images, at::Generator generator) const;
+  // The same in training mode: batch statistics, and the dropout that was drawn; undefined: none.
+  at::Tensor forward_in_training(const at::Tensor& images, const at::Tensor& dropout = {}) const;
+  // What the hidden features of so many pictures (B, 128) are multiplied by; undefined where none
+  // is dropped. Drawn from a generator of the run's own, so that it repeats.
+  at::Tensor draw_dropout(int64_t pictures, at::Generator generator) const;
 
   const StateDict& state() const { return state_; }
   StateDict& state() { return state_; }
@@ -31,8 +34,7 @@ class Student {
   int64_t classes() const { return classes_; }
 
  private:
-  at::Tensor forward(const at::Tensor& images, bool training,
-                     std::optional<at::Generator> generator) const;
+  at::Tensor forward(const at::Tensor& images, bool training, const at::Tensor& dropout) const;
 
   StateDict state_;
   int64_t classes_;

@@ -1,5 +1,9 @@
 #include "core/models/weights.h"
 
+#include <optional>
+
+#include "core/device.h"
+
 namespace distill {
 namespace {
 
@@ -25,6 +29,23 @@ bool plausible_classes(const TensorEntry& weight) {
 
 void move_weights(StateDict& model, at::Device device) {
   for (const auto& [name, tensor] : model) at::Tensor(tensor).set_data(tensor.to(device));
+}
+
+StateDict on_host(const StateDict& model) {
+  StateDict copies;
+  std::optional<at::Device> device;
+  for (const auto& [name, tensor] : model) {
+    if (tensor.is_cpu()) {
+      copies.insert(name, tensor);
+      continue;
+    }
+    device = tensor.device();
+    const at::Tensor copy = at::empty_like(tensor, at::kCPU).pin_memory();
+    copy.copy_(tensor.detach(), /*non_blocking=*/true);
+    copies.insert(name, copy);
+  }
+  if (device) current_stream(*device).synchronize();
+  return copies;
 }
 
 std::vector<at::Tensor> trainable(const StateDict& model) {

@@ -20,6 +20,9 @@ bool plausible_classes(const TensorEntry& weight);
 // Moves a model's tensors to a device; the layers that hold them see them there.
 void move_weights(StateDict& model, at::Device device);
 
+// A model's tensors on the CPU: themselves, or copies for which the device is waited for once.
+StateDict on_host(const StateDict& model);
+
 // What an optimizer moves, in the model's order: everything but the running statistics.
 std::vector<at::Tensor> trainable(const StateDict& model);
 
