@@ -23,6 +23,12 @@ const JUDGE = path.resolve(import.meta.dirname, '../../test/judge');
 export const CONTESTANTS = [
   ours('ours-fp32', 'node-distill, float32', 'fp32'),
   ours('ours-bf16', 'node-distill, bf16', 'bf16'),
+  ...(hasGpu()
+    ? [
+        ours('ours-gpu-tf32', 'node-distill, GPU, TF32', 'fp32', 'cuda'),
+        ours('ours-gpu-bf16', 'node-distill, GPU, bf16', 'bf16', 'cuda'),
+      ]
+    : []),
   pytorch('reference', "PyTorch, the article's loop", 'fp32'),
   pytorch('best-teacher', 'PyTorch at its best, teacher in loop', 'any'),
   pytorch('best-cached', 'PyTorch at its best, cached answers', 'any'),
@@ -34,11 +40,14 @@ export const CONTESTANTS = [
  * @param {string} name
  * @param {string} title
  * @param {Precision} precision
+ * @param {'cpu' | 'cuda'} [device]
  * @returns {Contestant}
  */
-function ours(name, title, precision) {
+function ours(name, title, precision, device = 'cpu') {
   return {
-    ...{ name, title, kind: 'ours', parameters: { precision }, tolerance: precision },
+    ...{ name, title, kind: 'ours', parameters: { precision, device } },
+    // TF32 keeps as many bits as half precision does.
+    tolerance: device === 'cuda' ? 'bf16' : precision,
     start: (plan) => startOurs(plan.threads),
   };
 }
@@ -71,6 +80,11 @@ function tfjs(name, title, backend) {
     ...{ name, title, kind: 'tfjs', parameters: { backend }, tolerance: 'fp32' },
     start: () => new Child(process.execPath, [path.join(HERE, 'tfjs.js')], process.env),
   };
+}
+
+/** Whether there is an NVIDIA driver; without a CUDA LibTorch, its contestants say that they cannot run. */
+function hasGpu() {
+  return existsSync('/proc/driver/nvidia/version');
 }
 
 /** @param {number} threads */

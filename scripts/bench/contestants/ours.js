@@ -12,19 +12,21 @@ const { loadAddon } = await loadNative();
 let task;
 /** @type {Precision} */
 let precision;
+let device = 'cpu';
 /** @type {NativeSession | undefined} */
 let session;
 let images = { train: 0, val: 0 };
 
 await serve({
   /**
-   * @param {{ taskFile: string, precision: Precision, threads?: number }} parameters
+   * @param {{ taskFile: string, precision: Precision, device?: string, threads?: number }} parameters
    * @returns {Promise<Setup>}
    */
-  async setup({ taskFile, precision: asked, threads }) {
+  async setup({ taskFile, precision: asked, device: on = 'cpu', threads }) {
     task = JSON.parse(readFileSync(taskFile, 'utf8'));
     task.threads = threads ?? task.threads;
     precision = asked;
+    device = on;
     return {
       versions: { node: process.versions.node, libtorch: loadAddon().libtorch },
       notes: ['teacher asked once'],
@@ -49,7 +51,7 @@ await serve({
       imageSize,
       storeSize: imageSize,
       views: null,
-      teacher: { sha256: '', logits: null, mean, std, device: 'cpu', precision },
+      teacher: { sha256: '', logits: null, mean, std, device, precision },
       onBadImage: 'error',
       cacheMemory: Number.MAX_SAFE_INTEGER,
       cacheDir: undefined,
@@ -167,7 +169,7 @@ await serve({
       std: task.std,
       imageSize: task.imageSize,
       threads: task.threads,
-      device: 'cpu',
+      device,
       precision,
     };
     for await (const { probability } of predict(options)) probabilities.push(probability);
@@ -183,7 +185,7 @@ async function openSession(imageSize) {
   const { native } = await loadNative();
   await session?.close();
   const { mean, std, threads } = task;
-  const options = { imageSize, mean, std, device: 'cpu', precision, threads };
+  const options = { imageSize, mean, std, device, precision, threads };
   const opened = new (loadAddon().Session)(options);
   await native(opened.open());
   await native(opened.loadTeacher(task.teacher));
