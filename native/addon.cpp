@@ -1,4 +1,3 @@
-#include <ATen/Context.h>
 #include <napi.h>
 #include <torch/headeronly/version.h>
 
@@ -15,11 +14,10 @@
 
 // lib/native.ts describes what is exported here, with its errors and who owns what.
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
-  distill::cuda_library();
   distill::register_cuda_graphs();
   distill::keep_freed_memory();
   exports.Set("libtorch", TORCH_VERSION);
-  exports.Set("cuda", at::hasCUDA());
+  exports.Set("cuda", distill::cuda_library().handle != nullptr);
   distill::node::register_checkpoints(env, exports);
   distill::node::register_diagnostics(env, exports);
   distill::node::register_step_diagnostics(env, exports);

@@ -74,7 +74,7 @@ class CudaGraph final : public at::GraphImplInterface {
 }  // namespace
 
 void register_cuda_graphs() {
-  if (at::has_graph_impl(at::kCUDA) || !members().are_complete()) return;
+  if (!cuda_library().handle || at::has_graph_impl(at::kCUDA) || !members().are_complete()) return;
   at::GraphImplRegistry()->Register("CUDA", [](const at::GraphImplArgs& args) {
     return std::unique_ptr<at::GraphImplInterface>(std::make_unique<CudaGraph>(args));
   });

@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <dlfcn.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
@@ -39,14 +40,18 @@ struct Gpus {
 const Gpus& gpus() {
   static const Gpus found = [] {
     if (!cuda_library().problem.empty()) return Gpus{0, cuda_library().problem};
-    if (!at::hasCUDA()) return Gpus{};
-    // A driver that is missing or too old is told as a warning.
+    if (!cuda_library().handle) return Gpus{};
+    // A driver that is too old is told as a warning; one that is missing, not at all.
     Listener listener;
     const c10::WarningUtils::WarningHandlerGuard guard(&listener);
     const int64_t count = at::accelerator::deviceCount();
     if (count > 0) return Gpus{count};
-    return Gpus{0, listener.heard.empty() ? "there is no NVIDIA GPU, or none is visible"
-                                          : first_sentences(listener.heard)};
+    if (!listener.heard.empty()) return Gpus{0, first_sentences(listener.heard)};
+    if (::dlopen("libcuda.so.1", RTLD_LAZY)) {
+      return Gpus{0, "there is none, or CUDA_VISIBLE_DEVICES hides it"};
+    }
+    const char* const why = ::dlerror();
+    return Gpus{0, std::string("NVIDIA's driver is missing: ") + (why ? why : "libcuda.so.1")};
   }();
   return found;
 }
