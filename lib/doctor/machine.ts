@@ -179,10 +179,11 @@ async function checkCompute(
 ): Promise<void> {
   const { device, precision } = options;
   const { cuda = null } = machine.libtorch ?? {};
-  const auto = await choose(addon, 'auto', 'auto');
+  const { compute: auto, warning } = await choose(addon, 'auto', 'auto');
   machine.auto = auto;
-  const chosen = await topic.attempt('device', () => choose(addon, device, precision));
-  if (!chosen) return;
+  const choice = await topic.attempt('device', () => choose(addon, device, precision));
+  if (!choice) return;
+  const { compute: chosen } = choice;
   machine.chosen = chosen;
 
   const memory = gpus.map((gpu) => `${gpu.device}: ${size(gpu.free)} of ${size(gpu.memory)} free`);
@@ -190,23 +191,23 @@ async function checkCompute(
     gpus.length > 0
       ? `the first of ${count(gpus.length, 'GPU')} that LibTorch can use (${memory.join('; ')})`
       : cuda
-        ? 'this LibTorch is built for CUDA, but finds no GPU'
+        ? `this LibTorch is built for CUDA, but finds no GPU (${warning})`
         : 'this LibTorch is built for the CPU alone';
-  const choice = `The run computes on ${chosen.device}; \`device\` auto is ${auto.device}: ${why}`;
+  const told = `The run computes on ${chosen.device}; \`device\` auto is ${auto.device}: ${why}`;
   if (gpus.length === 0 && !cuda && existsSync('/proc/driver/nvidia/version')) {
     topic.warn(
       'device',
-      `${choice}, and there is an NVIDIA GPU here.`,
+      `${told}, and there is an NVIDIA GPU here.`,
       'Build for it: `DISTILL_LIBTORCH=cuda npx distill setup --force`.',
     );
   } else if (gpus.length === 0 && cuda && device === 'auto') {
     topic.warn(
       'device',
-      `${choice}.`,
+      `${told}.`,
       "Install NVIDIA's driver (`nvidia-smi` shows whether it works) and give the container its GPU, or set `device` to cpu.",
     );
   } else {
-    topic.ok('device', `${choice}.`);
+    topic.ok('device', `${told}.`);
   }
   checkPrecision(chosen, auto.precision, features.includes('bf16'), topic);
 }
@@ -235,16 +236,17 @@ function checkPrecision(
   }
 }
 
-/** What LibTorch would compute on. */
+/** What LibTorch would compute on, and why on no GPU where it is built for one. */
 async function choose(
   addon: NativeAddon,
   device: string,
   precision: 'auto' | 'fp32' | 'bf16',
-): Promise<Compute> {
+): Promise<{ compute: Compute; warning: string | null }> {
   const preprocessing = { imageSize: 32, mean: [0, 0, 0], std: [1, 1, 1] };
   const session = new addon.Session({ ...preprocessing, device, precision, threads: 0 });
   try {
-    return await native(session.open());
+    const { warning, ...compute } = await native(session.open());
+    return { compute, warning };
   } finally {
     await session.close();
   }
