@@ -32,6 +32,8 @@ export const CONTESTANTS = [
   pytorch('reference', "PyTorch, the article's loop", 'fp32'),
   pytorch('best-teacher', 'PyTorch at its best, teacher in loop', 'any'),
   pytorch('best-cached', 'PyTorch at its best, cached answers', 'any'),
+  // TF32 keeps as many bits as half precision does.
+  ...(hasGpu() ? [pytorch('best-gpu', 'PyTorch at its best, GPU, cached answers', 'bf16')] : []),
   tfjs('tfjs-cpu', 'TensorFlow.js, plain JavaScript', 'cpu'),
   tfjs('tfjs-wasm', 'TensorFlow.js, WASM', 'wasm'),
 ];

@@ -1,5 +1,5 @@
 """PyTorch as a contestant: the article's loop ("reference"), and PyTorch at its best with the teacher in
-the loop ("best-teacher") or its answers cached ("best-cached").
+the loop ("best-teacher") or its answers cached ("best-cached"), the latter also on a GPU ("best-gpu").
 
     python scripts/bench/contestants/torch_loops.py MODE
 
@@ -66,9 +66,9 @@ class Reference:
 
     precision = "fp32"
 
-    def __init__(self, task):
-        self.task, self.notes = task, ["teacher in the loop"]
-        self.teacher = load_teacher(task["teacher"], task["architecture"])
+    def __init__(self, task, device="cpu"):
+        self.task, self.device, self.notes = task, device, ["teacher in the loop"]
+        self.teacher = load_teacher(task["teacher"], task["architecture"]).to(device)
         self.student = load_student(task["student"], drop_rate=0.0)
         self.optimizer = torch.optim.Adam(self.student.parameters(), task["lr"])
         preprocess = transform(task)
@@ -127,11 +127,12 @@ class Reference:
     def losses(self, steps, batch_size, image_size):
         """The losses of the first steps with other sizes, by a student of their own."""
         task = {**self.task, "imageSize": image_size}
-        student = load_student(task["student"], drop_rate=0.0).train()
+        student = load_student(task["student"], drop_rate=0.0).to(self.device).train()
         optimizer = torch.optim.Adam(student.parameters(), task["lr"])
         samples = task["train"][: steps * batch_size]
         losses = []
-        for inputs, labels in DataLoader(Pictures(samples, transform(task)), batch_size):
+        for batch in DataLoader(Pictures(samples, transform(task)), batch_size):
+            inputs, labels = (part.to(self.device) for part in batch)
             with torch.no_grad():
                 teacher_logits = self.teacher(inputs)
             loss = distillation_loss(
@@ -162,14 +163,15 @@ class Best(Reference):
 
     TRIAL_STEPS = 6
 
-    def __init__(self, task, cached):
-        super().__init__(task)
+    def __init__(self, task, cached, device="cpu"):
+        super().__init__(task, device)
+        torch.backends.cudnn.benchmark = True
         self.cached, self.teacher_logits = cached, None
         self.notes = ["teacher's answers cached" if cached else "teacher in the loop"]
         self.teacher = self.teacher.to(memory_format=torch.channels_last)
         self.images, self.labels = self.decode(self.train)
         self.val_images, self.val_labels = self.decode(self.val)
-        self.order = torch.arange(len(self.train))
+        self.order = torch.arange(len(self.train), device=device)
         self.choose()
         self.ask_teacher = self.teacher
         if not cached and task["compile"]:
@@ -178,11 +180,11 @@ class Best(Reference):
     def decode(self, split):
         images, labels = zip(*split)
         images = torch.stack(images).contiguous(memory_format=torch.channels_last)
-        return images, torch.tensor(labels)
+        return images.to(self.device), torch.tensor(labels, device=self.device)
 
     def choose(self):
         """Tries precisions, then compilation in the faster one, on students of their own."""
-        logits = torch.zeros(len(self.train), len(self.task["classes"]))
+        logits = torch.zeros(len(self.train), len(self.task["classes"]), device=self.device)
         trials = {}
 
         def trial(name, precision, compiled):
@@ -191,7 +193,8 @@ class Best(Reference):
             steps = []
             for _ in range(1 + self.TRIAL_STEPS):  # the first one warms up, or compiles
                 start = time.perf_counter()
-                self.step(self.order[: self.task["batchSize"]], logits, Phases())
+                loss, _ = self.step(self.order[: self.task["batchSize"]], logits, Phases())
+                loss.item()  # a GPU is done by then
                 steps.append(time.perf_counter() - start)
             trials[name] = min(steps[1:])  # whatever else is at work only adds
 
@@ -246,13 +249,13 @@ class Best(Reference):
     def use(self, compiled):
         """A fresh student."""
         self.student = load_student(self.task["student"], drop_rate=0.0)
-        self.student = self.student.to(memory_format=torch.channels_last).train()
+        self.student = self.student.to(self.device, memory_format=torch.channels_last).train()
         self.optimizer = torch.optim.Adam(self.student.parameters(), self.task["lr"], fused=True)
         # The student itself keeps the weights; validation goes through it, too.
         self.run = torch.compile(self.student) if compiled else self.student
 
     def autocast(self):
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16")
 
     def step(self, indices, teacher_logits, phases):
         images, labels = self.images[indices], self.labels[indices]
@@ -276,7 +279,7 @@ class Best(Reference):
         phases.end("backward")
         self.optimizer.step()
         phases.end("optimizer")
-        return loss.item() * len(indices), logits.argmax(1).eq(labels).sum().item()
+        return loss.detach() * len(indices), logits.argmax(1).eq(labels).sum()
 
     def prepare(self):
         """Decoding and the teacher's pass; only where its answers are cached."""
@@ -290,33 +293,38 @@ class Best(Reference):
 
     def train_epoch(self, phases):
         self.student.train()
-        total = 0.0
+        total, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         for indices in self.order.split(self.task["batchSize"]):
-            loss, _ = self.step(indices, self.teacher_logits if self.cached else None, phases)
-            phases.end("loss")
+            loss, known = self.step(indices, self.teacher_logits if self.cached else None, phases)
             total += loss
-        return total / len(self.train)
+            right += known
+            phases.end("loss")
+        right.item()
+        return total.item() / len(self.train)
 
     def validate(self):
         self.student.eval()
-        total, size = 0.0, self.task["batchSize"]
+        total, size = torch.zeros((), device=self.device), self.task["batchSize"]
+        right = torch.zeros((), device=self.device)
         with torch.no_grad():
             for images, labels in zip(self.val_images.split(size), self.val_labels.split(size)):
                 with self.autocast():
                     logits = self.whole(self.run, self.student, images)
-                total += F.cross_entropy(logits.float(), labels).item() * len(labels)
-                logits.argmax(1).eq(labels).sum().item()
-        return total / len(self.val)
+                total += F.cross_entropy(logits.float(), labels) * len(labels)
+                right += logits.argmax(1).eq(labels).sum()
+        right.item()
+        return total.item() / len(self.val)
 
     def predict(self, paths):
-        student = load_student(self.task["student"]).eval().to(memory_format=torch.channels_last)
+        student = load_student(self.task["student"]).eval()
+        student = student.to(self.device, memory_format=torch.channels_last)
         preprocess, probabilities = transform(self.task), []
         with torch.no_grad(), self.autocast():
             for start in range(0, len(paths), 32):
                 pictures = [
                     preprocess(Image.open(path).convert("RGB")) for path in paths[start : start + 32]
                 ]
-                batch = torch.stack(pictures).contiguous(memory_format=torch.channels_last)
+                batch = torch.stack(pictures).to(self.device, memory_format=torch.channels_last)
                 probabilities += F.softmax(student(batch).float(), dim=1).amax(1).tolist()
         return probabilities
 
@@ -326,8 +334,13 @@ class Commands:
         with open(taskFile, encoding="utf8") as file:
             task = {**json.load(file), "compile": compile}
         torch.set_num_threads(task["threads"])
-        best = {"best-teacher": False, "best-cached": True}
-        self.loop = Best(task, best[mode]) if mode in best else Reference(task)
+        loops = {
+            "reference": lambda: Reference(task),
+            "best-teacher": lambda: Best(task, cached=False),
+            "best-cached": lambda: Best(task, cached=True),
+            "best-gpu": lambda: Best(task, cached=True, device="cuda"),
+        }
+        self.loop = loops[mode]()
         return {
             "versions": {
                 "python": sys.version.split()[0],
