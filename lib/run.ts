@@ -24,19 +24,8 @@ export interface EpochReport {
   valAgreement?: number;
 }
 
-/** What a training came to. */
-export interface TrainingResult {
-  /** The epoch whose network is in the file; `null` where the run was stopped before one was. */
-  best: EpochReport | null;
-  /** The last epoch that ended. */
-  last: EpochReport | null;
-  /** Epochs run to their end. */
-  epochs: number;
-  /**
-   * Why it ended: all epochs were run; a student's validation loss fell below 0.0001 or its accuracy rose
-   * above 0.9999; or `stop()` was called.
-   */
-  reason: 'completed' | 'early-stop' | 'stopped';
+/** What a run found, and works with. */
+export interface Found {
   /** The kept store of prepared pictures, where `cacheDir` was given. */
   store: string | null;
   /** Class names by index. */
@@ -49,6 +38,21 @@ export interface TrainingResult {
   device: string;
   /** What its convolutions computed in; 'auto' has become one of these. */
   precision: 'fp32' | 'bf16';
+}
+
+/** What a training came to. */
+export interface TrainingResult extends Found {
+  /** The epoch whose network is in the file; `null` where the run was stopped before one was. */
+  best: EpochReport | null;
+  /** The last epoch that ended. */
+  last: EpochReport | null;
+  /** Epochs run to their end. */
+  epochs: number;
+  /**
+   * Why it ended: all epochs were run; a student's validation loss fell below 0.0001 or its accuracy rose
+   * above 0.9999; or `stop()` was called.
+   */
+  reason: 'completed' | 'early-stop' | 'stopped';
   /** What makes the run repeatable: the option, or the seed that was drawn. */
   seed: number;
   /** Seconds by phase; `prepare` is decoding and the teacher, or taking over a kept store. */

@@ -5,7 +5,7 @@ import { refuseToOverwrite, scheduleOf } from './checks.js';
 import { DistillError } from './errors.js';
 import { madeWith } from './metadata.js';
 import { loadAddon, native } from './native.js';
-import type { CommonEvents, EpochReport, Reporter, TrainingProgress } from './run.js';
+import type { CommonEvents, EpochReport, Found, Reporter, TrainingProgress } from './run.js';
 import { type Spread, spreadOf } from './spread.js';
 import {
   type Settings,
@@ -41,7 +41,7 @@ export interface StudentRun {
 }
 
 /** What a run of several trainings came to. */
-export interface SeriesResult {
+export interface SeriesResult extends Found {
   /** Whether all trainings were done, or `stop()` was called. */
   reason: 'completed' | 'stopped';
   seeds: number[];
@@ -51,18 +51,6 @@ export interface SeriesResult {
   teacher: Record<string, unknown>;
   /** The file of the best student, where it was asked for. */
   student: string | null;
-  /** The kept store of prepared pictures, where `cacheDir` was given. */
-  store: string | null;
-  /** Class names by index. */
-  classes: string[];
-  /** Pictures in use. */
-  images: { train: number; val: number };
-  /** Pictures that did not decode and were passed over (`onBadImage: 'skip'`). */
-  skipped: string[];
-  /** What it ran on, such as `cpu` or `cuda:0`. */
-  device: string;
-  /** What its convolutions computed in; 'auto' has become one of these. */
-  precision: 'fp32' | 'bf16';
   /** Seconds by phase, summed over the trainings' epochs; `prepare` is decoding and the teacher, once. */
   seconds: { prepare: number; train: number; validate: number; total: number };
   /** Of node-distill, LibTorch and Node. */

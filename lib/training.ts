@@ -17,6 +17,7 @@ import {
   type CommonEvents,
   type Course,
   type EpochReport,
+  type Found,
   noGpu,
   type Reporter,
   type TrainingEvents,
@@ -27,12 +28,6 @@ import type { Dataset } from './store.js';
 
 /** The checked options of any training. */
 export type TrainingSettings = z.output<z.ZodObject<typeof training>> & { epochs: number };
-
-/** What a run found, and works with. */
-export type Found = Pick<
-  TrainingResult,
-  'store' | 'classes' | 'images' | 'skipped' | 'device' | 'precision'
->;
 
 /** What trainings stand on: a session and its store. */
 export interface Ground {

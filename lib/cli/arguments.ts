@@ -174,6 +174,11 @@ export function studentOptions(): Option[] {
   ];
 }
 
+/** The options of one student's training, but for its file. */
+export function distillationOptions(): Option[] {
+  return [...sourceOptions(), ...learningOptions('-'), shared.seed(), ...studentOptions()];
+}
+
 /** Wrong usage: exit code 2. */
 export function usageError(message: string): DistillError {
   return new DistillError('ERR_USAGE', message);

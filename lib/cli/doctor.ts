@@ -6,14 +6,11 @@ import type { DoctorOptions } from '../doctor-options.js';
 import { count } from '../words.js';
 import {
   DATASET,
+  distillationOptions,
   type Flags,
   flagsOf,
-  learningOptions,
   namesInFlags,
   option,
-  shared,
-  sourceOptions,
-  studentOptions,
 } from './arguments.js';
 import type { Output } from './output.js';
 import { Ended, interruptible } from './signals.js';
@@ -26,12 +23,7 @@ export function addDoctor(program: Command, output: Output): void {
     )
     .argument('[dataset]', DATASET)
     .addOption(option('--student <file>', 'where train is to write; nothing is written there now'));
-  const made = [
-    ...sourceOptions(),
-    ...learningOptions('-'),
-    ...[shared.seed(), ...studentOptions()],
-  ];
-  for (const one of made) command.addOption(one);
+  for (const one of distillationOptions()) command.addOption(one);
   command.action(async (dataset: string | undefined, { json, quiet, ...given }) => {
     // Parsed, but checked only by the API.
     const options = { dataset, ...given } as DoctorOptions;

@@ -1,15 +1,7 @@
 import type { Command } from 'commander';
 import { distill } from '../distill.js';
 import type { DistillOptions } from '../distill-options.js';
-import {
-  DATASET,
-  demand,
-  learningOptions,
-  option,
-  shared,
-  sourceOptions,
-  studentOptions,
-} from './arguments.js';
+import { DATASET, demand, distillationOptions, option } from './arguments.js';
 import { type Output, shellWord } from './output.js';
 import { report } from './training.js';
 
@@ -19,12 +11,7 @@ export function addTrain(program: Command, output: Output): void {
     .description('distil a DenseNet into a small CNN on a folder of pictures')
     .argument('[dataset]', DATASET)
     .addOption(option('--student <file>', '.pth or .safetensors to write (required)'));
-  const made = [
-    ...sourceOptions(),
-    ...learningOptions('-'),
-    ...[shared.seed(), ...studentOptions()],
-  ];
-  for (const one of made) command.addOption(one);
+  for (const one of distillationOptions()) command.addOption(one);
   command.action(async (dataset: string | undefined, { json, quiet, ...given }) => {
     demand('train', {
       '--teacher': given.teacher ?? given.teacherLogits,
