@@ -335,7 +335,8 @@ test('a process may exit while predictions are under way', async () => {
     {
       input: {
         // The larger network, so that it is at work when the process exits.
-        ...{ student: base.teacher, labels: ['ants', 'bees'], ...preprocessing, batchSize: 4 },
+        ...{ student: base.teacher, labels: ['ants', 'bees'], ...preprocessing },
+        ...{ batchSize: 4, device: 'cpu' },
         images: Array.from({ length: 400 }, (_, i) => files[i % files.length]),
       },
     },
