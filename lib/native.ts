@@ -257,8 +257,8 @@ export interface NativeMachine {
   features: string[];
   /** That it computes on, unless it is told otherwise. */
   threads: number;
-  /** Those that it can use, with their memory in bytes. */
-  gpus: { device: string; memory: number; free: number }[];
+  /** Those that it can use, with their memory in bytes; `peak` is the most that this process has held at once. */
+  gpus: { device: string; memory: number; free: number; peak: number }[];
 }
 
 export interface NativeAddon {

@@ -75,8 +75,11 @@ export class Examination {
         ? await this.#measure(teacher, pictures, decoded, asked, machine, store)
         : null;
     const memory =
-      time && store
-        ? checkMemory({ store, free: machine.memory.free }, this.#findings.about('needs'))
+      time && store && machine.chosen
+        ? await checkMemory(
+            { store, free: machine.memory.free, device: machine.chosen.device },
+            this.#findings.about('needs'),
+          )
         : null;
 
     const { all } = this.#findings;

@@ -74,7 +74,7 @@ export async function examineMachine(
       features: told?.features ?? [],
     },
     memory: { total: totalMemory(), free: freeMemory() },
-    gpus: told?.gpus ?? [],
+    gpus: told?.gpus.map(({ peak: _, ...gpu }) => gpu) ?? [],
     threads: told && (options.threads ?? told.threads),
     ...{ chosen: null, auto: null },
     jpeg: loadJpegAddon() ? 'libjpeg-turbo' : 'sharp',

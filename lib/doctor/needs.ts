@@ -136,10 +136,19 @@ async function freeDisk(folder: string): Promise<number> {
 }
 
 /** Whether the run fits into memory, by what the steps that were measured took at most. */
-export function checkMemory(
-  { store, free }: { store: StoreNeeds; free: number },
+export async function checkMemory(
+  { store, free, device }: { store: StoreNeeds; free: number; device: string },
   topic: Topic,
-): number {
+): Promise<number> {
+  const { gpus } = await native(loadAddon().machine());
+  const gpu = gpus.find((gpu) => gpu.device === device);
+  if (gpu) {
+    const { peak, memory } = gpu;
+    topic.ok(
+      'gpu-memory',
+      `A run takes about ${size(peak)} of the ${size(memory)} of ${device}, and ${size(store.bytes)} more for the prepared pictures where half of what is free is enough for these.`,
+    );
+  }
   const peak = process.resourceUsage().maxRSS * 1024;
   const bytes = peak + (store.place === 'memory' ? store.bytes : 0);
   const what = `A run takes about ${size(bytes)} of memory, by the steps that were measured`;

@@ -123,6 +123,7 @@ const std::string& gpu_problem() {
 
 void use_device(at::Device device) {
   if (device.is_cpu()) return;
+  at::globalContext().lazyInitDevice(device.type());
   // Batches are all of one size, so that looking for the fastest convolution pays.
   at::globalContext().setBenchmarkCuDNN(true);
   const c10::impl::VirtualGuardImpl guard(device.type());

@@ -1,5 +1,6 @@
 #include "core/machine.h"
 
+#include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
@@ -46,9 +47,12 @@ std::string cuda_version() {
 std::vector<Machine::Gpu> list_gpus() {
   std::vector<Machine::Gpu> gpus;
   for (c10::DeviceIndex i = 0; i < at::accelerator::deviceCount(); ++i) {
+    const at::Device device(at::kCUDA, i);
+    at::globalContext().lazyInitDevice(device.type());
     const auto [free, total] = at::accelerator::getMemoryInfo(i);
-    gpus.push_back(
-        {c10::Device(at::kCUDA, i).str(), static_cast<int64_t>(total), static_cast<int64_t>(free)});
+    const auto held = at::accelerator::getDeviceStats(i).reserved_bytes;
+    gpus.push_back({device.str(), static_cast<int64_t>(total), static_cast<int64_t>(free),
+                    held[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak});
   }
   return gpus;
 }

@@ -11,6 +11,7 @@ struct Machine {
   struct Gpu {
     std::string device;            // such as "cuda:0"
     int64_t memory = 0, free = 0;  // bytes
+    int64_t peak = 0;              // the most that this process has held of it at once
   };
   std::string libtorch;               // the folder that its libraries were loaded from
   std::string cuda;                   // the CUDA that it has loaded, such as "13.0"; "" without

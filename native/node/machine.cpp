@@ -17,6 +17,7 @@ Napi::Value to_value(Napi::Env env, const Machine& machine) {
     gpu.Set("device", machine.gpus[i].device);
     gpu.Set("memory", static_cast<double>(machine.gpus[i].memory));
     gpu.Set("free", static_cast<double>(machine.gpus[i].free));
+    gpu.Set("peak", static_cast<double>(machine.gpus[i].peak));
     gpus.Set(i, gpu);
   }
   auto object = Napi::Object::New(env);
