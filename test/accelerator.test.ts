@@ -15,9 +15,12 @@ describe('a training on another device than the CPU', () => {
     'takes no memory in a step',
     'replays all full batches',
     'times in epoch',
+    'says what it says on the CPU',
+    'waits once a batch',
+    'replays all warm, full batches',
   ])('%s', (claim) => {
     const checked = lines.filter((line) => line.includes(claim));
-    expect(checked.length).toBeGreaterThanOrEqual(8);
+    expect(checked.length).toBeGreaterThanOrEqual(4);
     expect(checked.filter((line) => !line.startsWith('ok '))).toEqual([]);
   });
 });

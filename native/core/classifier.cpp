@@ -38,7 +38,7 @@ Student load_student(const Checkpoint& checkpoint) {
   return student;
 }
 
-std::variant<Student, FrozenDenseNet> load_model(const std::string& path, const Compute& compute) {
+Classifier::Model load_model(const std::string& path, const Compute& compute) {
   const Checkpoint checkpoint = Checkpoint::open(path);
   if (const auto shape = densenet_shape(checkpoint))
     return FrozenDenseNet(load_densenet(checkpoint, *shape), compute);
@@ -74,16 +74,22 @@ StateDict load_model_weights(const Checkpoint& checkpoint) {
   return load_student(checkpoint).state();
 }
 
+Classifier::Classifier(Model model, const Preprocessing& preprocessing, const Compute& compute)
+    : device_(compute.device),
+      normalize_(preprocessing, compute.device, compute.dtype),
+      model_(std::move(model)),
+      step_(compute.device, [this](const ReplayedStep::Inputs& pixels) {
+        const at::Tensor images = normalize_(pixels[0]);
+        return std::visit([&](const auto& model) { return model.forward(images); }, model_);
+      }) {}
+
 Classifier::Classifier(const std::string& path, const Preprocessing& preprocessing,
                        const Compute& compute)
-    : normalize_(preprocessing, compute.device, compute.dtype), model_(load_model(path, compute)) {}
+    : Classifier(load_model(path, compute), preprocessing, compute) {}
 
-at::Tensor Classifier::logits(const at::Tensor& pixels) const {
+at::Tensor Classifier::logits(const at::Tensor& pixels) {
   const c10::NoGradGuard no_grad;
-  const at::Tensor images = normalize_(pixels);
-  return std::visit([&](const auto& model) { return model.forward(images); }, model_)
-      .to(at::kCPU)
-      .contiguous();
+  return step_({upload(pixels, device_)}).to(at::kCPU).contiguous();
 }
 
 }  // namespace distill

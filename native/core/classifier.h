@@ -9,6 +9,7 @@
 #include "core/checkpoint/checkpoint.h"
 #include "core/config.h"
 #include "core/device.h"
+#include "core/graph.h"
 #include "core/models/densenet.h"
 #include "core/models/frozen_densenet.h"
 #include "core/models/student.h"
@@ -31,18 +32,25 @@ DenseNet load_teacher(const std::string& path);
 // ERR_MODEL_ARCHITECTURE where the checkpoint holds neither, and what reading it throws.
 StateDict load_model_weights(const Checkpoint& checkpoint);
 
-// A model for evaluation: a student, or a teacher for comparison.
+// A model that is asked about pictures.
 class Classifier {
  public:
-  // Throws ERR_MODEL_ARCHITECTURE where the checkpoint holds neither, and what reading it throws.
+  using Model = std::variant<Student, FrozenDenseNet>;
+  Classifier(Model model, const Preprocessing& preprocessing, const Compute& compute);
+  // A student or a DenseNet. Throws ERR_MODEL_ARCHITECTURE where the checkpoint holds neither, and
+  // what reading it throws.
   Classifier(const std::string& path, const Preprocessing& preprocessing, const Compute& compute);
+  Classifier(const Classifier&) = delete;  // the step reads it where it is
+  Classifier& operator=(const Classifier&) = delete;
 
-  // pixels (B, S, S, 3) uint8 -> logits (B, classes) float32 on the CPU
-  at::Tensor logits(const at::Tensor& pixels) const;
+  // pixels (B, S, S, 3) uint8 -> logits (B, classes) float32, both on the CPU
+  at::Tensor logits(const at::Tensor& pixels);
 
  private:
+  at::Device device_;
   Normalizer normalize_;
-  std::variant<Student, FrozenDenseNet> model_;
+  Model model_;
+  ReplayedStep step_;  // {pixels} -> logits, on the device
 };
 
 }  // namespace distill

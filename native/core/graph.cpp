@@ -24,12 +24,11 @@ ReplayedStep::ReplayedStep(at::Device device, Step step)
 
 at::Tensor ReplayedStep::operator()(const Inputs& inputs) {
   if (!can_capture_) return step_(inputs);
-  if (graph_ && !are_alike(inputs, inputs_)) return step_(inputs);
+  if (inputs_.empty()) inputs_ = inputs;
+  if (!are_alike(inputs, inputs_)) return step_(inputs);
   if (!graph_) {
-    if (!are_alike(inputs, inputs_)) runs_ = 0;
-    inputs_ = inputs;
     if (runs_++ < warm_up) return step_(inputs);
-    capture(inputs);
+    capture();
     if (!graph_) return step_(inputs);
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -41,11 +40,12 @@ at::Tensor ReplayedStep::operator()(const Inputs& inputs) {
 
 void ReplayedStep::forget() {
   graph_.reset();
+  inputs_.clear();
   result_ = at::Tensor();
   runs_ = 0;
 }
 
-void ReplayedStep::capture(const Inputs& inputs) {
+void ReplayedStep::capture() {
   for (at::Tensor& input : inputs_) {
     if (input.defined()) input = at::empty_like(input);
   }
@@ -60,7 +60,7 @@ void ReplayedStep::capture(const Inputs& inputs) {
       graph_->capture_end();  // also what went wrong has to be ended
     } catch (const c10::Error&) {
     }
-    TORCH_WARN("the training step cannot be captured as a graph, and is queued anew each time: ",
+    TORCH_WARN("a step cannot be captured as a graph, and is queued anew each time: ",
                error.what_without_backtrace());
     forget();
     can_capture_ = false;

@@ -12,7 +12,7 @@ namespace distill {
 // A step that a device can repeat by itself. From tensors of the same sizes it always queues the
 // same work; once warm, that is captured as a graph and from then on replayed as one, which spares
 // the host to queue hundreds of kernels. On the CPU, for which there are no graphs, and for tensors
-// of other sizes, as the last batch's may be, the step is simply run.
+// of other sizes than the first ones, as the last batch's may be, the step is simply run.
 //
 // So a step may read nothing back from the device, and keep no tensor but those that it was made
 // with.
@@ -28,13 +28,13 @@ class ReplayedStep {
   void forget();
 
  private:
-  void capture(const Inputs& inputs);
+  void capture();
 
   Step step_;
   bool can_capture_;
-  int64_t runs_ = 0;  // in a row of the same sizes
+  int64_t runs_ = 0;  // before the capture
   std::optional<at::accelerator::Graph> graph_;
-  Inputs inputs_;      // where the graph reads; the sizes that are in a row
+  Inputs inputs_;      // where the graph reads; before, the first ones
   at::Tensor result_;  // where it writes
 };
 

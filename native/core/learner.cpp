@@ -42,9 +42,7 @@ class StudentLearner final : public Learner {
     return distillation_loss(logits, batch.teacher_logits, batch.labels, config_.temperature,
                              config_.alpha);
   }
-  Evaluation evaluation() const override {
-    return [this](const at::Tensor& images) { return student_.forward(images); };
-  }
+  at::Tensor evaluate(const at::Tensor& images) const override { return student_.forward(images); }
   // Both must improve, and the first epoch beats what the reference starts from.
   bool improves(const Metrics& val, const std::optional<Metrics>& best) const override {
     const Metrics start{/*loss=*/100, /*accuracy=*/0}, before = best.value_or(start);
@@ -121,10 +119,15 @@ class DenseNetLearner final : public Learner {
     return at::cross_entropy_loss(logits, batch.labels, /*weight=*/{}, at::Reduction::Mean,
                                   /*ignore_index=*/-100, config_.label_smoothing);
   }
-  Evaluation evaluation() const override {
-    return [model = FrozenDenseNet(model_, compute_)](const at::Tensor& images) {
-      return model.forward(images);
-    };
+  void begin_validation() override {
+    if (evaluated_) {
+      evaluated_->follow(model_);
+    } else {
+      evaluated_.emplace(model_, compute_);
+    }
+  }
+  at::Tensor evaluate(const at::Tensor& images) const override {
+    return evaluated_->forward(images);
   }
   // A teacher is taken for what it gets right. Its loss may well rise while it still learns.
   bool improves(const Metrics& val, const std::optional<Metrics>& best) const override {
@@ -136,7 +139,8 @@ class DenseNetLearner final : public Learner {
   TeachConfig config_;
   Compute compute_;
   DenseNet model_;
-  std::optional<FrozenDenseNet> frozen_;  // while the features rest
+  std::optional<FrozenDenseNet> frozen_;     // while the features rest
+  std::optional<FrozenDenseNet> evaluated_;  // as it was when the last validation began
 };
 
 }  // namespace

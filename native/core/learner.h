@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -43,9 +42,10 @@ class Learner {
   virtual at::Tensor forward(const Batch& batch) = 0;
   virtual at::Tensor loss(const at::Tensor& logits, const Batch& batch) const = 0;  // -> scalar
 
-  // The network as it is now, in evaluation mode: images -> logits.
-  using Evaluation = std::function<at::Tensor(const at::Tensor& images)>;
-  virtual Evaluation evaluation() const = 0;
+  // Called before a validation: brings what evaluates up to what has been learnt.
+  virtual void begin_validation() {}
+  // In evaluation mode: images -> logits.
+  virtual at::Tensor evaluate(const at::Tensor& images) const = 0;
 
   // Whether a validation is better than the best before it, if there is one.
   virtual bool improves(const Metrics& val, const std::optional<Metrics>& best) const = 0;

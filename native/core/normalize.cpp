@@ -51,7 +51,7 @@ at::Tensor Normalizer::operator()(const at::Tensor& pixels, const at::Tensor& in
 }
 
 at::Tensor Normalizer::on_device(const at::Tensor& pixels) const {
-  const at::Tensor images = pixels.to(mean_.device()).permute({0, 3, 1, 2}).to(at::kFloat);
+  const at::Tensor images = pixels.permute({0, 3, 1, 2}).to(at::kFloat);
   return images.div_(255).sub_(mean_).div_(std_).to(table_.scalar_type());
 }
 

@@ -9,7 +9,7 @@ namespace distill {
 
 // What torchvision's ToTensor and Normalize do, to the bit:
 // pixels (B, S, S, 3) uint8 -> (B, 3, S, S) of (pixel / 255 - mean) / std, channels-last, in the
-// type that the network computes in.
+// type that the network computes in, on the device that the pixels are on.
 //
 // A picture of interleaved RGB seen as (3, S, S) already is channels-last, so nothing is
 // transposed: on the CPU one pass gathers, looks up and converts.

@@ -52,18 +52,13 @@ int64_t validation_batch(const TrainConfig& config, int64_t size, at::Device dev
   return std::max(config.batch_size, std::clamp<int64_t>(pixels / (size * size), 1, 1024));
 }
 
-void validate(const Learner& learner, Feeder& feed, int64_t pictures, int64_t batch_size,
-              bool agreement, RunControl& control, Tally& tally) {
+void validate(Learner& learner, Feeder& feed, ReplayedStep& step,
+              const std::vector<at::Tensor>& batches, RunControl& control, Tally& tally) {
   const c10::NoGradGuard no_grad;
-  const Learner::Evaluation evaluate = learner.evaluation();
-  const at::Tensor order = at::arange(pictures, at::kLong);
-  for (const at::Tensor& samples : order.split(batch_size)) {
+  learner.begin_validation();
+  for (const at::Tensor& samples : batches) {
     if (control.stop) break;
-    const Batch batch = feed.batch(feed.draw(samples, /*epoch=*/1, /*noise=*/{}));
-    const at::Tensor logits = evaluate(batch.images);
-    tally.add(outcome_of(at::cross_entropy_loss(logits, batch.labels), logits, batch.labels,
-                         agreement ? batch.teacher_logits : at::Tensor()),
-              samples.size(0));
+    tally.add(step(feed.draw(samples, /*epoch=*/1, /*noise=*/{})), samples.size(0));
     ++control.step;
   }
 }
@@ -119,12 +114,19 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
     phases.backward += lap.seconds();
     return outcome_of(loss, logits, batch.labels);
   });
+  ReplayedStep val_step(compute.device, [&](const Feeder::Draw& draw) {
+    const Batch batch = val_feed->batch(draw);
+    const at::Tensor logits = learner.evaluate(batch.images);
+    return outcome_of(at::cross_entropy_loss(logits, batch.labels), logits, batch.labels,
+                      config.agreement ? batch.teacher_logits : at::Tensor());
+  });
 
   TrainResult result;
   Tally tally(control.steps, compute.device);
   std::optional<Metrics> best;
   std::optional<size_t> rested;
   int64_t taken = 0;
+  const auto val_batches = at::arange(store.val().count, at::kLong).split(val_batch);
   for (int64_t epoch = 1; epoch <= config.epochs; ++epoch) {
     control.epoch = epoch;
     control.step = 0;
@@ -148,7 +150,7 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
       ++control.step;
     }
     marks.mark();
-    validate(learner, *val_feed, store.val().count, val_batch, config.agreement, control, tally);
+    validate(learner, *val_feed, val_step, val_batches, control, tally);
     marks.mark();
     if (control.stop) {  // an epoch cut short has no averages to report
       result.ending = Ending::stopped;

@@ -126,7 +126,7 @@ class Session : public Napi::ObjectWrap<Session> {
         [this, path](Channel&) {
           const DenseNet teacher = distill::load_teacher(path);
           teacher_path_ = path;
-          teacher_.emplace(teacher, compute_);
+          teacher_.emplace(FrozenDenseNet(teacher, compute_), preprocessing_, compute_);
           return Loaded{teacher.variant().name, teacher.classes(),
                         count_parameters(teacher.state())};
         },
@@ -241,13 +241,10 @@ class Session : public Napi::ObjectWrap<Session> {
   // Asks the teacher about what has come and has not been answered.
   void answer() {
     if (waiting_ == 0) return;
-    const c10::NoGradGuard no_grad;
     Split& split = *waiting_for_;
     const int64_t count = std::exchange(waiting_, 0), first = split.count * split.views - count;
     const at::Tensor rows = split.pixels.narrow(0, first, count);
-    const at::Tensor logits =
-        teacher_->forward(Normalizer(preprocessing_, compute_.device, compute_.dtype)(rows))
-            .to(at::kCPU);
+    const at::Tensor logits = teacher_->logits(rows);
     if (!logits.isfinite().all().item<bool>()) {
       throw Error("ERR_NOT_FINITE", "the answers of the teacher '" + teacher_path_ +
                                         "' are not finite numbers: check mean and std, or use a "
@@ -373,7 +370,7 @@ class Session : public Napi::ObjectWrap<Session> {
 
   // Touched on the worker's thread alone.
   Compute compute_;
-  std::optional<FrozenDenseNet> teacher_;
+  std::optional<Classifier> teacher_;
   std::string teacher_path_;
   std::optional<SampleStore> store_;
   Split* waiting_for_ = nullptr;  // whose last rows the teacher has not been asked about

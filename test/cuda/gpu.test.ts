@@ -6,7 +6,7 @@ import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { scanPictures } from '../../lib/dataset.js';
 import { decodeBatches } from '../../lib/decode.js';
-import { distill, inspect, predict, teach } from '../../lib/index.js';
+import { distill, doctor, inspect, predict, teach } from '../../lib/index.js';
 import { loadAddon, type NativeEpoch, type NativeSession } from '../../lib/native.js';
 import { mean, smallRun, std, temporaryFolder } from '../helpers/dataset.js';
 
@@ -172,6 +172,13 @@ describe.runIf(gpu)('on a GPU', () => {
     const logits = await logitsOf(teacher, 'cpu', 'fp32');
     expect(logits).toHaveLength(2 * pictures);
     expect(logits.every(Number.isFinite)).toBe(true);
+  });
+
+  test('the doctor tells what memory a run takes there', async () => {
+    const { findings } = await doctor({ ...base, device: gpu as string });
+    const { status, message } = findings.find(({ check }) => check === 'gpu-memory') ?? {};
+    expect(status).toBe('ok');
+    expect(message).toMatch(/^A run takes about [1-9].+ of the .+ of cuda:0, and/);
   });
 
   test('a GPU that is not there is refused', async () => {

@@ -102,6 +102,40 @@ FrozenDenseNet::FrozenDenseNet(const DenseNet& model, const Compute& compute) : 
   classifier_bias_ = layers.classifier.bias.to(compute.device);
 }
 
+void FrozenDenseNet::follow(const DenseNet& model) {
+  FrozenDenseNet now(model, compute_);
+  if (compute_.device.is_cpu()) {
+    *this = std::move(now);
+    return;
+  }
+  const std::vector<at::Tensor> to = tensors(), from = now.tensors();
+  for (size_t i = 0; i < to.size(); ++i) at::Tensor(to[i]).copy_(from[i]);
+}
+
+std::vector<at::Tensor> FrozenDenseNet::tensors() const {
+  std::vector<at::Tensor> tensors{stem_.weight, stem_.bias};
+  const auto add = [&](const Affine& affine) {
+    tensors.insert(tensors.end(), {affine.scale, affine.shift});
+  };
+  const auto add_convolution = [&](const Convolution& convolution) {
+    tensors.insert(tensors.end(), {convolution.weight, convolution.bias});
+  };
+  for (const Stage& stage : stages_) {
+    for (const DenseLayer& layer : stage.layers) {
+      add(layer.norm);
+      add_convolution(layer.squeeze);
+      add_convolution(layer.grow);
+    }
+    if (stage.transition) {
+      add(stage.transition->norm);
+      add_convolution(stage.transition->convolution);
+    }
+  }
+  add(norm_);
+  tensors.insert(tensors.end(), {classifier_weight_, classifier_bias_});
+  return tensors;
+}
+
 at::Tensor FrozenDenseNet::forward(const at::Tensor& images) const {
   return at::linear(features(images), classifier_weight_, classifier_bias_);  // (B, classes)
 }

@@ -25,6 +25,10 @@ class FrozenDenseNet {
  public:
   FrozenDenseNet(const DenseNet& model, const Compute& compute);
 
+  // Takes the weights that the model has by now; on another device than the CPU into the memory of
+  // those before, where a captured graph reads them.
+  void follow(const DenseNet& model);
+
   // images (B, 3, S, S) in compute's type, channels-last -> logits (B, classes) float32
   at::Tensor forward(const at::Tensor& images) const;
   // What the last layer sees: (B, features) float32
@@ -57,6 +61,7 @@ class FrozenDenseNet {
     int64_t channels_in, channels_out;
   };
 
+  std::vector<at::Tensor> tensors() const;
   Affine affine(const BatchNorm2d& norm) const;
   Convolution convolution(const Conv2d& layer, const BatchNorm2d* norm, bool relu) const;
 
