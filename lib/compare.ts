@@ -1,7 +1,7 @@
-import type { CompareOptions } from './compare-options.js';
-import { type CompareEvents, type CompareResult, Comparison } from './comparison.js';
-import { Run } from './run.js';
-import type { SeriesProgress } from './series.js';
+import type { CompareOptions } from './options/compare.js';
+import { type CompareEvents, type CompareResult, Comparison } from './training/comparison.js';
+import { Run } from './training/run.js';
+import type { SeriesProgress } from './training/series.js';
 
 /** What `compare()` returns. */
 export type CompareRun = Run<CompareResult, CompareEvents, 'training', SeriesProgress>;

@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { z } from 'zod';
-import { refuseToOverwrite } from './checks.js';
 import { DistillError } from './errors.js';
-import { inspect } from './inspect.js';
+import { inspect } from './model/inspect.js';
 import { loadAddon, native } from './native.js';
-import { checkOptions, fields } from './options.js';
+import { checkOptions, fields } from './options/fields.js';
+import { refuseToOverwrite } from './training/checks.js';
 
 /** Options of {@link convert}. */
 export interface ConvertOptions {

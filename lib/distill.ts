@@ -1,6 +1,6 @@
-import type { DistillOptions } from './distill-options.js';
-import { Distillation } from './distillation.js';
-import { type DistillRun, Run } from './run.js';
+import type { DistillOptions } from './options/distill.js';
+import { Distillation } from './training/distillation.js';
+import { type DistillRun, Run } from './training/run.js';
 
 /**
  * Distils a trained DenseNet into a small CNN (430,000 parameters) on a folder of pictures.

@@ -1,7 +1,7 @@
-import { datasetFolders, teacherOf } from './checks.js';
 import { type DoctorResult, Examination } from './doctor/examination.js';
-import { type DoctorOptions, doctorOptions } from './doctor-options.js';
-import { checkOptions } from './options.js';
+import { type DoctorOptions, doctorOptions } from './doctor/options.js';
+import { checkOptions } from './options/fields.js';
+import { datasetFolders, teacherOf } from './training/checks.js';
 
 /**
  * Looks at everything that a `distill()` with these options stands on, before it runs for hours: the installation and the

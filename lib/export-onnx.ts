@@ -1,13 +1,10 @@
 import path from 'node:path';
 import { z } from 'zod';
-import { refuseToOverwrite } from './checks.js';
 import { DistillError } from './errors.js';
-import { type CheckpointContents, inspect } from './inspect.js';
-import { madeWith } from './metadata.js';
-import { type ModelUse, modelUse } from './model.js';
-import { loadAddon, native } from './native.js';
-import { checkModel, findRuntime, type OnnxCheck, type Trial } from './onnx/check.js';
-import { feed, samplePictures } from './onnx/pictures.js';
+import { type CheckpointContents, inspect } from './model/inspect.js';
+import { madeWith } from './model/metadata.js';
+import { checkModel, findRuntime, type OnnxCheck, type Trial } from './model/onnx/check.js';
+import { feed, samplePictures } from './model/onnx/pictures.js';
 import {
   NEWEST_OPSET,
   OLDEST_OPSET,
@@ -16,9 +13,12 @@ import {
   STUDENT_TENSORS,
   type StudentTensor,
   studentModel,
-} from './onnx/student.js';
-import { callback, checkOptions, fields, preprocessing } from './options.js';
-import { type DistillWarning, emitWarning } from './run.js';
+} from './model/onnx/student.js';
+import { type ModelUse, modelUse } from './model/use.js';
+import { loadAddon, native } from './native.js';
+import { callback, checkOptions, fields, preprocessing } from './options/fields.js';
+import { refuseToOverwrite } from './training/checks.js';
+import { type DistillWarning, emitWarning } from './training/run.js';
 
 /** Options of {@link exportOnnx}. */
 export interface OnnxOptions {

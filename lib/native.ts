@@ -7,9 +7,9 @@
  * unchanged until the promise settles.
  */
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import type Bindings from 'bindings';
 import { DistillError } from './errors.js';
+import { packageRoot } from './package.js';
 
 /** How a picture becomes a network's input. */
 export interface NativePreprocessing {
@@ -411,9 +411,6 @@ export interface NativeJpeg {
     crop: Uint8Array;
   }): Promise<boolean>;
 }
-
-/** The package's folder: lib/ and dist/ lie in it side by side. */
-export const packageRoot = fileURLToPath(new URL('..', import.meta.url));
 
 let addon: NativeAddon | undefined;
 

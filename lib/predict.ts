@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { scanPictures } from './dataset.js';
-import { decodeBatches } from './decode.js';
-import { inspect } from './inspect.js';
-import { modelUse } from './model.js';
+import { scanPictures } from './data/dataset.js';
+import { decodeBatches } from './data/decode.js';
+import { inspect } from './model/inspect.js';
+import { modelUse } from './model/use.js';
 import { loadAddon, native } from './native.js';
-import { callback, checkOptions, execution, fields, preprocessing } from './options.js';
-import { type DistillWarning, emitWarning, noGpu } from './run.js';
+import { callback, checkOptions, execution, fields, preprocessing } from './options/fields.js';
+import { type DistillWarning, emitWarning, noGpu } from './training/run.js';
 
 /** Options of {@link predict}. Paths are relative to the current folder. */
 export interface PredictOptions {

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { scanFolder, scanPictures } from './dataset.js';
-import { decodeBatches, type PictureSource } from './decode.js';
+import { scanFolder, scanPictures } from './data/dataset.js';
+import { decodeBatches, type PictureSource } from './data/decode.js';
 import { DistillError } from './errors.js';
 
 export interface DatasetStatsOptions {

@@ -1,7 +1,7 @@
-import { Run } from './run.js';
-import type { SeriesProgress } from './series.js';
-import type { SweepOptions } from './sweep-options.js';
-import { type SweepEvents, Sweeping, type SweepResult } from './sweeping.js';
+import type { SweepOptions } from './options/sweep.js';
+import { Run } from './training/run.js';
+import type { SeriesProgress } from './training/series.js';
+import { type SweepEvents, Sweeping, type SweepResult } from './training/sweeping.js';
 
 /** What `sweep()` returns. */
 export type SweepRun = Run<SweepResult, SweepEvents, 'point', SeriesProgress>;

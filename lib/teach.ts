@@ -1,6 +1,6 @@
-import { Run, type TeachRun } from './run.js';
-import type { TeachOptions } from './teach-options.js';
-import { Teaching } from './teaching.js';
+import type { TeachOptions } from './options/teach.js';
+import { Run, type TeachRun } from './training/run.js';
+import { Teaching } from './training/teaching.js';
 
 /**
  * Trains a DenseNet on a folder of pictures: a teacher for `distill()`.

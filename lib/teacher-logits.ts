@@ -1,18 +1,18 @@
 import path from 'node:path';
 import { z } from 'zod';
-import { checkClasses, datasetFolders, refuseToOverwrite } from './checks.js';
-import { relativePath, type Sample, scanDataset } from './dataset.js';
-import { decodeBatches } from './decode.js';
+import { relativePath, type Sample, scanDataset } from './data/dataset.js';
+import { decodeBatches } from './data/decode.js';
+import { pictureName, writeLogits } from './data/logits-file.js';
+import { type PrepareProgress, sha256, TEACHER_BATCH } from './data/prepare.js';
+import type { Dataset } from './data/store.js';
 import { DistillError } from './errors.js';
-import { inspect } from './inspect.js';
-import { pictureName, writeLogits } from './logits-file.js';
-import { madeWith } from './metadata.js';
-import { modelUse } from './model.js';
+import { inspect } from './model/inspect.js';
+import { madeWith } from './model/metadata.js';
+import { modelUse } from './model/use.js';
 import { loadAddon, type NativeClassifier, native } from './native.js';
-import { callback, checkOptions, execution, fields, preprocessing } from './options.js';
-import { sha256, TEACHER_BATCH } from './prepare.js';
-import { type DistillWarning, emitWarning, noGpu, type PrepareProgress } from './run.js';
-import type { Dataset } from './store.js';
+import { callback, checkOptions, execution, fields, preprocessing } from './options/fields.js';
+import { checkClasses, datasetFolders, refuseToOverwrite } from './training/checks.js';
+import { type DistillWarning, emitWarning, noGpu } from './training/run.js';
 
 /** Options of {@link teacherLogits}. Paths are relative to the current folder. */
 export interface TeacherLogitsOptions {

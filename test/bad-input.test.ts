@@ -12,7 +12,7 @@ import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { beforeAll, describe, expect, test } from 'vitest';
 import yauzl from 'yauzl';
-import { DistillError, type DistillOptions, distill, inspect } from '../lib/index.js';
+import { type DistillError, type DistillOptions, distill, inspect } from '../lib/index.js';
 import { canMount, runChild, withDisk } from './helpers/child.js';
 import {
   filesIn,
@@ -21,6 +21,7 @@ import {
   writeStudent,
   writeTeacher,
 } from './helpers/dataset.js';
+import { refusalOf } from './helpers/outcome.js';
 import { pickle, writePth, zip } from './helpers/pth.js';
 
 const folder = temporaryFolder();
@@ -37,13 +38,9 @@ const cacheDir = path.join(folder, 'refused-stores');
 async function refusal(more: Partial<DistillOptions>): Promise<DistillError> {
   mkdirSync(out, { recursive: true });
   const run = distill({ ...base, student: path.join(out, 'student.pth'), cacheDir, ...more });
-  const error = await run.then(
-    () => expect.unreachable('was accepted'),
-    (error: unknown) => error,
-  );
-  expect(error).toBeInstanceOf(DistillError);
+  const error = await refusalOf(run);
   expect([...filesIn(out), ...filesIn(cacheDir)]).toEqual([]);
-  return error as DistillError;
+  return error;
 }
 
 /** A copy of the teacher with another value all over one of its tensors. */

@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DistillError, inspect } from '../lib/index.js';
 import { loadAddon, native } from '../lib/native.js';
+import { refusalOf } from './helpers/outcome.js';
 import {
   type Dtype,
   legacyStart,
@@ -52,18 +53,9 @@ async function readAll(file: string) {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-async function refusal(of: Promise<unknown>): Promise<DistillError> {
-  const error = await of.then(
-    () => expect.unreachable('was accepted'),
-    (error: unknown) => error,
-  );
-  expect(error).toBeInstanceOf(DistillError);
-  return error as DistillError;
-}
-
 /** The refusal of a file, which must name the file. */
 async function refusedFile(file: string): Promise<DistillError> {
-  const error = await refusal(inspect(file));
+  const error = await refusalOf(inspect(file));
   expect(error.message).toContain(`'${file}'`);
   return error;
 }
@@ -240,7 +232,7 @@ describe('reading what other writers make', () => {
       return native(loadAddon().inspect(file));
     };
     expect((await contents('{"classes": ["a"]}')).metadata).toBe('{"classes": ["a"]}');
-    const error = await refusal(contents(' '.repeat(2 ** 20 + 1)));
+    const error = await refusalOf(contents(' '.repeat(2 ** 20 + 1)));
     expect(error.code).toBe('ERR_CHECKPOINT_CORRUPT');
     expect((await native(loadAddon().inspect(write(await pthBytes(small))))).metadata).toBe(null);
   });
@@ -593,7 +585,7 @@ describe('loading into a model', () => {
       tensors['features.99.weight'] = { shape: [1], data: [1] };
       tensors['features.4.bias'] = { shape: [3], data: [1, 2, 3] };
     });
-    const error = await refusal(logits(file));
+    const error = await refusalOf(logits(file));
     expect(error.code).toBe('ERR_CHECKPOINT_MISMATCH');
     for (const text of [
       `'${file}'`,
@@ -609,7 +601,7 @@ describe('loading into a model', () => {
     const file = await changed((tensors) => {
       for (let i = 0; i < 25; ++i) tensors[`extra${i}`] = { shape: [1], data: [1] };
     });
-    const { message } = await refusal(logits(file));
+    const { message } = await refusalOf(logits(file));
     expect(message).toContain('25 unexpected (extra0, ');
     expect(message).toContain('extra9 and 15 more)');
   });
@@ -620,7 +612,7 @@ describe('loading into a model', () => {
       data[5] = value;
       tensors['features.1.bias'] = { shape: [32], data, dtype: 'float64' };
     });
-    const error = await refusal(logits(file));
+    const error = await refusalOf(logits(file));
     expect(error.code).toBe('ERR_CHECKPOINT_NOT_FINITE');
     expect(error.message).toContain("'features.1.bias'");
     expect(error.message).toContain(`'${file}'`);
@@ -669,7 +661,7 @@ describe('writing', () => {
     ['a name that is too long', path.join(folder, 'x'.repeat(300)), 'shorter name'],
   ])('refuses %s, and shows so beforehand', async (_, file, says) => {
     for (const attempt of [checkWritable, create]) {
-      const error = await refusal(attempt(file));
+      const error = await refusalOf(attempt(file));
       expect(error.code).toBe('ERR_WRITE');
       expect(error.message).toContain(`'${file}'`);
       expect(error.message).toContain(says);

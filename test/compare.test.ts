@@ -1,12 +1,11 @@
 import { cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { decodeCrop } from '../lib/decode.js';
+import { decodeCrop } from '../lib/data/decode.js';
 import {
   type CompareOptions,
   type CompareResult,
   compare,
-  DistillError,
   type DistillOptions,
   distill,
   inspect,
@@ -24,6 +23,7 @@ import {
   writePicture,
   writeTeacher,
 } from './helpers/dataset.js';
+import { numbersOf, refusalOf } from './helpers/outcome.js';
 
 const folder = temporaryFolder();
 const inFolder = (...names: string[]) => path.join(folder, ...names);
@@ -90,20 +90,6 @@ async function teacherOfTwoMinds(): Promise<string> {
 
 const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as CompareResult;
 
-async function refusal(of: PromiseLike<unknown>): Promise<DistillError> {
-  const error = await of.then(
-    () => expect.unreachable('was accepted'),
-    (error: unknown) => error,
-  );
-  expect(error).toBeInstanceOf(DistillError);
-  return error as DistillError;
-}
-
-/** Whatever does not depend on the clock. */
-const numbers = ({ epoch, trainLoss, valLoss, valAccuracy }: Record<string, unknown>) => ({
-  ...{ epoch, trainLoss, valLoss, valAccuracy },
-});
-
 describe('a comparison', () => {
   let result: CompareResult;
   const trained: (StudentRun & { withTeacher: boolean })[] = [];
@@ -142,8 +128,8 @@ describe('a comparison', () => {
       for (const { seed, best, last } of runs) {
         const given = { ...base, temperature: 3, alpha, seed, student: inFolder('alone.pth') };
         const alone = await distill(given);
-        expect(numbers({ ...best })).toEqual(numbers({ ...alone.best }));
-        expect(numbers({ ...last })).toEqual(numbers({ ...alone.last }));
+        expect(numbersOf(best)).toEqual(numbersOf(alone.best));
+        expect(numbersOf(last)).toEqual(numbersOf(alone.last));
         expect(alone.last).not.toHaveProperty('valAgreement');
       }
     }
@@ -269,7 +255,7 @@ describe('a comparison', () => {
     rmSync(path.join(fewer, 'val/bees/1.png'));
     const file = inFolder('fewer.safetensors');
     await teacherLogits({ mean, std, imageSize: 32, teacher, dataset: fewer, output: file });
-    expect(await refusal(compare({ ...rest, dataset, teacherLogits: file }))).toMatchObject({
+    expect(await refusalOf(compare({ ...rest, dataset, teacherLogits: file }))).toMatchObject({
       code: 'ERR_TEACHER_LOGITS',
       message: expect.stringContaining("no logits for 'val/bees/1.png'"),
     });
@@ -284,7 +270,7 @@ describe('a comparison', () => {
     const bad = path.join(dataset, 'val/bees/1.png');
     writeFileSync(bad, 'no picture');
     const options = { ...base, dataset, epochs: 1, seeds: 1 };
-    expect((await refusal(compare(options))).code).toBe('ERR_BAD_IMAGE');
+    expect((await refusalOf(compare(options))).code).toBe('ERR_BAD_IMAGE');
     const warnings: unknown[] = [];
     const found = await compare({ ...options, onBadImage: 'skip' }).on('warning', ({ code }) =>
       warnings.push(code),
@@ -327,7 +313,7 @@ describe('an early end', () => {
     const controller = new AbortController();
     const run = compare({ ...base, ...files, signal: controller.signal });
     run.on('training', ({ withTeacher }) => withTeacher || controller.abort());
-    expect(await refusal(run)).toMatchObject({ code: 'ERR_ABORTED', name: 'AbortError' });
+    expect(await refusalOf(run)).toMatchObject({ code: 'ERR_ABORTED', name: 'AbortError' });
     const found = read(files.out);
     expect(found).toMatchObject({ reason: 'stopped', seeds: [1, 2, 3], costs: { student: null } });
     expect(found.withTeacher.runs).toHaveLength(1);
@@ -348,7 +334,7 @@ describe('bad input', () => {
 
   test.each(Object.entries(tables))('a wrong `%s` is refused', async (name, values) => {
     for (const value of values) {
-      const error = await refusal(compare({ ...base, [name]: value } as CompareOptions));
+      const error = await refusalOf(compare({ ...base, [name]: value } as CompareOptions));
       expect(error.code).toBe('ERR_OPTION');
       expect(error.message).toMatch(
         new RegExp(`^Expected .{5,} for \`${name}\` but received .+\\.$`, 's'),
@@ -357,13 +343,13 @@ describe('bad input', () => {
   });
 
   test('an option of distill() for one training is unknown here', async () => {
-    const error = await refusal(compare({ ...base, seed: 1 } as CompareOptions));
+    const error = await refusalOf(compare({ ...base, seed: 1 } as CompareOptions));
     expect(error.message).toBe('There is no option `seed`; did you mean `seeds`?');
   });
 
   test('one file for two things is refused', async () => {
     const file = inFolder('x');
-    const error = await refusal(compare({ ...base, out: file, student: file }));
+    const error = await refusalOf(compare({ ...base, out: file, student: file }));
     expect(error.message).toMatch(/^`out` and `student` are the same file/);
   });
 });
@@ -433,7 +419,7 @@ describe('the command', () => {
 
   test('has a flag for every option', async () => {
     const { stdout } = await runCommand(['compare', '--help']);
-    const { message } = await refusal(compare({ ...base, aaaaaaaaaaaaaaaaaaaaaaa: 1 } as never));
+    const { message } = await refusalOf(compare({ ...base, aaaaaaaaaaaaaaaaaaaaaaa: 1 } as never));
     const names = /the options are (.*)\.$/.exec(message)?.[1]?.split(', ') ?? [];
     expect(names).toEqual(expect.arrayContaining(['temperature', 'seeds', 'out', 'student']));
     for (const name of names.filter((name) => !['signal', 'dataset'].includes(name))) {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { scanDataset, scanFolder, scanPictures, statSamples } from '../lib/dataset.js';
+import { scanDataset, scanFolder, scanPictures, statSamples } from '../lib/data/dataset.js';
 import { python, runPython } from './helpers/python.js';
 
 const temporary = mkdtempSync(path.join(tmpdir(), 'distill-dataset-'));

@@ -14,11 +14,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp, { type Sharp } from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
-import { centerCrop, MAX_PIXELS } from '../lib/decode/picture.js';
-import { openWithSharp } from '../lib/decode/sharp.js';
-import { decodeBatches, decodeCrop, type PictureSource } from '../lib/decode.js';
-import { DistillError } from '../lib/errors.js';
+import { centerCrop, MAX_PIXELS } from '../lib/data/decode/picture.js';
+import { openWithSharp } from '../lib/data/decode/sharp.js';
+import { decodeBatches, decodeCrop, type PictureSource } from '../lib/data/decode.js';
+import type { DistillError } from '../lib/errors.js';
 import { loadJpegAddon } from '../lib/native.js';
+import { refusalOf } from './helpers/outcome.js';
 import { python, runPython } from './helpers/python.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -54,13 +55,9 @@ async function digest(source: PictureSource, size: number): Promise<string | nul
 }
 
 async function refusal(source: PictureSource, name?: string): Promise<DistillError> {
-  const error = await decodeCrop(source, 16, name === undefined ? {} : { name }).then(
-    () => expect.unreachable('was read'),
-    (error: unknown) => error,
-  );
-  expect(error).toBeInstanceOf(DistillError);
-  expect(error).toMatchObject({ code: 'ERR_BAD_IMAGE' });
-  return error as DistillError;
+  const error = await refusalOf(decodeCrop(source, 16, name === undefined ? {} : { name }));
+  expect(error.code).toBe('ERR_BAD_IMAGE');
+  return error;
 }
 
 /** A picture that takes a while. */

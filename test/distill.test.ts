@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { scanDataset } from '../lib/dataset.js';
-import { decodeBatches } from '../lib/decode.js';
+import { scanDataset } from '../lib/data/dataset.js';
+import { decodeBatches } from '../lib/data/decode.js';
 import {
   type DistillOptions,
   type DistillWarning,
@@ -19,6 +19,7 @@ import {
   writePicture,
   writeStudent,
 } from './helpers/dataset.js';
+import { numbersOf } from './helpers/outcome.js';
 
 const folder = temporaryFolder();
 let base: Awaited<ReturnType<typeof smallRun>>;
@@ -32,20 +33,11 @@ function options<More extends Partial<DistillOptions>>(more: More = {} as More) 
   return { ...base, student: path.join(folder, 'out', `${count++}.pth`), ...more };
 }
 
-/** What of a report is the same in every run with the same seed. */
-const numbers = ({ trainLoss, trainAccuracy, valLoss, valAccuracy, saved }: EpochReport) => ({
-  trainLoss,
-  trainAccuracy,
-  valLoss,
-  valAccuracy,
-  saved,
-});
-
 /** The numbers of each epoch. */
 async function epochsOf(given: DistillOptions) {
   const epochs = [];
   const run = distill(given).on('warning', () => {});
-  for await (const epoch of run) epochs.push(numbers(epoch));
+  for await (const epoch of run) epochs.push(numbersOf(epoch));
   return epochs;
 }
 
@@ -169,7 +161,7 @@ describe('numbers', () => {
     const { seed: _, ...unseeded } = options();
     const { seed, last } = await distill(unseeded);
     const again = await distill(options({ seed }));
-    expect(numbers(again.last as EpochReport)).toEqual(numbers(last as EpochReport));
+    expect(numbersOf(again.last)).toEqual(numbersOf(last));
   });
 
   test('of runs at the same time are those of each alone', async () => {
@@ -443,7 +435,7 @@ describe('precision', () => {
     const result = await distill(options({ precision: 'auto' }));
     expect(['fp32', 'bf16']).toContain(result.precision);
     const asked = await epochsOf(options({ precision: result.precision }));
-    expect(result.last && numbers(result.last)).toEqual(asked.at(-1));
+    expect(numbersOf(result.last)).toEqual(asked.at(-1));
   });
 
   test('bf16 answers as fp32 does but for rounding', async () => {

@@ -26,7 +26,8 @@ import {
   teach,
   teacherLogits,
 } from '../lib/index.js';
-import { loadAddon, packageRoot } from '../lib/native.js';
+import { loadAddon } from '../lib/native.js';
+import { packageRoot } from '../lib/package.js';
 import { span } from '../lib/words.js';
 import { addonFile } from '../scripts/setup/build.js';
 import { canMount, type Ended, runChild, runCommand, withDisk } from './helpers/child.js';

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { readLabels } from '../lib/labels.js';
+import { readLabels } from '../lib/model/labels.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'distill-labels-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,9 +1,8 @@
 import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { decodeCrop } from '../lib/decode.js';
+import { decodeCrop } from '../lib/data/decode.js';
 import {
-  DistillError,
   type DistillOptions,
   type DistillWarning,
   distill,
@@ -23,6 +22,7 @@ import {
   writeStudent,
   writeTeacher,
 } from './helpers/dataset.js';
+import { refusalOf } from './helpers/outcome.js';
 import { writePth } from './helpers/pth.js';
 import { pythonWith, runPython } from './helpers/python.js';
 import { parseSafetensors, safetensors, writeBytes } from './helpers/safetensors.js';
@@ -72,15 +72,6 @@ async function read(from: string) {
     logits: logits?.data as Float32Array,
     names: new TextDecoder().decode(paths?.data).split('\0'),
   };
-}
-
-async function refusal(of: PromiseLike<unknown>): Promise<DistillError> {
-  const error = await of.then(
-    () => expect.unreachable('was accepted'),
-    (error: unknown) => error,
-  );
-  expect(error).toBeInstanceOf(DistillError);
-  return error as DistillError;
 }
 
 describe('a file of logits', () => {
@@ -201,7 +192,7 @@ describe('a file of logits', () => {
       output,
       onWarning: (w: DistillWarning) => warnings.push(w),
     };
-    expect((await refusal(teacherLogits(options))).code).toBe('ERR_BAD_IMAGE');
+    expect((await refusalOf(teacherLogits(options))).code).toBe('ERR_BAD_IMAGE');
     expect(filesIn(folder)).not.toContain('with-bad.safetensors');
 
     const found = await teacherLogits({ ...options, onBadImage: 'skip' });
@@ -212,7 +203,7 @@ describe('a file of logits', () => {
     expect(result.skipped).toEqual([bad]);
     // With the picture there again, an answer is missing.
     cpSync(path.join(base.dataset, 'train/bees/3.png'), bad);
-    const error = await refusal(distill({ ...given, onBadImage: 'skip' }));
+    const error = await refusalOf(distill({ ...given, onBadImage: 'skip' }));
     expect(error).toMatchObject({
       code: 'ERR_TEACHER_LOGITS',
       message: expect.stringContaining("'train/bees/3.png'"),
@@ -402,7 +393,9 @@ describe('a file that does not serve as logits', () => {
     const cacheDir = path.join(out, 'stores');
     cpSync(path.join(base.dataset, 'val/ants'), path.join(out, 'pictures'), { recursive: true });
     const student = path.join(out, 'student.pth');
-    const error = await refusal(distill({ ...learning, teacherLogits: logits, student, cacheDir }));
+    const error = await refusalOf(
+      distill({ ...learning, teacherLogits: logits, student, cacheDir }),
+    );
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
     expect(error.message).toContain(`'${logits}'`);
     expect(error.message).not.toContain('\n');
@@ -414,7 +407,7 @@ describe('a file that does not serve as logits', () => {
     symlinkSync(file, link);
     const before = readFileSync(file);
     for (const student of [file, link]) {
-      const error = await refusal(distill({ ...learning, teacherLogits: file, student }));
+      const error = await refusalOf(distill({ ...learning, teacherLogits: file, student }));
       expect(error).toMatchObject({ code: 'ERR_OPTION' });
     }
     expect(readFileSync(file).equals(before)).toBe(true);
@@ -488,7 +481,7 @@ describe('teacherLogits() refuses', () => {
     ],
   ])('%s', async (_, code, message, more) => {
     const output = inFolder('out/refused.safetensors');
-    const error = await refusal(teacherLogits({ ...asking, output, ...(await more()) }));
+    const error = await refusalOf(teacherLogits({ ...asking, output, ...(await more()) }));
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
     expect(filesIn(inFolder('out')).filter((name) => /refused|tmp/.test(name))).toEqual([]);
   });

@@ -4,20 +4,20 @@ import { pathToFileURL } from 'node:url';
 import { fromBinary } from '@bufbuild/protobuf';
 import * as ort from 'onnxruntime-web';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { decodeCrop } from '../lib/decode.js';
+import { decodeCrop } from '../lib/data/decode.js';
 import {
   convert,
-  DistillError,
   type DistillWarning,
   exportOnnx,
   inspect,
   type OnnxOptions,
 } from '../lib/index.js';
-import { loadAddon, type NativeTensor, native, packageRoot } from '../lib/native.js';
-import { checkModel, findRuntime } from '../lib/onnx/check.js';
-import { ModelProtoSchema, TensorProto_DataType } from '../lib/onnx/onnx_pb.js';
-import { feed, samplePictures } from '../lib/onnx/pictures.js';
-import { STUDENT_TENSORS } from '../lib/onnx/student.js';
+import { checkModel, findRuntime } from '../lib/model/onnx/check.js';
+import { ModelProtoSchema, TensorProto_DataType } from '../lib/model/onnx/onnx_pb.js';
+import { feed, samplePictures } from '../lib/model/onnx/pictures.js';
+import { STUDENT_TENSORS } from '../lib/model/onnx/student.js';
+import { loadAddon, type NativeTensor, native } from '../lib/native.js';
+import { packageRoot } from '../lib/package.js';
 import { runChild, runCommand } from './helpers/child.js';
 import {
   filesIn,
@@ -28,6 +28,7 @@ import {
   writeStudent,
   writeTeacher,
 } from './helpers/dataset.js';
+import { refusalOf } from './helpers/outcome.js';
 import { writePth } from './helpers/pth.js';
 import { python, pythonWith, runPython } from './helpers/python.js';
 import { parseSafetensors, writeBytes } from './helpers/safetensors.js';
@@ -78,16 +79,6 @@ beforeAll(async () => {
     pictures.push(await writePicture(inFolder(`pictures/${i}.png`), i, { size: 60, colour }));
   }
 });
-
-async function refusal(of: Promise<unknown>): Promise<DistillError> {
-  const error = await of.then(
-    () => expect.unreachable('was accepted'),
-    (error: unknown) => error,
-  );
-  expect(error).toBeInstanceOf(DistillError);
-  expect((error as Error).message).not.toContain('\n');
-  return error as DistillError;
-}
 
 /** The model's answers for pictures of a size, all at once. */
 async function answers(
@@ -323,13 +314,13 @@ describe('a model that would not answer as its student', () => {
     writeBytes(broken, bytes);
     mkdirSync(inFolder('kept'));
     const file = writeBytes(inFolder('kept/old.onnx'), 'old');
-    const error = await refusal(exportOnnx(broken, file));
+    const error = await refusalOf(exportOnnx(broken, file));
     expect(error).toMatchObject({
       code: 'ERR_EXPORT_CHECK',
       message: expect.stringMatching(/^The ONNX model is not written: onnxruntime-.* answers/),
     });
     expect(readFileSync(file, 'utf8')).toBe('old');
-    await refusal(exportOnnx(broken, inFolder('kept/new.onnx'), { softmax: false }));
+    await refusalOf(exportOnnx(broken, inFolder('kept/new.onnx'), { softmax: false }));
     expect(filesIn(inFolder('kept'))).toEqual(['old.onnx']);
   });
 
@@ -346,15 +337,15 @@ describe('a model that would not answer as its student', () => {
     expect((await check(0)).maxDifference).toBe(0);
     expect((await check(9e-5)).maxDifference).toBeCloseTo(9e-5, 6);
     for (const by of [1.1e-4, -1.1e-4, Number.NaN]) {
-      expect((await refusal(check(by))).code).toBe('ERR_EXPORT_CHECK');
+      expect((await refusalOf(check(by))).code).toBe('ERR_EXPORT_CHECK');
     }
     // Another model: its mean is not the student's.
     await exportOnnx(student, out('wrong.onnx'), { mean: [0.5, 0.456, 0.406] });
     const wrong = checkModel(readFileSync(out('wrong.onnx')), runtime, [{ input, expected }]);
-    expect((await refusal(wrong)).code).toBe('ERR_EXPORT_CHECK');
+    expect((await refusalOf(wrong)).code).toBe('ERR_EXPORT_CHECK');
     // And what is no model at all.
     const none = checkModel(Buffer.from('none'), runtime, [{ input, expected }]);
-    expect(await refusal(none)).toMatchObject({
+    expect(await refusalOf(none)).toMatchObject({
       code: 'ERR_EXPORT_CHECK',
       message: expect.stringContaining('does not run it'),
     });
@@ -415,11 +406,11 @@ describe('exportOnnx() refuses', () => {
     ['onWarning', ['log', null, {}]],
   ])('a wrong `%s`, saying what it should be', async (name, values) => {
     for (const value of values) {
-      const error = await refusal(exportOnnx(student, out('never.onnx'), { [name]: value }));
+      const error = await refusalOf(exportOnnx(student, out('never.onnx'), { [name]: value }));
       const message = new RegExp(`^Expected .{5,} for \`${name}\` but received .+\\.$`);
       expect(error).toMatchObject({ code: 'ERR_OPTION', message: expect.stringMatching(message) });
     }
-    const error = await refusal(
+    const error = await refusalOf(
       exportOnnx(student, out('never.onnx'), { [`${name}x`]: 1 } as never),
     );
     expect(error.message).toContain(`did you mean \`${name}\`?`);
@@ -513,7 +504,7 @@ describe('exportOnnx() refuses', () => {
   ])('%s', async (_, code, message, given) => {
     const before = readFileSync(student);
     const call = exportOnnx as (...given: unknown[]) => Promise<unknown>;
-    const error = await refusal(call(...(await given())));
+    const error = await refusalOf(call(...(await given())));
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
     expect(filesIn(inFolder('out')).filter((name) => /never|tmp/.test(name))).toEqual([]);
     expect(readFileSync(student).equals(before)).toBe(true);
@@ -570,7 +561,7 @@ describe('convert()', () => {
     ],
   ])('refuses %s', async (_, code, message, given) => {
     const call = convert as (...given: unknown[]) => Promise<unknown>;
-    const error = await refusal(call(...(await given())));
+    const error = await refusalOf(call(...(await given())));
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
     expect(filesIn(inFolder('out')).filter((name) => /never|tmp/.test(name))).toEqual([]);
   });

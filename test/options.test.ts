@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import {
-  DistillError,
   type DistillOptions,
   distill,
   type PredictOptions,
@@ -11,6 +10,7 @@ import {
   teach,
   teacherLogits,
 } from '../lib/index.js';
+import { refusalOf } from './helpers/outcome.js';
 
 // Each option, with values that are refused. None of the files exists: options are looked at first.
 
@@ -154,14 +154,7 @@ const calls = {
 };
 
 describe.each(Object.entries(calls))('%s()', (_, { table, valid, required, call }) => {
-  const refusal = async (options: unknown): Promise<DistillError> => {
-    const error = await call(options).then(
-      () => expect.unreachable('was accepted'),
-      (error: unknown) => error,
-    );
-    expect(error).toBeInstanceOf(DistillError);
-    return error as DistillError;
-  };
+  const refusal = (options: unknown) => refusalOf(call(options));
   const refused = (message: unknown) => ({ name: 'DistillError', code: 'ERR_OPTION', message });
 
   test('has no option that this test forgets', async () => {

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { packageRoot } from '../lib/native.js';
+import { packageRoot } from '../lib/package.js';
 import { smallRun, temporaryFolder } from './helpers/dataset.js';
 
 const folder = temporaryFolder();

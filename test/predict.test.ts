@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { scanPictures } from '../lib/dataset.js';
-import { decodeBatches } from '../lib/decode.js';
+import { scanPictures } from '../lib/data/dataset.js';
+import { decodeBatches } from '../lib/data/decode.js';
 import {
   type DistillWarning,
   distill,

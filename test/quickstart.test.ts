@@ -11,7 +11,7 @@ import {
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inspect, predict } from '../lib/index.js';
-import { packageRoot } from '../lib/native.js';
+import { packageRoot } from '../lib/package.js';
 import { filesIn, temporaryFolder } from './helpers/dataset.js';
 
 const folder = temporaryFolder();

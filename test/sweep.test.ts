@@ -2,7 +2,6 @@ import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
-  DistillError,
   type DistillOptions,
   distill,
   inspect,
@@ -14,6 +13,7 @@ import {
 import { loadAddon, native } from '../lib/native.js';
 import { runCommand } from './helpers/child.js';
 import { filesIn, mean, smallRun, std, temporaryFolder } from './helpers/dataset.js';
+import { numbersOf, refusalOf } from './helpers/outcome.js';
 
 const folder = temporaryFolder();
 const inFolder = (...names: string[]) => path.join(folder, ...names);
@@ -47,20 +47,6 @@ async function weightsOf(file: string): Promise<Record<string, string>> {
   });
   return Object.fromEntries(await Promise.all(read));
 }
-
-async function refusal(of: PromiseLike<unknown>): Promise<DistillError> {
-  const error = await of.then(
-    () => expect.unreachable('was accepted'),
-    (error: unknown) => error,
-  );
-  expect(error).toBeInstanceOf(DistillError);
-  return error as DistillError;
-}
-
-/** Whatever does not depend on the clock. */
-const numbers = ({ epoch, trainLoss, valLoss, valAccuracy }: Record<string, unknown>) => ({
-  ...{ epoch, trainLoss, valLoss, valAccuracy },
-});
 
 describe('a sweep', () => {
   const grid = { temperature: [2, 4], alpha: [0, 0.9], lr: [1e-3], seeds: [5, 7] };
@@ -106,8 +92,8 @@ describe('a sweep', () => {
       for (const { seed, best, last } of runs) {
         const options = { ...base, temperature, alpha, lr, seed, student: inFolder('alone.pth') };
         const alone = await distill(options);
-        expect(numbers({ ...best })).toEqual(numbers({ ...alone.best }));
-        expect(numbers({ ...last })).toEqual(numbers({ ...alone.last }));
+        expect(numbersOf(best)).toEqual(numbersOf(alone.best));
+        expect(numbersOf(last)).toEqual(numbersOf(alone.last));
       }
     }
   });
@@ -227,7 +213,7 @@ describe('a point whose loss leaves the finite numbers', () => {
     expect(best).toBeNull();
     expect(filesIn(folder)).not.toContain('none.pth');
     expect(read(out).points).toMatchObject([{ notFinite: 1, best: null }]);
-    expect((await refusal(sweep({ ...base, student }))).code).toBe('ERR_WRITE');
+    expect((await refusalOf(sweep({ ...base, student }))).code).toBe('ERR_WRITE');
   });
 });
 
@@ -265,7 +251,7 @@ describe('an early end', () => {
     const out = inFolder('out', 'aborted.json');
     const run = sweep({ ...base, alpha: [0.1, 0.2], out, signal: controller.signal });
     run.once('point', () => controller.abort());
-    expect(await refusal(run)).toMatchObject({ code: 'ERR_ABORTED', name: 'AbortError' });
+    expect(await refusalOf(run)).toMatchObject({ code: 'ERR_ABORTED', name: 'AbortError' });
     expect(read(out)).toMatchObject({ reason: 'stopped', points: [{ alpha: 0.1 }] });
   });
 
@@ -291,7 +277,7 @@ describe('bad input', () => {
 
   test.each(Object.entries(tables))('a wrong `%s` is refused', async (name, values) => {
     for (const value of values) {
-      const error = await refusal(sweep({ ...base, [name]: value } as SweepOptions));
+      const error = await refusalOf(sweep({ ...base, [name]: value } as SweepOptions));
       expect(error.code).toBe('ERR_OPTION');
       expect(error.message).toMatch(
         new RegExp(`^Expected .{5,} for \`${name}\` but received .+\\.$`, 's'),
@@ -300,7 +286,7 @@ describe('bad input', () => {
   });
 
   test('what distill() has for one training is unknown here', async () => {
-    const error = await refusal(sweep({ ...base, seed: 1 } as SweepOptions));
+    const error = await refusalOf(sweep({ ...base, seed: 1 } as SweepOptions));
     expect(error.message).toBe('There is no option `seed`; did you mean `seeds`?');
   });
 
@@ -336,7 +322,7 @@ describe('bad input', () => {
     const run = sweep({ ...base, ...given() } as SweepOptions).on('prepare', () =>
       expect.unreachable('was prepared'),
     );
-    const error = await refusal(run);
+    const error = await refusalOf(run);
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
     expect(statSync(base.teacher as string).mtimeMs).toBe(teacher.mtimeMs);
   });
@@ -344,7 +330,7 @@ describe('bad input', () => {
   test('the initial student’s file for figures is refused', async () => {
     const initialStudent = inFolder('initial.pth');
     await distill({ ...base, epochs: 1, student: initialStudent });
-    const error = await refusal(sweep({ ...base, initialStudent, out: initialStudent }));
+    const error = await refusalOf(sweep({ ...base, initialStudent, out: initialStudent }));
     expect(error).toMatchObject({
       code: 'ERR_OPTION',
       message: expect.stringMatching(/^`out` is the student's own file/),
@@ -395,7 +381,7 @@ describe('the command', () => {
 
   test('has a flag for every option', async () => {
     const { stdout } = await runCommand(['sweep', '--help']);
-    const { message } = await refusal(sweep({ ...base, aaaaaaaaaaaaaaaaaaaaaaa: 1 } as never));
+    const { message } = await refusalOf(sweep({ ...base, aaaaaaaaaaaaaaaaaaaaaaa: 1 } as never));
     const names = /the options are (.*)\.$/.exec(message)?.[1]?.split(', ') ?? [];
     expect(names).toEqual(expect.arrayContaining(['temperature', 'seeds', 'out', 'student']));
     for (const name of names.filter((name) => !['signal', 'dataset'].includes(name))) {

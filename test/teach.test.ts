@@ -3,7 +3,6 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
-  DistillError,
   type DistillOptions,
   distill,
   type EpochReport,
@@ -23,6 +22,7 @@ import {
   writeStudent,
   writeTeacher,
 } from './helpers/dataset.js';
+import { numbersOf, refusalOf } from './helpers/outcome.js';
 import { type PthTensor, writePth } from './helpers/pth.js';
 import { python, runPython } from './helpers/python.js';
 
@@ -45,14 +45,9 @@ function options<More extends Partial<TeachOptions>>(more: More = {} as More) {
   } satisfies TeachOptions;
 }
 
-/** What of a report is the same in every run with the same seed. */
-const numbers = ({ trainLoss, trainAccuracy, valLoss, valAccuracy, saved }: EpochReport) => ({
-  ...{ trainLoss, trainAccuracy, valLoss, valAccuracy, saved },
-});
-
 async function epochsOf(given: TeachOptions) {
   const epochs = [];
-  for await (const epoch of teach(given)) epochs.push(numbers(epoch));
+  for await (const epoch of teach(given)) epochs.push(numbersOf(epoch));
   return epochs;
 }
 
@@ -65,14 +60,7 @@ async function tensorsOf(file: string, names: string[]) {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-async function refusal(given: TeachOptions): Promise<DistillError> {
-  const error = await teach(given).then(
-    () => expect.unreachable('was accepted'),
-    (error: unknown) => error,
-  );
-  expect(error).toBeInstanceOf(DistillError);
-  return error as DistillError;
-}
+const refusal = (given: TeachOptions) => refusalOf(teach(given));
 
 /** uint8 RGB (count, size, size, 3) of noise. */
 function noise(count: number, size: number): Uint8Array {
@@ -218,7 +206,7 @@ describe('a run', () => {
     );
     expect(prepared).toEqual([18]);
     expect(filesIn(cacheDir)).toEqual([path.basename(store as string)]);
-    expect(numbers(last as EpochReport)).toEqual(first.at(-1));
+    expect(numbersOf(last)).toEqual(first.at(-1));
     // Pictures of another size are others; another rate is not.
     await teach(options({ cacheDir, lr: 1e-4 }));
     expect(filesIn(cacheDir)).toHaveLength(1);

@@ -1,8 +1,9 @@
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type DistillOptions, distill, type EpochReport, inspect } from '../lib/index.js';
+import { type DistillOptions, distill, inspect } from '../lib/index.js';
 import { loadAddon, type NativeAugmentation } from '../lib/native.js';
 import { filesIn, mean, smallRun, std, temporaryFolder, writeStudent } from './helpers/dataset.js';
+import { numbersOf } from './helpers/outcome.js';
 
 // Augmented views of each picture, with the teacher's answers for exactly these pixels.
 
@@ -17,13 +18,9 @@ function options<More extends Partial<DistillOptions>>(more: More = {} as More) 
   return { ...base, student: path.join(folder, 'out', `${count++}.pth`), ...more };
 }
 
-const numbers = ({ trainLoss, trainAccuracy, valLoss, valAccuracy }: EpochReport) => [
-  ...[trainLoss, trainAccuracy, valLoss, valAccuracy],
-];
-
 async function epochsOf(given: DistillOptions) {
   const epochs = [];
-  for await (const epoch of distill(given).on('warning', () => {})) epochs.push(numbers(epoch));
+  for await (const epoch of distill(given).on('warning', () => {})) epochs.push(numbersOf(epoch));
   return epochs;
 }
 
@@ -106,7 +103,7 @@ describe('views', () => {
     const run = distill(options({ ...views, cacheDir }));
     const { last } = await run.on('prepare', ({ done }) => reused.push(done));
     expect(reused).toEqual([18]);
-    expect(numbers(last as EpochReport)).toEqual(expected.at(-1));
+    expect(numbersOf(last)).toEqual(expected.at(-1));
   });
 
   test('are the same for every seed, so that a kept store serves all; others are another store', async () => {

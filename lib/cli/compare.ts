@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { compare } from '../compare.js';
-import type { CompareOptions } from '../compare-options.js';
-import type { CompareArm, CompareResult } from '../comparison.js';
-import { LATENCY_RUNS, type ModelCost } from '../cost.js';
-import type { Scores } from '../series.js';
+import { LATENCY_RUNS, type ModelCost } from '../model/cost.js';
+import type { CompareOptions } from '../options/compare.js';
+import type { CompareArm, CompareResult } from '../training/comparison.js';
+import type { Scores } from '../training/series.js';
 import { DATASET, demand, learningOptions, sourceOptions, studentOptions } from './arguments.js';
 import type { Output } from './output.js';
 import { ending, seriesOptions, spread, standOfSeries, table } from './series.js';

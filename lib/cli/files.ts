@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { type CheckpointContents, inspect } from '../inspect.js';
-import { checkOptions, execution, preprocessing } from '../options.js';
+import { type CheckpointContents, inspect } from '../model/inspect.js';
+import { checkOptions, execution, preprocessing } from '../options/fields.js';
 import { datasetStats } from '../stats.js';
 import { option, shared } from './arguments.js';
 import type { Output } from './output.js';

@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { DistillError } from '../errors.js';
+import { version } from '../package.js';
 import { type Flags, flagsOf, inFlags, usageError } from './arguments.js';
 import { addCompare } from './compare.js';
 import { addDoctor } from './doctor.js';
@@ -14,8 +14,6 @@ import { Ended } from './signals.js';
 import { addSweep } from './sweep.js';
 import { addTeach } from './teach.js';
 import { addTrain } from './train.js';
-
-const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
 /**
  * The command `distill`, without `setup`, which needs no built package and is handled before.

@@ -1,7 +1,7 @@
 import Table, { type HorizontalTableRow } from 'cli-table3';
 import type { Option } from 'commander';
-import type { SeriesProgress, SeriesResult } from '../series.js';
-import type { Spread } from '../spread.js';
+import type { SeriesProgress, SeriesResult } from '../training/series.js';
+import type { Spread } from '../training/spread.js';
 import { numbers, option } from './arguments.js';
 import { type Output, shellWord } from './output.js';
 import { duration, type Stand } from './training.js';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import type { SweepOptions } from '../options/sweep.js';
 import { sweep } from '../sweep.js';
-import type { SweepOptions } from '../sweep-options.js';
-import { ranked, type SweepPoint, type SweepResult } from '../sweeping.js';
+import { ranked, type SweepPoint, type SweepResult } from '../training/sweeping.js';
 import {
   DATASET,
   demand,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import type { TeachOptions } from '../options/teach.js';
 import { teach } from '../teach.js';
-import type { TeachOptions } from '../teach-options.js';
 import {
   DATASET,
   datasetOptions,

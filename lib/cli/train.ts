@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { distill } from '../distill.js';
-import type { DistillOptions } from '../distill-options.js';
+import type { DistillOptions } from '../options/distill.js';
 import { DATASET, demand, distillationOptions, option } from './arguments.js';
 import { type Output, shellWord } from './output.js';
 import { report } from './training.js';

@@ -1,11 +1,6 @@
 import { stat } from 'node:fs/promises';
-import type {
-  CommonEvents,
-  EpochReport,
-  PrepareProgress,
-  TrainingResult,
-  TrainingRun,
-} from '../run.js';
+import type { PrepareProgress } from '../data/prepare.js';
+import type { CommonEvents, EpochReport, TrainingResult, TrainingRun } from '../training/run.js';
 import type { Output } from './output.js';
 import { Interrupted, interruptible } from './signals.js';
 

@@ -1,10 +1,10 @@
-import { type FolderSurvey, relativePath, type Sample } from '../dataset.js';
-import { decodeBatches } from '../decode.js';
+import { type FolderSurvey, relativePath, type Sample } from '../data/dataset.js';
+import { decodeBatches } from '../data/decode.js';
+import { pictureName, type TeacherLogits } from '../data/logits-file.js';
+import { TEACHER_BATCH } from '../data/prepare.js';
 import { DistillError } from '../errors.js';
-import { pictureName, type TeacherLogits } from '../logits-file.js';
-import type { Preprocessing } from '../model.js';
+import type { Preprocessing } from '../model/use.js';
 import { loadAddon, type NativeClassifier, native } from '../native.js';
-import { TEACHER_BATCH } from '../prepare.js';
 import { count, percent } from '../words.js';
 import type { Pictures } from './dataset.js';
 import type { DoctorProgress, Topic } from './findings.js';

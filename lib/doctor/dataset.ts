@@ -1,14 +1,14 @@
 import path from 'node:path';
-import { checkSeveral } from '../checks.js';
 import {
   checkFolder,
   checkSameClasses,
   type FolderSurvey,
   statSamples,
   surveyFolder,
-} from '../dataset.js';
-import { sha256 } from '../prepare.js';
-import type { Dataset } from '../store.js';
+} from '../data/dataset.js';
+import { sha256 } from '../data/prepare.js';
+import type { Dataset } from '../data/store.js';
+import { checkSeveral } from '../training/checks.js';
 import { count } from '../words.js';
 import type { Topic } from './findings.js';
 

@@ -1,11 +1,11 @@
-import type { datasetFolders, teacherOf } from '../checks.js';
-import type { CheckedDoctorOptions } from '../doctor-options.js';
-import { refuseOtherPixels, viewsOf } from '../student-training.js';
+import type { datasetFolders, teacherOf } from '../training/checks.js';
+import { refuseOtherPixels, viewsOf } from '../training/student-training.js';
 import { askTeacher, checkAnswers, type Scores } from './accuracy.js';
 import { checkDuplicates, countsOf, type Pictures, surveyPictures } from './dataset.js';
 import { type Finding, Findings } from './findings.js';
 import { examineMachine, type Machine } from './machine.js';
 import { checkMemory, checkOutput, checkStore, type StoreNeeds } from './needs.js';
+import type { CheckedDoctorOptions } from './options.js';
 import { checkSizes, type Decoded, decodeAll } from './pictures.js';
 import { checkThere, examineTeacher, type Teacher } from './teacher.js';
 import { type Estimate, estimate, measureSteps } from './time.js';

@@ -1,18 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import os from 'node:os';
-import type { CheckedDoctorOptions } from '../doctor-options.js';
+import { freeMemory } from '../data/store.js';
 import {
   loadAddon,
   loadJpegAddon,
   type NativeAddon,
   type NativeMachine,
   native,
-  packageRoot,
 } from '../native.js';
-import { freeMemory } from '../store.js';
+import { packageRoot, version } from '../package.js';
 import { count, size } from '../words.js';
 import type { Topic } from './findings.js';
+import type { CheckedDoctorOptions } from './options.js';
 import { loadSetup, type Setup } from './setup.js';
 
 /** What a run would work on. */
@@ -52,8 +51,6 @@ export interface Compute {
   device: string;
   precision: 'fp32' | 'bf16';
 }
-
-const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
 /** Looks at the installation, and at what it would work on. */
 export async function examineMachine(

@@ -1,12 +1,12 @@
 import { access, constants, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { checkInitialStudent, refuseToOverwrite } from '../checks.js';
-import type { CheckedDoctorOptions } from '../doctor-options.js';
+import { type Dataset, planStore, type StoreOptions } from '../data/store.js';
 import { DistillError } from '../errors.js';
 import { loadAddon, native } from '../native.js';
-import { type Dataset, planStore, type StoreOptions } from '../store.js';
+import { checkInitialStudent, refuseToOverwrite } from '../training/checks.js';
 import { size } from '../words.js';
 import type { Topic } from './findings.js';
+import type { CheckedDoctorOptions } from './options.js';
 
 /** Where the prepared pictures would be kept. */
 export interface StoreNeeds {

@@ -1,4 +1,4 @@
-import { decodeBatches, pictureSize } from '../decode.js';
+import { decodeBatches, pictureSize } from '../data/decode.js';
 import type { DistillError } from '../errors.js';
 import { count, percent, quoted } from '../words.js';
 import type { Pictures } from './dataset.js';

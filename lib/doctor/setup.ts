@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { packageRoot } from '../native.js';
+import { packageRoot } from '../package.js';
 
 /** A LibTorch as `distill setup` sees it. */
 export interface FoundLibtorch {

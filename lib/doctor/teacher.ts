@@ -1,4 +1,12 @@
 import { stat } from 'node:fs/promises';
+import { relativePath } from '../data/dataset.js';
+import { pictureName, TeacherLogits } from '../data/logits-file.js';
+import { sha256 } from '../data/prepare.js';
+import { DistillError } from '../errors.js';
+import { inspect } from '../model/inspect.js';
+import type { StudentMetadata } from '../model/metadata.js';
+import type { Preprocessing } from '../model/use.js';
+import { modelUse } from '../model/use.js';
 import {
   checkClasses,
   checkClassNames,
@@ -7,18 +15,10 @@ import {
   differing,
   otherPreprocessing,
   type teacherOf,
-} from '../checks.js';
-import { relativePath } from '../dataset.js';
-import type { CheckedDoctorOptions } from '../doctor-options.js';
-import { DistillError } from '../errors.js';
-import { inspect } from '../inspect.js';
-import { pictureName, TeacherLogits } from '../logits-file.js';
-import type { StudentMetadata } from '../metadata.js';
-import type { Preprocessing } from '../model.js';
-import { modelUse } from '../model.js';
-import { sha256 } from '../prepare.js';
+} from '../training/checks.js';
 import type { Pictures } from './dataset.js';
 import type { Topic } from './findings.js';
+import type { CheckedDoctorOptions } from './options.js';
 
 /** Whose answers are to be learnt. */
 export interface Teacher {

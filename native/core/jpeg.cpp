@@ -19,7 +19,8 @@ namespace {
 // What a file, and the coefficients of a progressive picture, may take; a header can lie. Bytes.
 constexpr int64_t max_bytes = int64_t{256} << 20;
 
-// Which part of a side lies in the crop, as lib/decode/picture.ts's `centerCrop` has it. Pixels.
+// Which part of a side lies in the crop, as lib/data/decode/picture.ts's `centerCrop` has it.
+// Pixels.
 struct Span {
   int64_t from, to, length;  // in the picture, in the crop
 };

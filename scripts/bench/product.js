@@ -11,9 +11,9 @@ const load = (name) => import(new URL(`../../dist/${name}.js`, import.meta.url).
 export const loadPackage = () => load('index');
 /** @returns {Promise<typeof import('../../lib/native.js')>} */
 export const loadNative = () => load('native');
-/** @returns {Promise<typeof import('../../lib/dataset.js')>} */
-export const loadDataset = () => load('dataset');
-/** @returns {Promise<typeof import('../../lib/decode.js')>} */
-export const loadDecode = () => load('decode');
-/** @returns {Promise<typeof import('../../lib/prepare.js')>} */
-export const loadPrepare = () => load('prepare');
+/** @returns {Promise<typeof import('../../lib/data/dataset.js')>} */
+export const loadDataset = () => load('data/dataset');
+/** @returns {Promise<typeof import('../../lib/data/decode.js')>} */
+export const loadDecode = () => load('data/decode');
+/** @returns {Promise<typeof import('../../lib/data/prepare.js')>} */
+export const loadPrepare = () => load('data/prepare');

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import type { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { packageRoot } from '../../lib/native.js';
+import { packageRoot } from '../../lib/package.js';
 
 /** The built package, for processes and workers that run without the tests' TypeScript loader. */
 export const built = new URL('dist/index.js', pathToFileURL(packageRoot)).href;

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { expect } from 'vitest';
-import { packageRoot } from '../../lib/native.js';
+import { packageRoot } from '../../lib/package.js';
 
 const folder = path.join(packageRoot, process.env.DISTILL_BUILD || 'build');
 

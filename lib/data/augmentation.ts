@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import { DistillError } from './errors.js';
-import type { NativeAugmentation } from './native.js';
-import type { AUGMENTATIONS, training } from './options.js';
+import { DistillError } from '../errors.js';
+import type { NativeAugmentation } from '../native.js';
+import type { AUGMENTATIONS, training } from '../options/fields.js';
 
 /** What is done to training pictures, and how large they are before. */
 export interface Augmentation {

@@ -2,13 +2,18 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
+import { DistillError } from '../errors.js';
+import { type NativeSession, native } from '../native.js';
 import { relativePath, type Sample } from './dataset.js';
 import { decodeBatches } from './decode.js';
-import { DistillError } from './errors.js';
 import { pictureName } from './logits-file.js';
-import { type NativeSession, native } from './native.js';
-import type { PrepareProgress } from './run.js';
 import { type Dataset, planStore, type StoreOptions } from './store.js';
+
+/** Pictures decoded and, for training, answered by the teacher so far. */
+export interface PrepareProgress {
+  done: number;
+  total: number;
+}
 
 export interface PrepareOptions extends StoreOptions {
   onProgress: (progress: PrepareProgress) => void;

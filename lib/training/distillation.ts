@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { type CheckedOptions, type DistillOptions, distillOptions } from './distill-options.js';
-import { checkOptions } from './options.js';
+import { type CheckedOptions, type DistillOptions, distillOptions } from '../options/distill.js';
+import { checkOptions } from '../options/fields.js';
 import type { DistillResult, Reporter, TrainingEvents, TrainingProgress } from './run.js';
 import { StudentTraining } from './student-training.js';
 import { drawSeed, tellEpoch } from './training.js';

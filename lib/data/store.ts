@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import os from 'node:os';
 import path from 'node:path';
+import type { NativeAugmentation, NativeStore } from '../native.js';
 import { type LabelledFolder, statSamples } from './dataset.js';
 import type { TeacherLogits } from './logits-file.js';
-import type { NativeAugmentation, NativeStore } from './native.js';
 
 /** The pictures of a distillation. */
 export interface Dataset {

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import type { PrepareProgress } from '../data/prepare.js';
 
 /** What one epoch came to. Losses and accuracies are averages over pictures; accuracies are in 0..1. */
 export interface EpochReport {
@@ -73,12 +74,6 @@ export interface TeachResult extends TrainingResult {
   teacher: string;
   /** Such as 'densenet121'. */
   architecture: string;
-}
-
-/** Pictures decoded and, for training, answered by the teacher so far. */
-export interface PrepareProgress {
-  done: number;
-  total: number;
 }
 
 /** Something that the run got over but its owner should know. */

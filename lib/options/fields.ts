@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
-import { DistillError } from './errors.js';
+import { DistillError } from '../errors.js';
 
 // Each option's description completes the sentence "Expected … for `name`".
 
@@ -91,9 +91,10 @@ function describe(field: z.core.$ZodType | undefined): string | undefined {
   return (field as z.ZodType | undefined)?.description;
 }
 
-/** Whatever the caller passed, shown briefly. */
+/** Whatever the caller passed, shown briefly in one line. */
 function show(value: unknown): string {
-  const text = inspect(value, { depth: 1, breakLength: Infinity, maxStringLength: 60 });
+  const shown = inspect(value, { depth: 1, breakLength: Infinity, maxStringLength: 60 });
+  const text = shown.replace(/\s+/g, ' '); // long lists are broken all the same
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 

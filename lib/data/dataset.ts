@@ -1,7 +1,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { DistillError } from './errors.js';
-import { quoted } from './words.js';
+import { DistillError } from '../errors.js';
+import { quoted } from '../words.js';
 
 /** What ImageFolder takes for a picture, in any case. The content is not looked at. */
 const EXTENSIONS = ['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'];

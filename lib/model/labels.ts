@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { DistillError } from './errors.js';
+import { DistillError } from '../errors.js';
 
 /**
  * Reads the names of classes from a text file of `index name` lines, in any order. Names may contain spaces;

@@ -1,12 +1,12 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
-import type { CheckedOptions } from './distill-options.js';
-import { DistillError } from './errors.js';
-import { type CheckpointContents, inspect } from './inspect.js';
-import type { TeacherLogits } from './logits-file.js';
-import type { StudentMetadata } from './metadata.js';
-import type { Preprocessing } from './model.js';
-import type { NativeSchedule } from './native.js';
+import type { TeacherLogits } from '../data/logits-file.js';
+import { DistillError } from '../errors.js';
+import { type CheckpointContents, inspect } from '../model/inspect.js';
+import type { StudentMetadata } from '../model/metadata.js';
+import type { Preprocessing } from '../model/use.js';
+import type { NativeSchedule } from '../native.js';
+import type { CheckedOptions } from '../options/distill.js';
 
 // What is wrong with a training as a whole, found before the long work begins.
 

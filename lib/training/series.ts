@@ -1,10 +1,10 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { DistillError } from '../errors.js';
+import { madeWith } from '../model/metadata.js';
+import { loadAddon, native } from '../native.js';
 import { refuseToOverwrite, scheduleOf } from './checks.js';
-import { DistillError } from './errors.js';
-import { madeWith } from './metadata.js';
-import { loadAddon, native } from './native.js';
 import type { CommonEvents, EpochReport, Found, Reporter, TrainingProgress } from './run.js';
 import { type Spread, spreadOf } from './spread.js';
 import {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { type DistillOptions, distillOptions } from './distill-options.js';
-import { fields } from './options.js';
-import { type SeriesOptions, series } from './sweep-options.js';
+import { type DistillOptions, distillOptions } from './distill.js';
+import { fields } from './fields.js';
+import { type SeriesOptions, series } from './sweep.js';
 
 /** Options of `compare()`: those of `distill()`, but several seeds. Paths are relative to the current folder. */
 export interface CompareOptions

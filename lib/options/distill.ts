@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { fields, preprocessing, training } from './options.js';
-import type { TrainingOptions } from './training-options.js';
+import { fields, preprocessing, training } from './fields.js';
+import type { TrainingOptions } from './training.js';
 
 /** Options of `distill()`. Paths are relative to the current folder. */
 export interface DistillOptions extends TrainingOptions {

@@ -1,18 +1,19 @@
 import { randomInt } from 'node:crypto';
 import type { z } from 'zod';
-import { datasetFolders, refuseToOverwrite } from './checks.js';
-import { scanDataset } from './dataset.js';
-import { DistillError } from './errors.js';
-import type { Preprocessing } from './model.js';
+import { scanDataset } from '../data/dataset.js';
+import { type PrepareOptions, prepare } from '../data/prepare.js';
+import type { Dataset } from '../data/store.js';
+import { DistillError } from '../errors.js';
+import type { Preprocessing } from '../model/use.js';
 import {
   loadAddon,
   type NativeEpoch,
   type NativeSession,
   type NativeTrainResult,
   native,
-} from './native.js';
-import type { training } from './options.js';
-import { type PrepareOptions, prepare } from './prepare.js';
+} from '../native.js';
+import type { training } from '../options/fields.js';
+import { datasetFolders, refuseToOverwrite } from './checks.js';
 import {
   type CommonEvents,
   type Course,
@@ -24,7 +25,6 @@ import {
   type TrainingProgress,
   type TrainingResult,
 } from './run.js';
-import type { Dataset } from './store.js';
 
 /** The checked options of any training. */
 export type TrainingSettings = z.output<z.ZodObject<typeof training>> & { epochs: number };

@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { checkOptions } from './options.js';
+import { checkOptions } from '../options/fields.js';
+import { type CheckedSweepOptions, type SweepOptions, sweepOptions } from '../options/sweep.js';
 import {
   bestRunOf,
   byMerit,
@@ -12,7 +13,6 @@ import {
   type StudentRun,
   standingOf,
 } from './series.js';
-import { type CheckedSweepOptions, type SweepOptions, sweepOptions } from './sweep-options.js';
 
 /** A point of the grid, and what its trainings came to. */
 export interface SweepPoint extends Standing {

@@ -1,4 +1,4 @@
-import { DistillError } from './errors.js';
+import { DistillError } from '../errors.js';
 import type { CheckpointContents } from './inspect.js';
 import { readLabels } from './labels.js';
 

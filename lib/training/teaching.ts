@@ -1,15 +1,15 @@
 import path from 'node:path';
-import { augmentationOf } from './augmentation.js';
+import { augmentationOf } from '../data/augmentation.js';
+import { sha256 } from '../data/prepare.js';
+import { DistillError } from '../errors.js';
+import { inspect } from '../model/inspect.js';
+import { madeWith, type StudentMetadata } from '../model/metadata.js';
+import type { Preprocessing } from '../model/use.js';
+import { native } from '../native.js';
+import { checkOptions } from '../options/fields.js';
+import { type CheckedTeachOptions, type TeachOptions, teachOptions } from '../options/teach.js';
 import { checkClasses, checkTeacher, scheduleOf } from './checks.js';
-import { DistillError } from './errors.js';
-import { inspect } from './inspect.js';
-import { madeWith, type StudentMetadata } from './metadata.js';
-import type { Preprocessing } from './model.js';
-import { native } from './native.js';
-import { checkOptions } from './options.js';
-import { sha256 } from './prepare.js';
 import type { Reporter, TeachResult, TrainingEvents, TrainingProgress } from './run.js';
-import { type CheckedTeachOptions, type TeachOptions, teachOptions } from './teach-options.js';
 import { drawSeed, Training, tellEpoch } from './training.js';
 
 /** What torchvision's own weights were trained with, and most others are. */

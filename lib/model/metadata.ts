@@ -1,7 +1,7 @@
-import { createRequire } from 'node:module';
 import { z } from 'zod';
-import { DistillError } from './errors.js';
-import { loadAddon } from './native.js';
+import { DistillError } from '../errors.js';
+import { loadAddon } from '../native.js';
+import { version } from '../package.js';
 
 /** What a student's or a teacher's file says of itself, besides its weights. */
 export interface StudentMetadata {
@@ -24,8 +24,6 @@ export interface StudentMetadata {
   /** Of node-distill, LibTorch and Node. */
   versions?: Record<string, string> | undefined;
 }
-
-const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
 /** What makes a file now: its `versions`. */
 export function madeWith(): Record<string, string> {

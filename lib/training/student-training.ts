@@ -1,5 +1,14 @@
 import path from 'node:path';
-import { type Augmentation, augmentationOf } from './augmentation.js';
+import { type Augmentation, augmentationOf } from '../data/augmentation.js';
+import { TeacherLogits } from '../data/logits-file.js';
+import { sha256 } from '../data/prepare.js';
+import type { Dataset } from '../data/store.js';
+import { DistillError } from '../errors.js';
+import { inspect } from '../model/inspect.js';
+import { madeWith, type StudentMetadata } from '../model/metadata.js';
+import { modelUse, type Preprocessing } from '../model/use.js';
+import { native } from '../native.js';
+import type { CheckedOptions } from '../options/distill.js';
 import {
   checkClasses,
   checkClassNames,
@@ -10,16 +19,7 @@ import {
   scheduleOf,
   teacherOf,
 } from './checks.js';
-import type { CheckedOptions } from './distill-options.js';
-import { DistillError } from './errors.js';
-import { inspect } from './inspect.js';
-import { TeacherLogits } from './logits-file.js';
-import { madeWith, type StudentMetadata } from './metadata.js';
-import { modelUse, type Preprocessing } from './model.js';
-import { native } from './native.js';
-import { sha256 } from './prepare.js';
 import type { CommonEvents, EpochReport, Reporter, TrainingProgress } from './run.js';
-import type { Dataset } from './store.js';
 import { type Ground, type Trained, Training } from './training.js';
 
 /** What each of several trainings has to itself. */

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
+import { loadAddon, native } from '../native.js';
 import { inspect } from './inspect.js';
-import type { ModelUse } from './model.js';
-import { loadAddon, native } from './native.js';
+import type { ModelUse } from './use.js';
 
 /** What a model takes to keep and to ask. */
 export interface ModelCost {

@@ -1,4 +1,4 @@
-import { DistillError } from '../errors.js';
+import { DistillError } from '../../errors.js';
 
 // Whether an ONNX model says what the student says: onnxruntime answers for the same pictures.
 

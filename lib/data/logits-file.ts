@@ -1,7 +1,7 @@
-import { DistillError } from './errors.js';
-import { inspect } from './inspect.js';
-import type { StudentMetadata } from './metadata.js';
-import { loadAddon, native } from './native.js';
+import { DistillError } from '../errors.js';
+import { inspect } from '../model/inspect.js';
+import type { StudentMetadata } from '../model/metadata.js';
+import { loadAddon, native } from '../native.js';
 
 // A teacher's answers in a safetensors file:
 //

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type DistillOptions, distillOptions } from './distill-options.js';
-import { fields } from './options.js';
+import { type DistillOptions, distillOptions } from './distill.js';
+import { fields } from './fields.js';
 
 /** Options of several trainings on one store, besides those of the trainings. */
 export interface SeriesOptions {

@@ -1,6 +1,6 @@
-import { DistillError } from './errors.js';
+import { DistillError } from '../errors.js';
+import { loadAddon, native } from '../native.js';
 import { parseMetadata, type StudentMetadata } from './metadata.js';
-import { loadAddon, native } from './native.js';
 
 /** What a checkpoint holds. */
 export interface CheckpointContents {

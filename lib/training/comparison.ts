@@ -1,13 +1,13 @@
 import os from 'node:os';
 import path from 'node:path';
+import { costOf, type ModelCost } from '../model/cost.js';
+import { native } from '../native.js';
 import {
   type CheckedCompareOptions,
   type CompareOptions,
   compareOptions,
-} from './compare-options.js';
-import { costOf, type ModelCost } from './cost.js';
-import { native } from './native.js';
-import { checkOptions } from './options.js';
+} from '../options/compare.js';
+import { checkOptions } from '../options/fields.js';
 import {
   bestRunOf,
   keep,

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import { type DistillOptions, distillOptions } from './distill-options.js';
-import type { DoctorProgress, Finding } from './doctor/findings.js';
-import { callback, fields } from './options.js';
+import { type DistillOptions, distillOptions } from '../options/distill.js';
+import { callback, fields } from '../options/fields.js';
+import type { DoctorProgress, Finding } from './findings.js';
 
 /**
  * Options of {@link doctor}: those of the `distill()` that is meant to run, as far as they are known. Without a dataset,

@@ -1,11 +1,11 @@
 import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { DistillError } from '../errors.js';
+import { loadJpegAddon } from '../native.js';
 import { openBmp } from './decode/bmp.js';
 import { openNetpbm } from './decode/netpbm.js';
 import { BadPicture, centerCrop, MAX_PIXELS, type Picture } from './decode/picture.js';
 import { openWithSharp } from './decode/sharp.js';
-import { DistillError } from './errors.js';
-import { loadJpegAddon } from './native.js';
 
 /** A picture file: its path, or its bytes. */
 export type PictureSource = string | Uint8Array;
