@@ -5,6 +5,8 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 
+#include <algorithm>
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
 #endif
@@ -138,6 +140,11 @@ c10::Stream current_stream(at::Device device) {
 c10::Stream another_stream(at::Device device) {
   return c10::impl::VirtualGuardImpl(device.type())
       .getStreamFromGlobalPool(device, /*isHighPriority=*/false);
+}
+
+int64_t evaluation_batch(int64_t size) {
+  constexpr int64_t pixels = 128 * 224 * 224;
+  return std::clamp<int64_t>(pixels / (size * size), 1, 1024);
 }
 
 void release_device_memory(at::Device device) {

@@ -38,6 +38,11 @@ c10::Stream another_stream(at::Device device);
 // A tensor of the CPU on the device, without waiting for it to be there. On the CPU, itself.
 at::Tensor upload(const at::Tensor& tensor, at::Device device);
 
+// How many pictures of so many pixels a side to send through a network in evaluation at once on a
+// device that is not the CPU. Each is judged by itself, so that they may be more than in training:
+// enough to fill a GPU, and few enough for its memory.
+int64_t evaluation_batch(int64_t size);
+
 // Gives a device's memory that no tensor uses back to the system.
 void release_device_memory(at::Device device);
 

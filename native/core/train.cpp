@@ -44,14 +44,6 @@ void save(const StateDict& state, const TrainConfig& config, const EpochReport& 
   write_checkpoint(config.path, format_of(config.path), on_host(state), metadata.str());
 }
 
-// Pictures that go through a network in evaluation at once. Each is judged by itself, so that on a
-// GPU, which small batches do not fill, they may be more than in training.
-int64_t validation_batch(const TrainConfig& config, int64_t size, at::Device device) {
-  if (device.is_cpu()) return config.batch_size;
-  constexpr int64_t pixels = 64 * 224 * 224;
-  return std::max(config.batch_size, std::clamp<int64_t>(pixels / (size * size), 1, 1024));
-}
-
 void validate(Learner& learner, Feeder& feed, ReplayedStep& step,
               const std::vector<at::Tensor>& batches, RunControl& control, Tally& tally) {
   const c10::NoGradGuard no_grad;
@@ -82,7 +74,9 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
   // A last batch that is too small for the learner is left out.
   const int64_t shown = last_batch < learner.smallest_batch() ? pictures - last_batch : pictures;
   const int64_t size = preprocessing.image_size;
-  const int64_t val_batch = validation_batch(config, size, compute.device);
+  const int64_t val_batch = compute.device.is_cpu()
+                                ? config.batch_size
+                                : std::max(config.batch_size, evaluation_batch(size));
   const auto batches = [](int64_t n, int64_t of) { return (n + of - 1) / of; };
   const int64_t steps = batches(shown, config.batch_size);
   control.steps = steps + batches(store.val().count, val_batch);

@@ -231,18 +231,20 @@ class Session : public Napi::ObjectWrap<Session> {
       std::copy(given.begin(), given.end(), to.mutable_data_ptr<float>());
       return;
     }
-    if (waiting_for_ != &split) answer();
+    if (waiting_for_ != &split) answer(waiting_);
     waiting_for_ = &split;
     waiting_ += rows.size(0);
-    // Small batches do not fill a GPU; the CPU answers while the next ones are being decoded.
-    if (compute_.device.is_cpu() || waiting_ >= 128) answer();
+    // The CPU answers while the next ones are being decoded; so few do not fill a GPU.
+    if (compute_.device.is_cpu()) return answer(waiting_);
+    const int64_t full = evaluation_batch(preprocessing_.image_size);
+    while (waiting_ >= full) answer(full);
   }
 
-  // Asks the teacher about what has come and has not been answered.
-  void answer() {
-    if (waiting_ == 0) return;
+  // Asks the teacher about the first of those that wait.
+  void answer(int64_t count) {
+    if (count == 0) return;
     Split& split = *waiting_for_;
-    const int64_t count = std::exchange(waiting_, 0), first = split.count * split.views - count;
+    const int64_t first = split.count * split.views - std::exchange(waiting_, waiting_ - count);
     const at::Tensor rows = split.pixels.narrow(0, first, count);
     const at::Tensor logits = teacher_->logits(rows);
     if (!logits.isfinite().all().item<bool>()) {
@@ -272,7 +274,7 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value seal_store(const Napi::CallbackInfo& info) {
     return worker_.run<Nothing>(info.Env(),
                                 [this](Channel&) {
-                                  answer();
+                                  answer(waiting_);
                                   store_.value().seal();
                                   teacher_.reset();  // its answers are in the store
                                   release_freed_memory();
@@ -373,7 +375,7 @@ class Session : public Napi::ObjectWrap<Session> {
   std::optional<Classifier> teacher_;
   std::string teacher_path_;
   std::optional<SampleStore> store_;
-  Split* waiting_for_ = nullptr;  // whose last rows the teacher has not been asked about
+  Split* waiting_for_ = nullptr;  // whose last rows wait for the teacher's answers
   int64_t waiting_ = 0;           // how many they are
   Augmentation view_;             // what training pictures go through on their way into the store
 
