@@ -8,19 +8,19 @@ describe('a training on another device than the CPU', () => {
   const lines = linesOf('accelerator_test');
 
   test.each([
-    'trains as on the CPU',
-    'trains as step by step',
-    'does nothing that a capture refuses',
-    'does the same work in each epoch',
-    'takes no memory in a step',
-    'replays all full batches',
-    'times in epoch',
-    'says what it says on the CPU',
-    'waits once a batch',
-    'replays all warm, full batches',
-  ])('%s', (claim) => {
+    ['trains as on the CPU', 15],
+    ['trains as step by step', 10],
+    ['does nothing that a capture refuses', 15],
+    ['does the same work in each epoch', 15],
+    ['takes no memory in a step', 30],
+    ['replays all full batches', 15],
+    ['times in epoch', 15],
+    ['says what it says on the CPU', 4],
+    ['waits once a batch', 4],
+    ['replays all warm, full batches', 4],
+  ])('%s', (claim, checks) => {
     const checked = lines.filter((line) => line.includes(claim));
-    expect(checked.length).toBeGreaterThanOrEqual(4);
+    expect(checked.length).toBeGreaterThanOrEqual(checks);
     expect(checked.filter((line) => !line.startsWith('ok '))).toEqual([]);
   });
 });

@@ -513,14 +513,14 @@ Course compare(const std::string& name, const Training& training) {
   check(last.allocations == before.allocations && last.kernels == before.kernels,
         name + " does the same work in each epoch",
         text(last.allocations) + " allocations, " + text(last.kernels) + " kernels");
-  constexpr int64_t full_steps = pictures / batch + 1;  // with the validation's one batch
+  constexpr int64_t full_batches = pictures / batch + 1;  // with the validation's one batch
   // A replayed step takes memory for what the host tells the device alone, four tensors at most, and
   // queues copies of these and of the outcome, and the optimizer's two kernels for each of two groups.
   for (const auto& [allocations, kernels] : last.between) {
     check(allocations <= 4 && kernels <= 4 + 1 + 2 * 2, name + " takes no memory in a step",
           text(allocations) + " for what it is told, " + text(kernels) + " kernels");
   }
-  check(last.replays == (graphs ? full_steps : 0), name + " replays all full batches",
+  check(last.replays == (graphs ? full_batches : 0), name + " replays all full batches",
         text(last.replays));
   return there;
 }
