@@ -1,9 +1,9 @@
 #include <napi.h>
 #include <torch/headeronly/version.h>
 
-#include "core/cuda_graph.h"
-#include "core/cuda_library.h"
-#include "core/memory.h"
+#include "core/device/cuda_graph.h"
+#include "core/device/cuda_library.h"
+#include "core/device/memory.h"
 #include "node/checkpoints.h"
 #include "node/classifier.h"
 #include "node/diagnostics.h"

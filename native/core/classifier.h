@@ -7,13 +7,12 @@
 #include <variant>
 
 #include "core/checkpoint/checkpoint.h"
-#include "core/config.h"
-#include "core/device.h"
-#include "core/graph.h"
+#include "core/data/normalize.h"
+#include "core/device/device.h"
+#include "core/device/graph.h"
 #include "core/models/densenet.h"
 #include "core/models/frozen_densenet.h"
 #include "core/models/student.h"
-#include "core/normalize.h"
 
 namespace distill {
 

@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "core/classifier.h"
-#include "core/device.h"
-#include "core/memory.h"
+#include "core/device/device.h"
+#include "core/device/memory.h"
 #include "node/options.h"
 #include "node/worker.h"
 

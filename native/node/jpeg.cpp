@@ -1,4 +1,4 @@
-#include "core/jpeg.h"
+#include "core/data/jpeg.h"
 
 #include <napi.h>
 

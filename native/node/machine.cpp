@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "core/machine.h"
+#include "core/device/machine.h"
 #include "node/worker.h"
 
 namespace distill::node {

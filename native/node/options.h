@@ -6,8 +6,9 @@
 #include <cstdint>
 #include <string>
 
-#include "core/config.h"
-#include "core/sample_store.h"
+#include "core/data/normalize.h"
+#include "core/data/sample_store.h"
+#include "core/training/config.h"
 
 // Plain values out of JavaScript objects. The façade has checked types and ranges; a wrong type
 // here still throws a TypeError rather than being read as something else.

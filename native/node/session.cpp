@@ -8,13 +8,13 @@
 #include <utility>
 
 #include "core/classifier.h"
-#include "core/device.h"
+#include "core/data/sample_store.h"
+#include "core/device/device.h"
+#include "core/device/memory.h"
 #include "core/error.h"
-#include "core/learner.h"
-#include "core/memory.h"
 #include "core/models/weights.h"
-#include "core/sample_store.h"
-#include "core/train.h"
+#include "core/training/learner.h"
+#include "core/training/train.h"
 #include "node/options.h"
 #include "node/worker.h"
 

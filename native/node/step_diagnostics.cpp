@@ -8,15 +8,15 @@
 #include <utility>
 #include <vector>
 
-#include "core/adam.h"
-#include "core/augment.h"
 #include "core/classifier.h"
-#include "core/distillation_loss.h"
+#include "core/data/augment.h"
+#include "core/data/normalize.h"
 #include "core/models/densenet.h"
 #include "core/models/student.h"
 #include "core/models/weights.h"
-#include "core/normalize.h"
-#include "core/schedule.h"
+#include "core/training/adam.h"
+#include "core/training/distillation_loss.h"
+#include "core/training/schedule.h"
 #include "node/options.h"
 #include "node/worker.h"
 

@@ -24,9 +24,9 @@
 #include <sstream>
 
 #include "core/classifier.h"
-#include "core/learner.h"
+#include "core/training/learner.h"
 #include "core/models/weights.h"
-#include "core/train.h"
+#include "core/training/train.h"
 
 using namespace distill;
 

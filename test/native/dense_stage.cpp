@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/kernels/norm_relu_train.h"
-#include "core/memory.h"
+#include "core/device/memory.h"
 #include "core/models/dense_stage.h"
 #include "core/models/weights.h"
 

@@ -14,9 +14,9 @@
 #include "core/kernels/norm_relu_pool.h"
 #include "core/kernels/stem.h"
 #include "core/kernels/winograd.h"
-#include "core/memory.h"
+#include "core/device/memory.h"
 #include "core/models/layers.h"
-#include "core/normalize.h"
+#include "core/data/normalize.h"
 
 using namespace distill;
 

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "core/device.h"
+#include "core/device/device.h"
 #include "core/kernels/activation.h"
 #include "core/kernels/winograd_tiles.h"
 

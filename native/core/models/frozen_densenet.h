@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "core/device.h"
+#include "core/device/device.h"
 #include "core/models/densenet.h"
 
 namespace distill {

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "core/device.h"
+#include "core/device/device.h"
 
 namespace distill {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/feeder.h"
+#include "core/training/feeder.h"
 
 #include <ATen/DeviceAccelerator.h>
 #include <c10/core/StreamGuard.h>
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-#include "core/device.h"
+#include "core/device/device.h"
 
 namespace distill {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/graph.h"
+#include "core/device/graph.h"
 
 #include <c10/util/Exception.h>
 

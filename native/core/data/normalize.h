@@ -2,10 +2,18 @@
 
 #include <ATen/ATen.h>
 
-#include "core/augment.h"
-#include "core/config.h"
+#include <array>
+
+#include "core/data/augment.h"
 
 namespace distill {
+
+// How a picture becomes a network's input.
+struct Preprocessing {
+  int64_t image_size = 224;                // pixels a side of the centre crop
+  std::array<double, 3> mean = {0, 0, 0};  // R, G, B, of values in 0..1
+  std::array<double, 3> std = {1, 1, 1};
+};
 
 // What torchvision's ToTensor and Normalize do, to the bit:
 // pixels (B, S, S, 3) uint8 -> (B, 3, S, S) of (pixel / 255 - mean) / std, channels-last, in the

@@ -1,15 +1,15 @@
-#include "core/learner.h"
+#include "core/training/learner.h"
 
 #include <c10/core/GradMode.h>
 
 #include <limits>
 
 #include "core/classifier.h"
-#include "core/distillation_loss.h"
 #include "core/models/densenet.h"
 #include "core/models/frozen_densenet.h"
 #include "core/models/student.h"
 #include "core/models/weights.h"
+#include "core/training/distillation_loss.h"
 
 namespace distill {
 namespace {

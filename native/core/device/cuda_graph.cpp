@@ -1,11 +1,11 @@
-#include "core/cuda_graph.h"
+#include "core/device/cuda_graph.h"
 
 #include <ATen/core/GraphImplInterface.h>
 #include <dlfcn.h>
 
 #include <memory>
 
-#include "core/cuda_library.h"
+#include "core/device/cuda_library.h"
 
 namespace distill {
 namespace {

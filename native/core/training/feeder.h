@@ -5,10 +5,10 @@
 #include <memory>
 #include <vector>
 
-#include "core/augment.h"
-#include "core/learner.h"
-#include "core/normalize.h"
-#include "core/sample_store.h"
+#include "core/data/augment.h"
+#include "core/data/normalize.h"
+#include "core/data/sample_store.h"
+#include "core/training/learner.h"
 
 namespace distill {
 

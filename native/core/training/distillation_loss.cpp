@@ -1,4 +1,4 @@
-#include "core/distillation_loss.h"
+#include "core/training/distillation_loss.h"
 
 namespace distill {
 

@@ -1,4 +1,4 @@
-#include "core/cuda_library.h"
+#include "core/device/cuda_library.h"
 
 #include <ATen/Context.h>
 #include <dlfcn.h>

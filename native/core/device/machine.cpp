@@ -1,4 +1,4 @@
-#include "core/machine.h"
+#include "core/device/machine.h"
 
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
@@ -7,7 +7,7 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <dlfcn.h>
 
-#include "core/device.h"
+#include "core/device/device.h"
 
 namespace distill {
 namespace {

@@ -6,11 +6,12 @@
 #include <optional>
 #include <vector>
 
-#include "core/config.h"
-#include "core/device.h"
-#include "core/learner.h"
-#include "core/sample_store.h"
-#include "core/tally.h"
+#include "core/data/normalize.h"
+#include "core/data/sample_store.h"
+#include "core/device/device.h"
+#include "core/training/config.h"
+#include "core/training/learner.h"
+#include "core/training/tally.h"
 
 namespace distill {
 

@@ -1,4 +1,4 @@
-#include "core/adam.h"
+#include "core/training/adam.h"
 
 #include <c10/core/GradMode.h>
 

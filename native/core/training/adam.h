@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "core/schedule.h"
+#include "core/training/schedule.h"
 
 namespace distill {
 

@@ -1,20 +1,12 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 
-#include "core/augment.h"
-#include "core/schedule.h"
+#include "core/data/augment.h"
+#include "core/training/schedule.h"
 
 namespace distill {
-
-// How a picture becomes a network's input.
-struct Preprocessing {
-  int64_t image_size = 224;                // pixels a side of the centre crop
-  std::array<double, 3> mean = {0, 0, 0};  // R, G, B, of values in 0..1
-  std::array<double, 3> std = {1, 1, 1};
-};
 
 // What every training is told.
 struct TrainConfig {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/checkpoint/state_dict.h"
-#include "core/config.h"
-#include "core/device.h"
-#include "core/tally.h"
+#include "core/device/device.h"
+#include "core/training/config.h"
+#include "core/training/tally.h"
 
 namespace distill {
 

@@ -1,4 +1,4 @@
-#include "core/device.h"
+#include "core/device/device.h"
 
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
@@ -15,7 +15,7 @@
 #include <sys/auxv.h>
 #endif
 
-#include "core/cuda_library.h"
+#include "core/device/cuda_library.h"
 #include "core/error.h"
 
 namespace distill {

@@ -1,6 +1,6 @@
-#include "core/marks.h"
+#include "core/device/marks.h"
 
-#include "core/device.h"
+#include "core/device/device.h"
 
 namespace distill {
 

@@ -1,4 +1,4 @@
-#include "core/normalize.h"
+#include "core/data/normalize.h"
 
 #include <ATen/Parallel.h>
 

@@ -1,4 +1,4 @@
-#include "core/train.h"
+#include "core/training/train.h"
 
 #include <c10/core/GradMode.h>
 
@@ -7,15 +7,15 @@
 #include <sstream>
 #include <utility>
 
-#include "core/adam.h"
 #include "core/checkpoint/writer.h"
+#include "core/data/normalize.h"
+#include "core/device/graph.h"
+#include "core/device/marks.h"
 #include "core/error.h"
-#include "core/feeder.h"
-#include "core/graph.h"
-#include "core/marks.h"
 #include "core/models/weights.h"
-#include "core/normalize.h"
-#include "core/tally.h"
+#include "core/training/adam.h"
+#include "core/training/feeder.h"
+#include "core/training/tally.h"
 
 namespace distill {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/memory.h"
+#include "core/device/memory.h"
 
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-#include "core/sample_store.h"
+#include "core/data/sample_store.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "core/tally.h"
+#include "core/training/tally.h"
 
 #include <numeric>
 
