@@ -1,5 +1,5 @@
-import { rmSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { SetupFailure, sentence } from './failure.js';
@@ -44,12 +44,13 @@ export function cachedBuild(env, cuda, version = VERSION) {
  * @returns {Promise<T>}
  */
 export async function withIncoming(env, work) {
-  const folder = await newFolder(cacheFolder(env));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  // Ctrl-C must not leave gigabytes behind.
+  let folder = '';
+  const remove = () => folder && rmSync(folder, { recursive: true, force: true });
+  // Ctrl-C must not leave gigabytes behind. It is listened to before there is a folder to leave.
   const interrupted = () => process.exit(130);
   process.once('exit', remove).once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
+    folder = await newFolder(cacheFolder(env));
     return await work(folder);
   } finally {
     remove();
@@ -104,7 +105,8 @@ async function newFolder(cache) {
   try {
     await mkdir(cache, { recursive: true });
     await removeLeftovers(cache);
-    return await mkdtemp(path.join(cache, INCOMING));
+    // At once, so that no signal comes between the folder and whoever is to remove it.
+    return mkdtempSync(path.join(cache, INCOMING));
   } catch (error) {
     // No rung below needs the cache less.
     throw new SetupFailure(`the cache cannot be written: ${sentence(error)}`, {
