@@ -1,4 +1,4 @@
-// A training on a device that is not the CPU, without such a device: a stand-in whose memory is the
+// Work on a device that is not the CPU, without such a device: a stand-in whose memory is the
 // host's and whose kernels are the CPU's, made known to LibTorch as any accelerator is. It counts
 // what a GPU would wait for, refuses what a GPU refuses while a graph is being captured, and replays
 // what was captured, in the same memory. Prints a line for each check: "ok …" or "FAILED …".
@@ -24,6 +24,7 @@
 #include <sstream>
 
 #include "core/classifier.h"
+#include "core/device/graph.h"
 #include "core/training/learner.h"
 #include "core/models/weights.h"
 #include "core/training/train.h"
@@ -584,6 +585,23 @@ void ask(const std::string& name, Classifier::Model (&make)(const Compute&)) {
   check(counts.replays == replays, name + " replays all warm, full batches", text(counts.replays));
 }
 
+// A step that a capture refuses, as it reads a value: it goes on as it began.
+void refuse_to_capture() {
+  use_device(stand_in);
+  ReplayedStep step(stand_in, [](const ReplayedStep::Inputs& inputs) {
+    return inputs[0] * inputs[0].sum().item<float>();
+  });
+  const at::Tensor ones = at::ones({3}).to(stand_in);
+  counts = {};
+  bool right = true;
+  for (int64_t i = 1; i <= 6; ++i) {
+    const at::Tensor found = step({ones * i}).to(at::kCPU);
+    right = right && at::equal(found, at::full({3}, 3.0 * static_cast<double>(i * i)));
+  }
+  check(right && counts.refused == 1 && counts.replays == 0,
+        "a step that cannot be captured is tried once, and run each time", text(counts.refused));
+}
+
 // The same kernels on the same numbers.
 void check_equal(const std::string& name, const std::vector<Course>& some,
                  const std::vector<Course>& others) {
@@ -616,6 +634,7 @@ int main() {
   check_waits("by graph", {1, 1, 1, 1, 1});
   ask("a student, by graph", fresh_student);
   ask("a teacher, by graph", fresh_teacher);
+  refuse_to_capture();
 
   // Also for the copy before in the place that each of the six training batches takes. Of the three
   // places of the validation's one batch the first is taken again in the fourth epoch.
