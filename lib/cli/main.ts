@@ -1,11 +1,13 @@
 import { Command, CommanderError } from 'commander';
 import { DistillError } from '../errors.js';
 import { version } from '../package.js';
+import { count } from '../words.js';
 import { type Flags, flagsOf, inFlags, usageError } from './arguments.js';
 import { addCompare } from './compare.js';
 import { addDoctor } from './doctor.js';
 import { addExport } from './export.js';
 import { addInspect, addStats } from './files.js';
+import { joinLists } from './lists.js';
 import { addLogits } from './logits.js';
 import { Output } from './output.js';
 import { addPredict } from './predict.js';
@@ -47,12 +49,16 @@ export async function main(argv: string[]): Promise<number> {
   }
 
   try {
-    await program.parseAsync(argv, { from: 'user' });
+    await program.parseAsync(joinLists(argv), { from: 'user' });
     output.hideBar();
     await output.flush();
     return 0;
   } catch (error) {
     output.hideBar();
+    if (error instanceof CommanderError) {
+      const command = program.commands.find((command) => command.name() === argv[0]) ?? program;
+      return concludeUsage(error, command, output);
+    }
     return conclude(error, output, isReference ? REFERENCE_FLAGS : flagsOf(program));
   }
 }
@@ -93,14 +99,30 @@ function addSetup(program: Command): void {
     });
 }
 
+/** Reports what commander has to say of the arguments. */
+function concludeUsage(
+  { code, exitCode, message }: CommanderError,
+  command: Command,
+  output: Output,
+): number {
+  // Help or the version, which is on the screen already. Help that nobody asked for is wrong usage.
+  if (exitCode === 0) return 0;
+  if (code !== 'commander.help') output.fail(usageError(usageMessage(code, message, command)));
+  return 2;
+}
+
+function usageMessage(code: string, message: string, command: Command): string {
+  if (code === 'commander.excessArguments') {
+    const words = command.args.map((word) => `'${word}'`).join(' ');
+    const most = command.registeredArguments.length;
+    return `${command.name()} takes ${count(most, 'argument')}, but received ${words}; put quotes around a name with spaces, and commas between the items of a list.`;
+  }
+  return message.replace(/^error: /, '').replace(/\n\((?:D)(id you mean .*\?)\)$/, '; d$1');
+}
+
 /** Reports why a command ended. */
 function conclude(error: unknown, output: Output, flags: Flags): number {
   if (error instanceof Ended) return error.exitCode;
-  if (error instanceof CommanderError) {
-    // Help or the version, which is on the screen already. Help that nobody asked for is wrong usage.
-    if (error.exitCode === 0) return 0;
-    if (error.code === 'commander.help') return 2;
-  }
   const failure = inFlags(asDistillError(error), flags);
   output.fail(failure);
   return failure.code === 'ERR_OPTION' || failure.code === 'ERR_USAGE' ? 2 : 1;
@@ -108,11 +130,6 @@ function conclude(error: unknown, output: Output, flags: Flags): number {
 
 function asDistillError(error: unknown): DistillError {
   if (error instanceof DistillError) return error;
-  if (error instanceof CommanderError) {
-    return usageError(
-      error.message.replace(/^error: /, '').replace(/\n\((?:D)(id you mean .*\?)\)$/, '; d$1'),
-    );
-  }
   const { code = 'ERR_INTERNAL', message } = error as NodeJS.ErrnoException;
   return new DistillError(code, message, { cause: error });
 }
