@@ -1,20 +1,22 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { z } from 'zod';
 import { scanFolder, scanPictures } from './data/dataset.js';
 import { decodeBatches, type PictureSource } from './data/decode.js';
 import { DistillError } from './errors.js';
+import { callback, checkOptions, execution, fields } from './options/fields.js';
 
 export interface DatasetStatsOptions {
   /** The side of the centre crop in pixels, 224 by default. */
-  imageSize?: number;
+  imageSize?: number | undefined;
   /** What a picture that cannot be read does: ends the run (`error`, the default) or is left out (`skip`). */
-  onBadImage?: 'error' | 'skip';
+  onBadImage?: 'error' | 'skip' | undefined;
   /** Told of each picture left out. */
-  onSkip?: (path: PictureSource, error: DistillError) => void;
+  onSkip?: ((path: PictureSource, error: DistillError) => void) | undefined;
   /** Told how many pictures of how many have been read. */
-  onProgress?: (done: number, total: number) => void;
+  onProgress?: ((done: number, total: number) => void) | undefined;
   /** Ends the run: the promise rejects with the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface DatasetStats {
@@ -28,6 +30,15 @@ export interface DatasetStats {
   classes?: string[];
 }
 
+const schema = z.strictObject({
+  folder: fields.path,
+  imageSize: z.int().min(1).max(4096).describe('a whole number of pixels in 1..4096').default(224),
+  onBadImage: execution.onBadImage.default('error'),
+  onSkip: callback<(path: PictureSource, error: DistillError) => void>().optional(),
+  onProgress: callback<(done: number, total: number) => void>().optional(),
+  signal: execution.signal.optional(),
+});
+
 /** Pictures between two reports of progress. */
 const BATCH_SIZE = 16;
 
@@ -38,20 +49,29 @@ const BATCH_SIZE = 16;
  * any other black. The sums are exact.
  *
  * @param folder Class folders with pictures, or a folder with `train/` in it, which is used then, or pictures.
- * @throws {DistillError} What `scanFolder`, `scanPictures` and `decodeBatches` throw; `ERR_PICTURES_NOT_FOUND` if
+ * @throws {DistillError} `ERR_OPTION`; what `scanFolder`, `scanPictures` and `decodeBatches` throw; `ERR_PICTURES_NOT_FOUND` if
  *   every picture was left out.
  */
 export async function datasetStats(
   folder: string,
   options: DatasetStatsOptions = {},
 ): Promise<DatasetStats> {
-  const { imageSize = 224, onProgress, ...decoding } = options;
+  const { imageSize, onBadImage, onSkip, onProgress, signal } = checkOptions(schema, {
+    ...options,
+    folder,
+  });
   const { paths, classes } = await picturesOf(folder);
 
   const counts = [0, 1, 2].map(() => new Float64Array(256)); // pixels by channel and value
   const [red, green, blue] = counts as [Float64Array, Float64Array, Float64Array];
   let images = 0;
-  const batches = decodeBatches(paths, { ...decoding, size: imageSize, batchSize: BATCH_SIZE });
+  const batches = decodeBatches(paths, {
+    size: imageSize,
+    batchSize: BATCH_SIZE,
+    onBadImage,
+    ...(onSkip && { onSkip }),
+    ...(signal && { signal }),
+  });
   for await (const { pixels, indices, count } of batches) {
     for (let i = 0; i < pixels.length; i += 3) {
       // biome-ignore-start lint/style/noNonNullAssertion: the innermost loop, over all pixels of the data set

@@ -130,6 +130,20 @@ describe('a teacher', () => {
     expect(error.message.length).toBeLessThan(600);
   });
 
+  test('that belongs elsewhere is refused with its place', async () => {
+    const student = await writeStudent(path.join(folder, 'a-student.pth'));
+    expect((await refusal({ teacher: student })).message).toBe(
+      `'${student}' holds a student and no DenseNet; give the DenseNet that it learnt from as \`teacher\`.`,
+    );
+    const logits = await writePth(path.join(folder, 'logits.pth'), {
+      logits: { shape: [1, 2], data: [1, 2] },
+      paths: { shape: [1], data: [97], dtype: 'uint8' },
+    });
+    expect((await refusal({ teacher: logits })).message).toBe(
+      `'${logits}' holds a teacher's logits and no DenseNet; give it as \`teacherLogits\`.`,
+    );
+  });
+
   test('that would run a command is refused by the command’s name, and nothing is run', async () => {
     const proof = path.join(folder, 'proof');
     const command = pickle.call(pickle.global('os', 'system'), pickle.text(`touch '${proof}'`));

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bytes, inFlags, triple } from '../lib/cli/arguments.js';
+import { inFlags, triple } from '../lib/cli/arguments.js';
 import { distill } from '../lib/distill.js';
 import { DistillError } from '../lib/errors.js';
 import { loadAddon } from '../lib/native.js';
@@ -170,7 +170,7 @@ describe('usage', () => {
     [
       'a mean in another scale',
       train('s.pth', '--mean', '124,116,104'),
-      'Expected three numbers in 0..1 (R, G, B) for --mean but received [ 124, 116, 104 ]. (ERR_OPTION)',
+      'Expected three numbers in 0..1 (R, G, B) for --mean but received [ 124, 116, 104 ]; divided by 255 it is [ 0.486275, 0.454902, 0.407843 ]. (ERR_OPTION)',
     ],
     [
       'no folder',
@@ -286,21 +286,6 @@ describe('arguments', () => {
       expect(triple(text)).toBe(text);
     },
   );
-
-  test.each<[string, number | string]>([
-    ['1024', 1024],
-    ['1.5e9', 1.5e9],
-    ['2GB', 2e9],
-    ['2g', 2e9],
-    ['512MiB', 2 ** 29],
-    ['1.5 KiB', 1536],
-    ['10b', 10],
-    ['1.2.3MB', '1.2.3MB'],
-    ['2 apples', '2 apples'],
-    ['', ''],
-  ])('%j bytes are %j', (text, value) => {
-    expect(bytes(text)).toBe(value);
-  });
 
   test('the names in a message become flags, except in paths', () => {
     const flags = new Map([['cacheDir', '--cache-dir']]);

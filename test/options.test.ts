@@ -1,7 +1,12 @@
+import { homedir } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import {
+  convert,
   type DistillOptions,
+  datasetStats,
   distill,
+  exportOnnx,
+  inspect,
   type PredictOptions,
   predict,
   type TeacherLogitsOptions,
@@ -10,11 +15,16 @@ import {
   teach,
   teacherLogits,
 } from '../lib/index.js';
+import { bytes } from '../lib/options/bytes.js';
+import { distillOptions as distillSchema } from '../lib/options/distill.js';
 import { refusalOf } from './helpers/outcome.js';
 
 // Each option, with values that are refused. None of the files exists: options are looked at first.
 
-const notAPath = ['', 5, null, true, ['a'], new URL('file:///a')];
+const notAPath = [
+  ...['', 5, null, true, ['a'], new URL('file:///a')],
+  ...['~/a', '~', 'https://a/b', 's3://a/b', 'file:///a'],
+];
 const notACount = [0, -1, 1.5, NaN, Infinity, '5', null, 2 ** 53];
 const notAChannelTriple = [[], [0.5, 0.5], [0.5, 0.5, 0.5, 0.5], [0.5, NaN, 0.5], 0.5, '0.5', null];
 const notMean = [...notAChannelTriple, [-0.1, 0.5, 0.5], [0.5, 0.5, 1.1], [123, 117, 104]];
@@ -45,7 +55,7 @@ const trainingOptions = {
   signal: notASignal,
   shuffle: [0, 1, 'false', null],
   onBadImage: notOnBadImage,
-  cacheMemory: [-1, NaN, Infinity, '1GB', null],
+  cacheMemory: [-1, NaN, Infinity, '-1', '2 apples', '', null],
   cacheDir: notAPath,
 } satisfies Record<keyof TrainingOptions, unknown[]>;
 
@@ -86,8 +96,8 @@ const teachOptions = {
 
 const predictOptions = {
   student: notAPath,
-  images: ['', 5, null, [], [''], [5], ['a', null], {}],
-  labels: ['', 5, null, [], [5], {}],
+  images: ['', 5, null, [], [''], [5], ['a', null], {}, '~/a', ['a', 'https://a/b']],
+  labels: ['', 5, null, [], [5], {}, '~/a', 'https://a/b'],
   mean: notMean,
   std: notStd,
   imageSize: notAnImageSize,
@@ -262,6 +272,123 @@ describe('options that mean nothing together are refused:', () => {
   ] as [string, Partial<TeachOptions>, RegExp][])('teach(), %s', async (_, options, message) => {
     const given = { ...calls.teach.valid, ...options };
     await expect(teach(given)).rejects.toMatchObject({ code: 'ERR_OPTION', message });
+  });
+});
+
+describe('a refused value comes with what mends it:', () => {
+  test.each<[string, unknown, string]>([
+    ['student', '~/s.pth', `only a shell expands ~, so write '${homedir()}/s.pth'`],
+    [
+      'teacher',
+      new URL('file:///a%20b.pth'),
+      "a file URL becomes a path by fileURLToPath() of node:url: '/a b.pth'",
+    ],
+    [
+      'teacher',
+      'file:///a%20b.pth',
+      "a file URL becomes a path by fileURLToPath() of node:url: '/a b.pth'",
+    ],
+    ['dataset', 'https://a/b', 'download it first, as only files of this machine are read'],
+    ['cacheDir', new URL('s3://a/b'), 'download it first, as only files of this machine are read'],
+    ['mean', [123.675, 116.28, 103.53], 'divided by 255 it is [ 0.485, 0.456, 0.406 ]'],
+    ['std', [58.395, 57.12, 57.375], 'divided by 255 it is [ 0.229, 0.224, 0.225 ]'],
+    ['mean', '(0.485, 0.456, 0.406)', 'as numbers it is [ 0.485, 0.456, 0.406 ]'],
+    ['std', ['0.5', '0.5', '0.5'], 'as a number it is [ 0.5, 0.5, 0.5 ]'],
+    ['lr', '1e-4', 'as a number it is 0.0001'],
+    ['epochs', '50', 'as a number it is 50'],
+    ['shuffle', 'false', 'without quotes it is false'],
+    ['schedule', 'OneCycleLR', "it is spelt 'one-cycle'"],
+    ['schedule', 'Cosine', "it is spelt 'cosine'"],
+    ['precision', 'float32', "it is spelt 'fp32'"],
+    ['device', 'GPU', "it is spelt 'cuda'"],
+    ['device', 0, "it is spelt 'cuda:0'"],
+    ['augment', 'flip', "as a list it is [ 'flip' ]"],
+    ['augment', ['Crop', 'resized_crop'], ''],
+    ['lr', 3, ''],
+  ])('`%s`, %o', async (name, value, hint) => {
+    const { message } = await refusalOf(distill({ ...calls.distill.valid, [name]: value }));
+    expect(message).toMatch(/^Expected .* but received [^;]*[;.]/);
+    expect(message.split('; ')[1]?.replace(/\.$/, '') ?? '').toBe(hint);
+  });
+
+  test('of an AbortController, its signal', async () => {
+    const signal = new AbortController() as unknown as AbortSignal;
+    const { message } = await refusalOf(distill({ ...calls.distill.valid, signal }));
+    expect(message).toMatch(/; its signal is meant: AbortSignal/);
+  });
+
+  test.each([
+    ['inspect()', () => inspect('~/a.pth')],
+    ['datasetStats()', () => datasetStats('~/a')],
+    ['datasetStats(), its options', () => datasetStats('a', { imageSize: '32' as never })],
+    ['convert()', () => convert('a', '~/b.pth')],
+    ['exportOnnx()', () => exportOnnx('~/a', 'b')],
+    ['predict()', () => calls.predict.call({ student: 'a', images: ['b', '~/c'] })],
+  ])('%s', async (_, call) => {
+    const { code, message } = await refusalOf(call());
+    expect({ code, message }).toMatchObject({ code: 'ERR_OPTION' });
+    expect(message).toMatch(/only a shell expands ~, so write|as a number it is 32/);
+  });
+});
+
+describe('names that other systems use are understood:', () => {
+  const calledBy = async (call: (options: unknown) => Promise<unknown>, names: object) => {
+    for (const [called, option] of Object.entries(names)) {
+      const { message } = await refusalOf(call({ [called]: 1 }));
+      expect(message).toBe(`There is no option \`${called}\`; did you mean \`${option}\`?`);
+    }
+  };
+
+  test('distill()', async () => {
+    await calledBy(calls.distill.call, {
+      learningRate: 'lr',
+      learning_rate: 'lr',
+      LR: 'lr',
+      batch_size: 'batchSize',
+      numEpochs: 'epochs',
+      num_epochs: 'epochs',
+      T: 'temperature',
+      dropout: 'dropRate',
+      model: 'teacher',
+      output: 'student',
+      data_dir: 'dataset',
+      valid: 'val',
+      num_workers: 'threads',
+    });
+  });
+
+  test('predict()', async () => {
+    await calledBy(calls.predict.call, {
+      model: 'student',
+      classes: 'labels',
+      image: 'images',
+      files: 'images',
+      top_k: 'topK',
+      dtype: 'precision',
+    });
+  });
+});
+
+describe('a size in bytes', () => {
+  test.each<[string, number | string]>([
+    ['1024', 1024],
+    ['1.5e9', 1.5e9],
+    ['2GB', 2e9],
+    ['2g', 2e9],
+    ['512MiB', 2 ** 29],
+    ['1.5 KiB', 1536],
+    ['10b', 10],
+    ['1.2.3MB', '1.2.3MB'],
+    ['2 apples', '2 apples'],
+    ['', ''],
+  ])('%j is %j', (text, value) => {
+    expect(bytes(text)).toBe(value);
+  });
+
+  test('is taken by `cacheMemory` as by --cache-memory', async () => {
+    const given = { ...calls.distill.valid, cacheMemory: '512MiB' };
+    expect((await refusalOf(distill(given))).code).not.toBe('ERR_OPTION');
+    expect(distillSchema.parse(given).cacheMemory).toBe(2 ** 29);
   });
 });
 

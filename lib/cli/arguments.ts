@@ -30,15 +30,6 @@ export function names(text: string): Parsed<string[]> {
   return text === 'none' ? [] : text.split(',').map((name) => name.trim());
 }
 
-/** Bytes, or as `2GB` (10^9), `512MiB` (2^20). */
-export function bytes(text: string): Parsed<number> {
-  const [, count, prefix, binary] = /^\s*([\d.]+)\s*([kmgt]?)(i?)b?\s*$/i.exec(text) ?? [];
-  if (count === undefined || prefix === undefined) return number(text);
-  const power = ' kmgt'.indexOf(prefix.toLowerCase() || ' ');
-  const value = Math.round(Number(count) * (binary ? 1024 : 1000) ** power);
-  return Number.isNaN(value) ? text : value;
-}
-
 /**
  * An option as the API has it.
  *
@@ -133,7 +124,6 @@ export function trainingOptions(shown: { schedule: string; augmented: string }):
     option('--no-shuffle', 'show the pictures in the same order in every epoch'),
     shared.onBadImage(),
     option('--cache-memory <size>', 'memory for prepared pictures, such as 2GB or 512MiB', {
-      parse: bytes,
       shown: 'half of what is free; beyond it, a file',
     }),
     option('--cache-dir <folder>', 'keep prepared pictures there for the next run', {

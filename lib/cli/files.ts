@@ -1,8 +1,6 @@
 import type { Command } from 'commander';
-import { z } from 'zod';
 import { type CheckpointContents, inspect } from '../model/inspect.js';
-import { checkOptions, execution, preprocessing } from '../options/fields.js';
-import { datasetStats } from '../stats.js';
+import { type DatasetStatsOptions, datasetStats } from '../stats.js';
 import { option, shared } from './arguments.js';
 import type { Output } from './output.js';
 import { interruptible } from './signals.js';
@@ -66,12 +64,6 @@ function pairs(record: Record<string, unknown>): string {
     .join(', ');
 }
 
-/** What `datasetStats` takes unchecked. */
-const statsSchema = z.strictObject({
-  imageSize: preprocessing.imageSize.optional(),
-  onBadImage: execution.onBadImage.optional(),
-});
-
 export function addStats(program: Command, output: Output): void {
   program
     .command('stats')
@@ -81,11 +73,10 @@ export function addStats(program: Command, output: Output): void {
     .addOption(shared.onBadImage())
     .addOption(shared.json())
     .action(async (folder: string, { json, ...given }) => {
-      const options = checkOptions(statsSchema, given);
       const found = await interruptible(output, 'Stopping.', (signal) =>
         datasetStats(folder, {
-          ...(options.imageSize && { imageSize: options.imageSize }),
-          ...(options.onBadImage && { onBadImage: options.onBadImage }),
+          // Parsed, but checked only by the API.
+          ...(given as DatasetStatsOptions),
           signal,
           onProgress: (done, total) =>
             output.showBar({

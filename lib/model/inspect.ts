@@ -1,5 +1,6 @@
-import { DistillError } from '../errors.js';
+import { z } from 'zod';
 import { loadAddon, native } from '../native.js';
+import { checkOptions, fields } from '../options/fields.js';
 import { parseMetadata, type StudentMetadata } from './metadata.js';
 
 /** What a checkpoint holds. */
@@ -18,6 +19,8 @@ export interface CheckpointContents {
   metadata: StudentMetadata | null;
 }
 
+const schema = z.strictObject({ path: fields.path });
+
 /**
  * Tells what a `.pth` or a safetensors file holds. Nothing in the file is executed.
  *
@@ -26,9 +29,7 @@ export interface CheckpointContents {
  * @throws DistillError `ERR_CHECKPOINT_…` where it is not one, damaged, or asks to run something.
  */
 export async function inspect(path: string): Promise<CheckpointContents> {
-  if (typeof path !== 'string' || path === '') {
-    throw new DistillError('ERR_OPTION', 'Expected the path of a .pth or .safetensors file.');
-  }
+  checkOptions(schema, { path });
   const { metadata, ...contents } = await native(loadAddon().inspect(path));
   const isParameter = (name: string) =>
     !/\.(running_mean|running_var|num_batches_tracked)$/.test(name);

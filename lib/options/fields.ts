@@ -2,16 +2,21 @@ import { inspect } from 'node:util';
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { DistillError } from '../errors.js';
+import { bytes } from './bytes.js';
+import { hintFor, isPath } from './hints.js';
+import { synonymOf } from './synonyms.js';
 
 // Each option's description completes the sentence "Expected … for `name`".
 
+const path = z.string().min(1).refine(isPath).describe('a path');
+
 /** Fields that several calls share. */
 export const fields = {
-  path: z.string().min(1).describe('a path'),
+  path,
   count: z.int().min(1).describe('a whole number of at least 1'),
   batchSize: z.int().min(1).max(4096).describe('a whole number in 1..4096'),
   labels: z
-    .union([z.string().min(1), z.array(z.string()).min(1).readonly()])
+    .union([path, z.array(z.string()).min(1).readonly()])
     .describe('a path or a list of names'),
   lr: z.number().gt(0).max(1).describe('a number greater than 0 and at most 1'),
   temperature: z.number().gt(0).max(1000).describe('a number in (0, 1000]'),
@@ -79,7 +84,10 @@ export const training = {
   signal: execution.signal.optional(),
   shuffle: z.boolean().describe('true or false').default(true),
   onBadImage: execution.onBadImage.default('error'),
-  cacheMemory: z.number().min(0).describe('a number of bytes').optional(),
+  cacheMemory: z
+    .preprocess((size) => (typeof size === 'string' ? bytes(size) : size), z.number().min(0))
+    .describe("a number of bytes, or a size such as '2GB' or '512MiB',")
+    .optional(),
   cacheDir: fields.path.optional(),
 };
 
@@ -121,21 +129,25 @@ export function checkOptions<Shape extends z.core.$ZodLooseShape>(
   if (parsed.success) return parsed.data;
 
   const names = Object.keys(schema.shape);
-  const issue = parsed.error.issues[0];
+  const { issues } = parsed.error;
+  // A name that is not known explains one that is missing.
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0];
   if (issue?.code === 'unrecognized_keys') {
     const unknown = issue.keys[0] ?? '';
-    const known = closest(unknown, names);
-    const hint =
-      distance(unknown, known) <= 3
-        ? `did you mean \`${known}\`?`
-        : `the options are ${names.join(', ')}.`;
+    const similar = closest(unknown, names);
+    const known =
+      synonymOf(unknown, names) ?? (distance(unknown, similar) <= 3 ? similar : undefined);
+    const hint = known ? `did you mean \`${known}\`?` : `the options are ${names.join(', ')}.`;
     throw new DistillError('ERR_OPTION', `There is no option \`${unknown}\`; ${hint}`);
   }
   const name = String(issue?.path[0] ?? '');
-  const expected = describe(schema.shape[name]) ?? 'another value';
+  const field = schema.shape[name];
+  const expected = describe(field) ?? 'another value';
   const received = name in given ? show(given[name]) : 'nothing';
+  const accepts = (value: unknown) => field !== undefined && z.safeParse(field, value).success;
+  const hint = hintFor(given[name], accepts, show);
   throw new DistillError(
     'ERR_OPTION',
-    `Expected ${expected} for \`${name}\` but received ${received}.`,
+    `Expected ${expected} for \`${name}\` but received ${received}${hint ? `; ${hint}` : ''}.`,
   );
 }

@@ -51,8 +51,11 @@ export interface TrainingOptions {
   shuffle?: boolean | undefined;
   /** What a picture that does not decode does: end the run, or be passed over with a warning. Default 'error'. */
   onBadImage?: 'error' | 'skip' | undefined;
-  /** Bytes of memory for prepared pictures; beyond it they are kept in a file. Default: half of what is free. */
-  cacheMemory?: number | undefined;
+  /**
+   * Memory for prepared pictures, in bytes or as `'2GB'` or `'512MiB'`; beyond it they are kept in a file. Default: half
+   * of what is free.
+   */
+  cacheMemory?: number | string | undefined;
   /**
    * A folder to keep the prepared pictures in (and the teacher's answers): a later run with the same pictures,
    * preprocessing and teacher starts with training. Default: none, nothing is kept.

@@ -87,14 +87,25 @@ export async function refuseToOverwrite(
  * @param option What the file is given as.
  */
 export function checkTeacher(
-  { path, architecture, tensors }: CheckpointContents,
+  { path, architecture, tensors, metadata }: CheckpointContents,
   option = 'teacher',
 ): { architecture: string } {
   if (architecture?.startsWith('densenet')) return { architecture };
+  const refusal = (what: string) =>
+    new DistillError('ERR_TEACHER_ARCHITECTURE', `'${path}' holds ${what}.`);
+  if (architecture === 'student') {
+    const its = metadata?.teacher?.file;
+    throw refusal(
+      `a student and no DenseNet; give the DenseNet that it learnt from${its ? ` ('${its}')` : ''} as \`${option}\``,
+    );
+  }
+  const has = (name: string) => tensors.some((tensor) => tensor.name === name);
+  if (option === 'teacher' && has('logits') && has('paths')) {
+    throw refusal("a teacher's logits and no DenseNet; give it as `teacherLogits`");
+  }
   const names = tensors.slice(0, 3).map(({ name }) => `'${name}'`);
-  throw new DistillError(
-    'ERR_TEACHER_ARCHITECTURE',
-    `'${path}' holds ${tensors.length} tensors (${names.join(', ')}, …), which are not those of a torchvision DenseNet 121, 161, 169 or 201; give one of these as \`${option}\`.`,
+  throw refusal(
+    `${tensors.length} tensors (${names.join(', ')}, …), which are not those of a torchvision DenseNet 121, 161, 169 or 201; give one of these as \`${option}\``,
   );
 }
 

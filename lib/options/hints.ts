@@ -1,0 +1,109 @@
+import { homedir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+/** What a URL or a shell's `~` begins with. */
+const NO_PATH = /^(~(\/|$)|[a-z][a-z\d+.-]*:\/\/)/i;
+
+/** Whether a text may be a file's path; `./~` and what lies in it is one. */
+export const isPath = (text: string): boolean => !NO_PATH.test(text);
+
+/**
+ * Ways in which a value is commonly wrong: what it was meant to be, or `undefined` where it is not wrong in this way,
+ * and what leads from the one to the other.
+ */
+const MENDINGS: readonly (readonly [mend: (value: unknown) => unknown, how: string])[] = [
+  [each(homeOf), 'only a shell expands ~, so write'],
+  [each(pathOfUrl), 'a file URL becomes a path by fileURLToPath() of node:url:'],
+  [(value) => numbersOf(value)?.map((n) => +(n / 255).toPrecision(6)), 'divided by 255 it is'],
+  [(value) => numbersOf(wordsOf(value)?.map(numberOf)), 'as numbers it is'],
+  [each(numberOf), 'as a number it is'],
+  [booleanOf, 'without quotes it is'],
+  [(value) => value instanceof AbortController && value.signal, 'its signal is meant:'],
+  [each((value) => SPELLINGS[squash(value)] ?? spelt(value)), 'it is spelt'],
+  [(value) => [value], 'as a list it is'],
+];
+
+/** What other systems call the values of options here. */
+const SPELLINGS: Record<string, string | undefined> = {
+  onecycle: 'one-cycle',
+  onecyclelr: 'one-cycle',
+  cosineannealing: 'cosine',
+  cosineannealinglr: 'cosine',
+  none: 'constant',
+  bfloat16: 'bf16',
+  float32: 'fp32',
+  f32: 'fp32',
+  32: 'fp32',
+  gpu: 'cuda',
+  0: 'cuda:0',
+};
+
+/**
+ * The half sentence that mends a refused value: the first of the common mistakes which, undone, makes one that is
+ * accepted.
+ *
+ * @param show Shows a value in one line.
+ * @returns `undefined` where there is none.
+ */
+export function hintFor(
+  value: unknown,
+  accepts: (value: unknown) => boolean,
+  show: (value: unknown) => string,
+): string | undefined {
+  for (const [mend, how] of MENDINGS) {
+    const meant = mend(value);
+    if (meant !== undefined && accepts(meant)) return `${how} ${show(meant)}`;
+  }
+  const isRemote = (item: unknown) => /^[a-z][a-z\d+.-]*:\/\//i.test(`${item}`);
+  return [value].flat().some(isRemote)
+    ? 'download it first, as only files of this machine are read'
+    : undefined;
+}
+
+/** Mends a value, or all of a list. */
+function each(mend: (value: unknown) => unknown): (value: unknown) => unknown {
+  return (value) => (Array.isArray(value) ? value.map((item) => mend(item) ?? item) : mend(value));
+}
+
+function homeOf(value: unknown): string | undefined {
+  return typeof value === 'string' && /^~(\/|$)/.test(value)
+    ? homedir() + value.slice(1)
+    : undefined;
+}
+
+function pathOfUrl(value: unknown): string | undefined {
+  const isFileUrl = URL.canParse(`${value}`) && new URL(`${value}`).protocol === 'file:';
+  return isFileUrl ? fileURLToPath(`${value}`) : undefined;
+}
+
+function numbersOf(value: unknown): number[] | undefined {
+  const isList = Array.isArray(value) && value.every((item) => Number.isFinite(item));
+  return isList ? value : undefined;
+}
+
+/** The parts of `(0.485, 0.456, 0.406)` or `0.485 0.456 0.406`. */
+function wordsOf(value: unknown): string[] | undefined {
+  return typeof value === 'string' ? (value.match(/[^\s,;()[\]]+/g) ?? []) : undefined;
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === 'string' && value.trim() !== '' ? Number(value) : undefined;
+}
+
+function booleanOf(value: unknown): boolean | undefined {
+  const words = new Map<unknown, boolean>([
+    ['true', true],
+    ['false', false],
+    [1, true],
+    [0, false],
+  ]);
+  return words.get(value);
+}
+
+function squash(value: unknown): string {
+  return `${value}`.toLowerCase().replaceAll(/[-_ ]/g, '');
+}
+
+function spelt(value: unknown): string | undefined {
+  return typeof value === 'string' ? value.toLowerCase().replaceAll('_', '-') : undefined;
+}
