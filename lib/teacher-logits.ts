@@ -126,7 +126,7 @@ export async function teacherLogits(options: TeacherLogitsOptions): Promise<Teac
   const { names, logits, images, skipped } = answers;
   await writeLogits(output, names, logits, {
     ...{ classes, mean, std, imageSize },
-    teacher: { file: path.basename(teacher), architecture, sha256: await sha256(teacher) },
+    teacher: { file: path.basename(teacher), architecture, sha256: await sha256(teacher, signal) },
     versions: madeWith(),
   });
   const seconds = (performance.now() - started) / 1000;

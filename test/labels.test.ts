@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -66,4 +67,23 @@ test('a file that cannot be read is an error', async () => {
     message: expect.stringMatching(/nothing\.txt cannot be read \(ENOENT\)/),
     cause: { code: 'ENOENT' },
   });
+});
+
+test('a file that is none is refused without being opened, and a large one without being read', async () => {
+  const pipe = path.join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const sparse = path.join(folder, 'sparse.txt');
+  writeFileSync(sparse, '0 ant\n');
+  truncateSync(sparse, 2 ** 40);
+  for (const [file, reason] of [
+    [pipe, 'it is a device or a pipe'],
+    ['/dev/zero', 'it is a device or a pipe'],
+    [folder, 'it is a folder'],
+    [sparse, 'it is larger than 16 MB'],
+  ] as const) {
+    await expect(readLabels(file)).rejects.toMatchObject({
+      code: 'ERR_LABELS',
+      message: expect.stringContaining(`${file} cannot be read (${reason}); name a text file`),
+    });
+  }
 });

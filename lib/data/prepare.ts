@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { DistillError } from '../errors.js';
+import { openFile } from '../files.js';
 import { type NativeSession, native } from '../native.js';
 import { relativePath, type Sample } from './dataset.js';
 import { decodeBatches } from './decode.js';
@@ -136,9 +136,17 @@ async function makeFolder(folder: string): Promise<void> {
   }
 }
 
-/** The SHA-256 of a file, in hexadecimal. */
-export async function sha256(file: string): Promise<string> {
+/** The SHA-256 of a file as long as it is when it is opened, in hexadecimal; an aborted signal ends it with its reason. */
+export async function sha256(file: string, signal?: AbortSignal): Promise<string> {
+  const { handle, size } = await openFile(file);
   const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
+  try {
+    const bytes = handle.createReadStream({ end: Math.max(size, 1) - 1 });
+    await pipeline(bytes, hash, { ...(signal && { signal }) });
+  } catch (error) {
+    throw signal?.aborted ? signal.reason : error;
+  } finally {
+    await handle.close();
+  }
   return hash.digest('hex');
 }

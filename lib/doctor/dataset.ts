@@ -160,9 +160,9 @@ export async function checkDuplicates(
     if (same.train.length === 0 || same.val.length === 0) continue;
     signal?.throwIfAborted();
     const trained = new Map<string, string>();
-    for (const file of same.train) trained.set(await digest(file), file);
+    for (const file of same.train) trained.set(await digest(file, signal), file);
     for (const file of same.val) {
-      const known = trained.get(await digest(file));
+      const known = trained.get(await digest(file, signal));
       if (known !== undefined) pairs.push(`${file} is ${known}`);
     }
   }
@@ -179,6 +179,6 @@ export async function checkDuplicates(
 }
 
 /** The SHA-256 of a file; of one that cannot be read, something that no other has. */
-function digest(file: string): Promise<string> {
-  return sha256(file).catch(() => file);
+function digest(file: string, signal: AbortSignal | undefined): Promise<string> {
+  return sha256(file, signal).catch(() => file);
 }

@@ -64,7 +64,7 @@ export async function examineTeacher(
   if (logits && pictures) await checkRows(logits, pictures, options, topic);
   const use = await topic.attempt('preprocessing', () => preprocessingOf(file, found, options));
   if (use) checkPreprocessing(use, { file, ...found }, options, topic);
-  return { file, ...found, use, sha256: await sha256(file), fits };
+  return { file, ...found, use, sha256: await sha256(file, options.signal), fits };
 }
 
 /** What can be told of a teacher's file without the addon: whether it is there. */

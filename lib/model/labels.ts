@@ -1,5 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { DistillError } from '../errors.js';
+import { readFile, type UnreadableFile } from '../files.js';
+
+/** What a file of labels may have, bytes: far above a name for each of a hundred thousand classes. */
+const LARGEST = 16e6;
 
 /**
  * Reads the names of classes from a text file of `index name` lines, in any order. Names may contain spaces;
@@ -10,12 +13,14 @@ import { DistillError } from '../errors.js';
  *   twice, or one between 0 and the largest is missing.
  */
 export async function readLabels(path: string): Promise<string[]> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new DistillError('ERR_LABELS', `The labels file ${path} cannot be read (${code}).`, {
-      cause: error,
-    });
+  const bytes = await readFile(path, { limit: LARGEST }).catch((error: UnreadableFile) => {
+    throw new DistillError(
+      'ERR_LABELS',
+      `The labels file ${path} cannot be read (${error.message}); name a text file with a line of \`index name\` for each class.`,
+      { cause: error.cause },
+    );
   });
+  const text = bytes.toString('utf8');
 
   const names = new Map<number, { name: string; line: number }>();
   for (const [i, raw] of text

@@ -1,7 +1,8 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { DistillError } from '../errors.js';
+import { readFile } from '../files.js';
 import { madeWith } from '../model/metadata.js';
 import { loadAddon, native } from '../native.js';
 import { refuseToOverwrite, scheduleOf } from './checks.js';
@@ -270,9 +271,12 @@ async function withTemporaryFolder<T>(work: (folder: string) => Promise<T>): Pro
   }
 }
 
+/** Far above a student's file, which this package has just written. Bytes. */
+const LARGEST_STUDENT = 1e9;
+
 /** Copies a student's file, replacing the other in one step. */
 export async function keep(student: string, file: string): Promise<void> {
-  await native(loadAddon().writeFile(file, await readFile(student)));
+  await native(loadAddon().writeFile(file, await readFile(student, { limit: LARGEST_STUDENT })));
 }
 
 async function writeJson(file: string, result: object): Promise<void> {

@@ -144,7 +144,11 @@ async function readTeacher(
     const logits = await TeacherLogits.read(file);
     checkClasses(classes, logits.classes, file, root);
     checkLogits(logits, classes, root);
-    const said = { ...logits.metadata?.teacher, logits: name, logitsSha256: await sha256(file) };
+    const said = {
+      ...logits.metadata?.teacher,
+      logits: name,
+      logitsSha256: await sha256(file, options.signal),
+    };
     const contents = {
       ...{ path: file, architecture: null, classes: null },
       metadata: logits.metadata,
@@ -155,7 +159,7 @@ async function readTeacher(
   const { architecture } = checkTeacher(contents);
   checkClasses(classes, contents.classes ?? 0, file, root);
   checkClassNames(classes, contents, root);
-  const said = { file: name, architecture, sha256: await sha256(file) };
+  const said = { file: name, architecture, sha256: await sha256(file, options.signal) };
   return { sha256: said.sha256, logits: null, use: await modelUse(contents, given), said };
 }
 

@@ -127,7 +127,11 @@ async function start(
     said:
       weights === undefined
         ? null
-        : { file: path.basename(weights), architecture, sha256: await sha256(weights) },
+        : {
+            file: path.basename(weights),
+            architecture,
+            sha256: await sha256(weights, options.signal),
+          },
   };
 }
 

@@ -35,12 +35,7 @@ class CropJpeg : public Napi::AsyncWorker {
 
  private:
   void Execute() override {
-    if (data_) {
-      done_ = crop_jpeg(data_, length_, crop_);
-    } else {
-      // With a zero inside it is no file's name, and would be another's when cut there.
-      done_ = path_.find('\0') == std::string::npos && crop_jpeg_file(path_.c_str(), crop_);
-    }
+    done_ = data_ ? crop_jpeg(data_, length_, crop_) : crop_jpeg_file(path_, crop_);
   }
 
   void OnOK() override { deferred_.Resolve(Napi::Boolean::New(Env(), done_)); }

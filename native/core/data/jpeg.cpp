@@ -1,9 +1,5 @@
 #include "core/data/jpeg.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>
@@ -13,11 +9,13 @@
 // After cstdio, which it needs.
 #include <jpeglib.h>
 
+#include "core/file.h"
+
 namespace distill {
 namespace {
 
 // What a file, and the coefficients of a progressive picture, may take; a header can lie. Bytes.
-constexpr int64_t max_bytes = int64_t{256} << 20;
+constexpr size_t max_bytes = size_t{256} << 20;
 
 // Which part of a side lies in the crop, as lib/data/decode/picture.ts's `centerCrop` has it.
 // Pixels.
@@ -132,39 +130,6 @@ class Decoder {
   std::jmp_buf declined_;
 };
 
-// A file's descriptor.
-class File {
- public:
-  // A regular file alone, as opening a pipe or a device could wait for ever or do something.
-  explicit File(const char* path) {
-    struct stat status;
-    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return;
-    descriptor_ = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor_ >= 0 && fstat(descriptor_, &status) == 0) length_ = status.st_size;
-  }
-  ~File() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  // Bytes; 0 where there is no file.
-  int64_t length() const { return length_; }
-
-  bool read(uint8_t* data, size_t count, off_t at) const {
-    while (count > 0) {
-      const ssize_t got = pread(descriptor_, data, count, at);
-      if (got <= 0) return false;
-      data += got, at += got, count -= got;
-    }
-    return true;
-  }
-
- private:
-  int descriptor_ = -1;
-  int64_t length_ = 0;
-};
-
 constexpr size_t signature_length = 3;
 
 bool has_signature(const uint8_t* data) {
@@ -178,17 +143,18 @@ bool crop_jpeg(const uint8_t* data, size_t length, const JpegCrop& crop) {
   return Decoder().read(data, length, crop);
 }
 
-bool crop_jpeg_file(const char* path, const JpegCrop& crop) {
+bool crop_jpeg_file(const std::string& path, const JpegCrop& crop) try {
   const File file(path);
   uint8_t signature[signature_length];
-  if (file.length() > max_bytes || !file.read(signature, signature_length, 0) ||
+  if (file.size() > max_bytes || !file.read(signature, signature_length, 0) ||
       !has_signature(signature)) {
     return false;
   }
-  const auto length = static_cast<size_t>(file.length());
   // Not a vector, which would fill it with zeros first.
-  const std::unique_ptr<uint8_t[]> data(new (std::nothrow) uint8_t[length]);
-  return data && file.read(data.get(), length, 0) && crop_jpeg(data.get(), length, crop);
+  const std::unique_ptr<uint8_t[]> data(new (std::nothrow) uint8_t[file.size()]);
+  return data && file.read(data.get(), file.size(), 0) && crop_jpeg(data.get(), file.size(), crop);
+} catch (const FileError&) {
+  return false;
 }
 
 }  // namespace distill

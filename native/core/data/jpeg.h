@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace distill {
 
@@ -18,6 +19,6 @@ struct JpegCrop {
 // False where the file is something else, be it CMYK, damaged, irregular in the least, too large or
 // absent: then the pixels hold anything, and sharp is to judge what the file is.
 bool crop_jpeg(const uint8_t* data, size_t length, const JpegCrop& crop);
-bool crop_jpeg_file(const char* path, const JpegCrop& crop);
+bool crop_jpeg_file(const std::string& path, const JpegCrop& crop);
 
 }  // namespace distill
