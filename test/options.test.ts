@@ -1,20 +1,24 @@
 import { homedir } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import {
+  compare,
   convert,
   type DistillOptions,
   datasetStats,
   distill,
+  doctor,
   exportOnnx,
   inspect,
   type PredictOptions,
   predict,
+  sweep,
   type TeacherLogitsOptions,
   type TeachOptions,
   type TrainingOptions,
   teach,
   teacherLogits,
 } from '../lib/index.js';
+import { loadAddon } from '../lib/native.js';
 import { bytes } from '../lib/options/bytes.js';
 import { distillOptions as distillSchema } from '../lib/options/distill.js';
 import { refusalOf } from './helpers/outcome.js';
@@ -23,7 +27,7 @@ import { refusalOf } from './helpers/outcome.js';
 
 const notAPath = [
   ...['', 5, null, true, ['a'], new URL('file:///a')],
-  ...['~/a', '~', 'https://a/b', 's3://a/b', 'file:///a'],
+  ...['~/a', '~', 'https://a/b', 's3://a/b', 'file:///a', 'a.pth\0.pth', '\0'],
 ];
 const notACount = [0, -1, 1.5, NaN, Infinity, '5', null, 2 ** 53];
 const notAChannelTriple = [[], [0.5, 0.5], [0.5, 0.5, 0.5, 0.5], [0.5, NaN, 0.5], 0.5, '0.5', null];
@@ -96,8 +100,11 @@ const teachOptions = {
 
 const predictOptions = {
   student: notAPath,
-  images: ['', 5, null, [], [''], [5], ['a', null], {}, '~/a', ['a', 'https://a/b']],
-  labels: ['', 5, null, [], [5], {}, '~/a', 'https://a/b'],
+  images: [
+    ...['', 5, null, [], [''], [5], ['a', null], {}, '~/a', ['a', 'https://a/b']],
+    ...['a.png\0', ['a.png', 'b.png\0']],
+  ],
+  labels: ['', 5, null, [], [5], {}, '~/a', 'https://a/b', 'labels\0.txt', ['ant', 'b\0ee']],
   mean: notMean,
   std: notStd,
   imageSize: notAnImageSize,
@@ -212,6 +219,48 @@ describe.each(Object.entries(calls))('%s()', (_, { table, valid, required, call 
     const { message } = await refusal({ ...valid, mean: new Array(10_000).fill(0.5) });
     expect(message.length).toBeLessThan(250);
   });
+});
+
+/** What is not the table of an options object: paths by position, and the functions that take the same options. */
+describe.each<[string, string, (path: string) => PromiseLike<unknown>]>([
+  ['inspect()', 'path', (path) => inspect(path)],
+  ['datasetStats()', 'folder', (path) => datasetStats(path)],
+  ['convert()', 'model', (path) => convert(path, 'none.pth')],
+  ['convert()', 'output', (path) => convert('none.pth', path)],
+  ['exportOnnx()', 'student', (path) => exportOnnx(path, 'none.onnx')],
+  ['exportOnnx()', 'output', (path) => exportOnnx('none.pth', path)],
+  ['exportOnnx()', 'labels', (labels) => exportOnnx('none.pth', 'none.onnx', { labels })],
+  ['doctor()', 'teacher', (teacher) => doctor({ teacher })],
+  ['doctor()', 'student', (student) => doctor({ student })],
+  ['sweep()', 'out', (out) => sweep({ teacher: 'none', dataset: 'none', out })],
+  ['sweep()', 'student', (student) => sweep({ teacher: 'none', dataset: 'none', student })],
+  ['compare()', 'out', (out) => compare({ teacher: 'none', dataset: 'none', out })],
+  ['compare()', 'student', (student) => compare({ teacher: 'none', dataset: 'none', student })],
+])('%s', (_, name, call) => {
+  test(`refuses a \`${name}\` that the system would cut at a NUL byte`, async () => {
+    const { code, message } = await refusalOf(call('victim.pth\0.pth'));
+    expect(code).toBe('ERR_OPTION');
+    expect(message).toMatch(
+      new RegExp(`^Expected a path.* for \`${name}\` .*; leave out the NUL byte in it`),
+    );
+    expect(message).toContain("'victim.pth\\x00.pth'");
+  });
+});
+
+test('the addon takes no path that the system would cut', async () => {
+  const path = 'victim.pth\0.pth';
+  const addon = loadAddon();
+  for (const call of [
+    () => addon.inspect(path),
+    () => addon.readTensor(path, 'a'),
+    () => addon.readTensors(path, ['a']),
+    () => addon.writeFile(path, new Uint8Array(1)),
+    () => addon.checkWritable(path),
+    () => addon.convert({ from: 'none', to: path, format: 'pth' }),
+    () => addon.createModel({ path, architecture: 'student', classes: 2, seed: 1 }),
+  ]) {
+    expect(call).toThrow(/NUL byte/);
+  }
 });
 
 describe('distill()', () => {

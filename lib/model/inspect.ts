@@ -26,7 +26,7 @@ const schema = z.strictObject({ path: fields.path });
  *
  * @param path A PyTorch checkpoint (a state dict, bare or under `state_dict`, `model` or
  * `model_state_dict`) or a safetensors file, told apart by their content.
- * @throws DistillError `ERR_CHECKPOINT_…` where it is not one, damaged, or asks to run something.
+ * @throws DistillError `ERR_OPTION`, and `ERR_CHECKPOINT_…` where it is not one, damaged, or asks to run something.
  */
 export async function inspect(path: string): Promise<CheckpointContents> {
   checkOptions(schema, { path });

@@ -16,7 +16,13 @@ export const fields = {
   count: z.int().min(1).describe('a whole number of at least 1'),
   batchSize: z.int().min(1).max(4096).describe('a whole number in 1..4096'),
   labels: z
-    .union([path, z.array(z.string()).min(1).readonly()])
+    .union([
+      path,
+      z
+        .array(z.string().regex(/^[^\0]*$/))
+        .min(1)
+        .readonly(),
+    ])
     .describe('a path or a list of names'),
   lr: z.number().gt(0).max(1).describe('a number greater than 0 and at most 1'),
   temperature: z.number().gt(0).max(1000).describe('a number in (0, 1000]'),

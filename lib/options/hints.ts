@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 /** What a URL or a shell's `~` begins with. */
 const NO_PATH = /^(~(\/|$)|[a-z][a-z\d+.-]*:\/\/)/i;
 
-/** Whether a text may be a file's path; `./~` and what lies in it is one. */
-export const isPath = (text: string): boolean => !NO_PATH.test(text);
+/** Whether a text may be a file's path; `./~` and what lies in it is one. A NUL would end it for the system: it is another's. */
+export const isPath = (text: string): boolean => !NO_PATH.test(text) && !text.includes('\0');
 
 /**
  * Ways in which a value is commonly wrong: what it was meant to be, or `undefined` where it is not wrong in this way,
@@ -55,6 +55,8 @@ export function hintFor(
     if (meant !== undefined && accepts(meant)) return `${how} ${show(meant)}`;
   }
   const isRemote = (item: unknown) => /^[a-z][a-z\d+.-]*:\/\//i.test(`${item}`);
+  if ([value].flat().some((item) => `${item}`.includes('\0')))
+    return 'leave out the NUL byte in it';
   return [value].flat().some(isRemote)
     ? 'download it first, as only files of this machine are read'
     : undefined;

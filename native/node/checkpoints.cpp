@@ -33,7 +33,7 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
   };
   return worker.run<Contents>(
       info.Env(),
-      [path = info[0].ToString().Utf8Value()](Channel&) {
+      [path = read_path(info[0])](Channel&) {
         const Checkpoint checkpoint = Checkpoint::open(path);
         return Contents{checkpoint.format(), recognize(checkpoint), checkpoint.tensors(),
                         checkpoint.record(metadata_record)};
@@ -69,7 +69,7 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
 Napi::Value read_tensor(Worker& worker, const Napi::CallbackInfo& info) {
   return worker.run<at::Tensor>(
       info.Env(),
-      [path = info[0].ToString().Utf8Value(), name = info[1].ToString().Utf8Value()](Channel&) {
+      [path = read_path(info[0]), name = info[1].ToString().Utf8Value()](Channel&) {
         const Checkpoint checkpoint = Checkpoint::open(path);
         const TensorEntry* entry = checkpoint.find(name);
         if (!entry)
@@ -93,7 +93,7 @@ Napi::Value read_tensors(Worker& worker, const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < listed.Length(); ++i) names.push_back(listed.Get(i).ToString());
   return worker.run<std::vector<at::Tensor>>(
       info.Env(),
-      [path = info[0].ToString().Utf8Value(), names = std::move(names)](Channel&) {
+      [path = read_path(info[0]), names = std::move(names)](Channel&) {
         const Checkpoint checkpoint = Checkpoint::open(path);
         std::vector<at::Tensor> tensors;
         for (const std::string& name : names) {
@@ -156,7 +156,7 @@ Napi::Value write_tensors(Worker& worker, const Napi::CallbackInfo& info) {
   }
   return worker.run<bool>(
       info.Env(),
-      [path = read_string(options, "path"), metadata = read_string(options, "metadata"),
+      [path = read_path(options, "path"), metadata = read_string(options, "metadata"),
        tensors = std::move(tensors)](Channel&) {
         distill::write_tensors(path, tensors, metadata);
         return true;
@@ -168,7 +168,7 @@ Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
   const auto options = info[0].ToObject();
   return worker.run<bool>(
       info.Env(),
-      [path = read_string(options, "path"), architecture = read_string(options, "architecture"),
+      [path = read_path(options, "path"), architecture = read_string(options, "architecture"),
        classes = read_int(options, "classes"), seed = read_int(options, "seed")](Channel&) {
         const c10::NoGradGuard no_grad;
         const auto write = [&](auto model) {
@@ -190,7 +190,7 @@ Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
       read_string(options, "format") == "safetensors" ? Format::safetensors : Format::pth;
   return worker.run<bool>(
       info.Env(),
-      [from = read_string(options, "from"), to = read_string(options, "to"), format](Channel&) {
+      [from = read_path(options, "from"), to = read_path(options, "to"), format](Channel&) {
         const Checkpoint checkpoint = Checkpoint::open(from);
         write_checkpoint(to, format, load_model_weights(checkpoint),
                          checkpoint.record(metadata_record).value_or(""));
@@ -204,7 +204,7 @@ Napi::Value write_file(Worker& worker, const Napi::CallbackInfo& info) {
   const std::string_view view(reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength());
   return worker.run<bool>(
       info.Env(),
-      [path = info[0].ToString().Utf8Value(), view](Channel&) {
+      [path = read_path(info[0]), view](Channel&) {
         write_file_atomically(path, view);
         return true;
       },
@@ -214,7 +214,7 @@ Napi::Value write_file(Worker& worker, const Napi::CallbackInfo& info) {
 Napi::Value check_writable(Worker& worker, const Napi::CallbackInfo& info) {
   return worker.run<bool>(
       info.Env(),
-      [path = info[0].ToString().Utf8Value()](Channel&) {
+      [path = read_path(info[0])](Channel&) {
         distill::check_writable(path);
         return true;
       },

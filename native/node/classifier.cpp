@@ -26,7 +26,7 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
 
   explicit ClassifierWrap(const Napi::CallbackInfo& info) : ObjectWrap(info), worker_(info.Env()) {
     const auto options = info[0].ToObject();
-    model_ = read_string(options, "model");
+    model_ = read_path(options, "model");
     preprocessing_ = read_preprocessing(options);
     device_name_ = read_string(options, "device");
     precision_ = read_string(options, "precision");

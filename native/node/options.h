@@ -17,6 +17,17 @@ namespace distill::node {
 inline std::string read_string(const Napi::Object& object, const char* name) {
   return object.Get(name).ToString().Utf8Value();
 }
+// The façade lets no path with a NUL inside pass: it would be cut there, and be another file's.
+inline std::string read_path(const Napi::Value& value) {
+  std::string path = value.ToString().Utf8Value();
+  if (path.find('\0') != std::string::npos) {
+    throw Napi::TypeError::New(value.Env(), "a path with a NUL byte");
+  }
+  return path;
+}
+inline std::string read_path(const Napi::Object& object, const char* name) {
+  return read_path(object.Get(name));
+}
 inline double read_double(const Napi::Object& object, const char* name) {
   return object.Get(name).ToNumber().DoubleValue();
 }
@@ -100,7 +111,7 @@ inline TrainConfig read_train_config(const Napi::Object& object, const char* pat
   config.warmup_epochs = read_double(object, "warmup", 0);
   config.weight_decay = read_double(object, "weightDecay", 0);
   config.augmentation = read_augmentation(object.Get("augment"));
-  config.path = read_string(object, path);
+  config.path = read_path(object, path);
   config.metadata = read_string(object, "metadata");
   config.agreement = read_bool(object, "agreement");
   return config;
@@ -108,11 +119,11 @@ inline TrainConfig read_train_config(const Napi::Object& object, const char* pat
 
 inline DistillConfig read_distill_config(const Napi::Object& object) {
   return {read_double(object, "dropRate"), read_double(object, "temperature"),
-          read_double(object, "alpha"), read_string(object, "initialStudent")};
+          read_double(object, "alpha"), read_path(object, "initialStudent")};
 }
 
 inline TeachConfig read_teach_config(const Napi::Object& object) {
-  return {read_string(object, "architecture"), read_string(object, "weights"),
+  return {read_string(object, "architecture"), read_path(object, "weights"),
           read_bool(object, "keepHead"), read_double(object, "labelSmoothing"),
           read_int(object, "freezeEpochs")};
 }

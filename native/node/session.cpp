@@ -120,7 +120,7 @@ class Session : public Napi::ObjectWrap<Session> {
       std::string architecture;
       int64_t classes, parameters;
     };
-    const std::string path = info[0].ToString();
+    const std::string path = read_path(info[0]);
     return worker_.run<Loaded>(
         info.Env(),
         [this, path](Channel&) {
@@ -145,7 +145,7 @@ class Session : public Napi::ObjectWrap<Session> {
     return worker_.run<Nothing>(
         info.Env(),
         [this, shape = read_store_shape(options), place = read_string(options, "place"),
-         folder = read_string(options, "folder"), fingerprint = read_string(options, "fingerprint"),
+         folder = read_path(options, "folder"), fingerprint = read_string(options, "fingerprint"),
          view = read_augmentation(options.Get("view"))](Channel&) {
           view_ = view;
           waiting_ = 0;
@@ -162,7 +162,7 @@ class Session : public Napi::ObjectWrap<Session> {
     const auto options = info[0].ToObject();
     return worker_.run<Sources>(
         info.Env(),
-        [this, shape = read_store_shape(options), folder = read_string(options, "folder"),
+        [this, shape = read_store_shape(options), folder = read_path(options, "folder"),
          fingerprint = read_string(options, "fingerprint")](Channel&) -> Sources {
           store_ = SampleStore::reopen(shape, folder, fingerprint);
           if (!store_) return std::nullopt;

@@ -76,7 +76,7 @@ Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
   }
   return worker.run<Gradients>(
       info.Env(),
-      [preprocessing, classes, path = read_string(options, "student"),
+      [preprocessing, classes, path = read_path(options, "student"),
        images = copy(pixels.Data(), {count, side, side, 3}, at::kByte),
        labels = copy(labels.Data(), {count}, at::kInt).to(at::kLong),
        teacher = copy(teacher.Data(), {count, classes}, at::kFloat),
@@ -114,7 +114,7 @@ Napi::Value teacher_gradients(Worker& worker, const Napi::CallbackInfo& info) {
   }
   return worker.run<Step>(
       info.Env(),
-      [preprocessing, path = read_string(options, "teacher"),
+      [preprocessing, path = read_path(options, "teacher"),
        dtype = read_string(options, "precision") == "bf16" ? at::kBFloat16 : at::kFloat,
        images = copy(pixels.Data(), {count, side, side, 3}, at::kByte),
        labels = copy(labels.Data(), {count}, at::kInt).to(at::kLong),
