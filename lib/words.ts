@@ -6,6 +6,19 @@ export function quoted(names: readonly string[]): string {
   return shown.join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
 }
 
+const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+/**
+ * Makes a text fit for a terminal: control characters, breaks of lines, and what turns the direction of writing are
+ * escaped as bash reads them in `$'…'`, such as `\n`, `\x1b` and `\u202e`.
+ */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_C}]/gu, (character) => {
+    const code = character.charCodeAt(0).toString(16).padStart(2, '0');
+    return NAMED[character] ?? (character < '\x80' ? `\\x${code}` : `\\u${code.padStart(4, '0')}`);
+  });
+}
+
 /** `1 picture`, `2 pictures`. */
 export function count(n: number, noun: string, plural = `${noun}s`): string {
   return `${n.toLocaleString('en')} ${n === 1 ? noun : plural}`;

@@ -70,7 +70,7 @@ function tell(result: CompareResult, options: CompareOptions, output: Output): v
   ];
   const best = ({ best }: CompareArm) => best;
   const last = ({ last }: CompareArm) => last;
-  output.print(
+  output.printLines(
     table(
       ['', 'student with the teacher', 'student without it', 'the teacher'],
       [

@@ -66,8 +66,8 @@ function tell(finding: Finding, output: Output): void {
   }
   const { status, code, message, remedy, details } = finding;
   if (status === 'ok' && output.quiet) return;
-  const label = output.colour(COLOURS[status], status.padEnd(INDENT.length));
-  output.print(`${label}${message}${code === null ? '' : ` (${code})`}`);
+  const line = `${message}${code === null ? '' : ` (${code})`}`;
+  output.printMarked(COLOURS[status], status.padEnd(INDENT.length), line);
   for (const line of details) output.print(`${INDENT}  ${line}`);
   if (remedy !== null) output.print(`${INDENT}-> ${remedy}`);
 }

@@ -15,12 +15,12 @@ export function addInspect(program: Command, output: Output): void {
     .action(async (file: string, { tensors }: { tensors?: boolean }) => {
       const contents = await inspect(file);
       if (output.json) output.event('checkpoint', contents);
-      else for (const line of describe(contents, tensors === true)) output.print(line);
+      else for (const fields of describe(contents, tensors === true)) output.print(...fields);
     });
 }
 
-/** A column of names and one of values. */
-function describe(contents: CheckpointContents, withTensors: boolean): string[] {
+/** Lines of a column of names and one of values; tensors have fields. */
+function describe(contents: CheckpointContents, withTensors: boolean): string[][] {
   const { path, format, architecture, classes, parameters, tensors, metadata } = contents;
   const rows: [string, string | number | undefined][] = [
     ['file', path],
@@ -47,11 +47,11 @@ function describe(contents: CheckpointContents, withTensors: boolean): string[] 
   }
   const lines = rows
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${name.padEnd(14)}${value}`);
+    .map(([name, value]) => [`${name.padEnd(14)}${value}`]);
   if (!withTensors) return lines;
   return [
     ...lines,
-    ...tensors.map(({ name, shape, dtype }) => `${name}\t${dtype}\t(${shape.join(', ')})`),
+    ...tensors.map(({ name, shape, dtype }) => [name, dtype, `(${shape.join(', ')})`]),
   ];
 }
 

@@ -78,8 +78,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`;
 /** Makes commander report through us instead of printing errors and ending the process. */
 function tamed(program: Command, output: Output): Command {
   return program.exitOverride().configureOutput({
-    writeOut: (text) => output.print(text.trimEnd()),
-    writeErr: (text) => output.alert(text.trimEnd()),
+    writeOut: (text) => output.printLines(text.trimEnd()),
+    writeErr: (text) => {
+      for (const line of text.trimEnd().split('\n')) output.alert(line);
+    },
     outputError: () => {},
   });
 }

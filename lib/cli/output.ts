@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import { SingleBar } from 'cli-progress';
 import { DistillError } from '../errors.js';
+import { printable } from '../words.js';
 
 /** What a progress bar shows: `label [===   ] text`. */
 export interface BarState {
@@ -12,7 +13,8 @@ export interface BarState {
 
 /**
  * Everything that a command writes. Data (plain lines, or with `--json` events) goes to stdout, which
- * can be piped; notes, warnings, errors and the progress bar go to stderr.
+ * can be piped; notes, warnings, errors and the progress bar go to stderr. Names of files and classes may hold
+ * anything: in lines, control characters are escaped; events are exact.
  */
 export class Output {
   /** Events instead of lines for people. */
@@ -50,15 +52,31 @@ export class Output {
     );
   }
 
-  /** A line of data. */
-  print(line: string): void {
-    this.hideBar();
-    if (!this.#closed) process.stdout.write(`${line}\n`);
+  /** A line of data; of several fields, with a tab between two. */
+  print(...fields: string[]): void {
+    this.#write(fields.map(printable).join('\t'));
+  }
+
+  /** Lines of data that are laid out already. */
+  printLines(text: string): void {
+    for (const line of text.split('\n')) this.print(line);
+  }
+
+  /** A line of data that begins in colour, on a terminal. */
+  printMarked(colour: 'green' | 'yellow' | 'red', beginning: string, rest = ''): void {
+    // Node knows terminals, and NO_COLOR.
+    const isColourful = process.stdout.isTTY && process.stdout.hasColors();
+    this.#write((isColourful ? styleText(colour, beginning) : beginning) + printable(rest));
   }
 
   /** An event of `--json`: one object, one line. */
   event(event: string, payload: object): void {
-    this.print(JSON.stringify({ event, ...payload }));
+    this.#write(JSON.stringify({ event, ...payload }));
+  }
+
+  #write(line: string): void {
+    this.hideBar();
+    if (!this.#closed) process.stdout.write(`${line}\n`);
   }
 
   /** A line about what goes on, for who is watching. */
@@ -69,7 +87,7 @@ export class Output {
   /** A line that is shown whatever the options. */
   alert(line: string): void {
     this.hideBar();
-    process.stderr.write(`${line}\n`);
+    process.stderr.write(`${printable(line)}\n`);
   }
 
   warn(warning: { code: string; message: string; path?: string }): void {
@@ -81,12 +99,6 @@ export class Output {
   fail({ code, message }: { code: string; message: string }): void {
     if (this.json) this.event('error', { code, message });
     this.alert(`distill: ${message} (${code})`);
-  }
-
-  /** Colours a line of data, on a terminal. */
-  colour(name: 'green' | 'yellow' | 'red', line: string): string {
-    // Node knows terminals, and NO_COLOR.
-    return process.stdout.isTTY && process.stdout.hasColors() ? styleText(name, line) : line;
   }
 
   /** Shows a bar, until it is hidden or something else is written. */
@@ -145,5 +157,7 @@ class Bar {
 
 /** A word as a shell takes it. */
 export function shellWord(text: string): string {
-  return /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  if (/^[\w./:@%+=-]+$/.test(text)) return text;
+  if (printable(text) === text) return `'${text.replaceAll("'", `'\\''`)}'`;
+  return `$'${printable(text.replace(/[\\']/g, '\\$&'))}'`;
 }

@@ -32,27 +32,24 @@ export function addPredict(program: Command, output: Output): void {
       const listed = given.topK === undefined ? 1 : Number.POSITIVE_INFINITY;
       // Parsed, but checked only by the API.
       await printPredictions({ images, ...given } as PredictOptions, output, ({ path, top }) =>
-        predictionLine(path ?? '', top.slice(0, listed)),
+        predictionFields(path ?? '', top.slice(0, listed)),
       );
     });
 }
 
-/** The reference's line: name, class and probability between tabs; then the runners-up, where asked for. */
-export function predictionLine(
+/** The fields of the reference's line: name, class and probability; then the runners-up, where asked for. */
+export function predictionFields(
   name: string,
   classes: readonly { label: string; probability: number }[],
-): string {
-  return [
-    name,
-    ...classes.flatMap(({ label, probability }) => [label, probability.toFixed(4)]),
-  ].join('\t');
+): string[] {
+  return [name, ...classes.flatMap(({ label, probability }) => [label, probability.toFixed(4)])];
 }
 
-/** Classifies pictures and prints what `line` makes of each, or with `--json` an event. */
+/** Classifies pictures and prints a line of the fields that `line` makes of each, or with `--json` an event. */
 export async function printPredictions(
   options: PredictOptions,
   output: Output,
-  line: (prediction: Prediction) => string,
+  line: (prediction: Prediction) => string[],
 ): Promise<void> {
   await interruptible(output, 'Stopping after this batch.', async (signal) => {
     const onWarning = output.warn.bind(output);
@@ -60,7 +57,7 @@ export async function printPredictions(
       // A batch's predictions come at once; those of the last one are not wanted any more.
       signal.throwIfAborted();
       if (output.json) output.event('prediction', prediction);
-      else output.print(line(prediction));
+      else output.print(...line(prediction));
     }
   });
 }

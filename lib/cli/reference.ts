@@ -4,7 +4,7 @@ import { distill } from '../distill.js';
 import { DistillError } from '../errors.js';
 import { demand, type Flags, learningOptions, number, triple } from './arguments.js';
 import type { Output } from './output.js';
-import { predictionLine, printPredictions } from './predict.js';
+import { predictionFields, printPredictions } from './predict.js';
 import { epochLine, follow, standOf } from './training.js';
 
 // The command line of the script that this package follows, and the lines that it prints.
@@ -70,7 +70,7 @@ export function referenceProgram(program: Command, output: Output): void {
       } else {
         await predictAll(given, output);
       }
-      output.print(output.colour('green', '====== execution completed ======'));
+      output.printMarked('green', '====== execution completed ======');
     });
 }
 
@@ -115,7 +115,7 @@ async function train(
   });
   run.on('epoch', (report) => output.print(epochLine(report)));
   await follow(run, standOf(run, { epochs }), output, ({ reason }) => {
-    if (reason === 'early-stop') output.print(output.colour('yellow', 'stop training early'));
+    if (reason === 'early-stop') output.printMarked('yellow', 'stop training early');
   });
 }
 
@@ -125,7 +125,7 @@ async function predictAll(given: ReferenceOptions, output: Output): Promise<void
   await printPredictions(
     { student: dst_model, images: images_path, labels: labels_file, mean, std },
     output,
-    (prediction) => predictionLine(path.basename(prediction.path ?? ''), [prediction]),
+    (prediction) => predictionFields(path.basename(prediction.path ?? ''), [prediction]),
   );
 }
 

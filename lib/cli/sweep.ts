@@ -61,7 +61,7 @@ function tell(result: SweepResult, options: SweepOptions, output: Output): void 
     return;
   }
   if (reason === 'stopped') output.print(`Stopped: after ${points.length} points.`);
-  output.print(
+  output.printLines(
     table(
       ['temperature', 'alpha', 'lr', 'accuracy', 'loss', 'last accuracy', 'last loss'],
       ranked(points).map((point) => [
