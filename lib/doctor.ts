@@ -1,5 +1,6 @@
 import { type DoctorResult, Examination } from './doctor/examination.js';
 import { type DoctorOptions, doctorOptions } from './doctor/options.js';
+import { abortable } from './errors.js';
 import { checkOptions } from './options/fields.js';
 import { datasetFolders, teacherOf } from './training/checks.js';
 
@@ -10,15 +11,14 @@ import { datasetFolders, teacherOf } from './training/checks.js';
  *
  * It goes on after a problem, so that one call tells all; that the addon is missing is a finding like others.
  *
- * @throws DistillError `ERR_OPTION` where an option is not what it should be, and the signal's reason. Whatever else the
- * run would fail with is a finding.
+ * @throws DistillError `ERR_OPTION` where an option is not what it should be, and `ERR_ABORTED`. Whatever else the run
+ * would fail with is a finding.
  */
 export async function doctor(options: DoctorOptions = {}): Promise<DoctorResult> {
   const checked = checkOptions(doctorOptions, options);
   const { dataset, train, val, teacher, teacherLogits } = checked;
   const isGiven = (...paths: (string | undefined)[]) => paths.some((path) => path !== undefined);
-  return new Examination(checked).carryOut(
-    isGiven(dataset, train, val) ? datasetFolders(checked) : null,
-    isGiven(teacher, teacherLogits) ? teacherOf(checked) : null,
-  );
+  const folders = isGiven(dataset, train, val) ? datasetFolders(checked) : null;
+  const source = isGiven(teacher, teacherLogits) ? teacherOf(checked) : null;
+  return abortable(checked.signal, () => new Examination(checked).carryOut(folders, source));
 }

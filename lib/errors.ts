@@ -14,3 +14,27 @@ export class DistillError extends Error {
     this.code = code;
   }
 }
+
+/** Throws what every aborted call rejects with: `ERR_ABORTED`, whose cause is the signal's reason. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  const error = new DistillError('ERR_ABORTED', 'It was aborted; what had been saved stays.', {
+    cause: signal.reason,
+  });
+  // What fetch and node:fs call it, and callers look for.
+  error.name = 'AbortError';
+  throw error;
+}
+
+/** Does work that a signal may end; then it rejects as {@link throwIfAborted} throws, whatever the work came to. */
+export async function abortable<T>(
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  throwIfAborted(signal);
+  try {
+    return await work();
+  } finally {
+    throwIfAborted(signal);
+  }
+}

@@ -21,6 +21,7 @@ export type { TrainingOptions } from './options/training.js';
 export {
   type ClassProbability,
   type Prediction,
+  type Predictions,
   type PredictOptions,
   predict,
 } from './predict.js';

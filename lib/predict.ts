@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { scanPictures } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
+import { DistillError, throwIfAborted } from './errors.js';
 import { inspect } from './model/inspect.js';
 import { modelUse } from './model/use.js';
 import { loadAddon, native } from './native.js';
@@ -38,7 +39,7 @@ export interface PredictOptions {
   onBadImage?: 'error' | 'skip' | undefined;
   /** Told of pictures passed over. Default: `process.emitWarning`. */
   onWarning?: ((warning: DistillWarning) => void) | undefined;
-  /** Ends the iteration: it throws the signal's reason. */
+  /** Ends the work before the next prediction: the promise or the iteration rejects with `ERR_ABORTED`. */
   signal?: AbortSignal | undefined;
 }
 
@@ -54,8 +55,24 @@ export interface ClassProbability {
 export interface Prediction extends ClassProbability {
   /** The picture's file; `null` for bytes. */
   path: string | null;
+  /** Which of `images` the picture is, or lies in: an index from 0. */
+  source: number;
   /** The most probable classes, the most probable first. */
   top: ClassProbability[];
+}
+
+/**
+ * What {@link predict} returns. Awaited, it comes to all predictions; iterated, it yields each one as it is made, and
+ * holds no more than a few batches. The work begins with the first of these, and is done once: awaited again, it comes to
+ * the same predictions; to iterate again, call `predict()` again.
+ */
+export interface Predictions extends AsyncIterable<Prediction>, PromiseLike<Prediction[]> {
+  /** Ends the work, and frees the student; of predictions that nobody has asked for, there is none. */
+  return(): Promise<unknown>;
+  catch<E = never>(
+    onRejected?: ((error: unknown) => E | PromiseLike<E>) | null,
+  ): Promise<Prediction[] | E>;
+  finally(onFinally?: (() => void) | null): Promise<Prediction[]>;
 }
 
 const picture = z.union([fields.path, z.instanceof(Uint8Array)]);
@@ -81,26 +98,71 @@ const schema = z.strictObject({
 /**
  * Classifies pictures, in the order in which they are given. Decoding runs ahead of the student.
  *
- * @throws DistillError While iterating: `ERR_OPTION`, `ERR_PICTURES_NOT_FOUND`, `ERR_BAD_IMAGE`,
+ * @throws DistillError While iterating or awaiting: `ERR_OPTION`, `ERR_PICTURES_NOT_FOUND`, `ERR_BAD_IMAGE`,
  * `ERR_LABELS`, `ERR_NO_METADATA` where the student's file names no classes or normalisation and the
- * options do not either, `ERR_CHECKPOINT_…` and `ERR_MODEL_ARCHITECTURE`.
+ * options do not either, `ERR_CHECKPOINT_…`, `ERR_MODEL_ARCHITECTURE`, `ERR_ABORTED`, and `ERR_CONSUMED` where the
+ * predictions have been iterated before.
  *
  * @example
  * for await (const { path, label, probability } of predict({ student: 'student.pth', images: 'photos/' })) {
  *   console.log(path, label, probability.toFixed(4));
  * }
+ *
+ * @example
+ * const [{ label }] = await predict({ student: 'student.pth', images: await readFile('photo.jpg') });
  */
-export async function* predict(
-  options: PredictOptions,
-): AsyncGenerator<Prediction, void, undefined> {
+export function predict(options: PredictOptions): Predictions {
+  const predictions = classify(options);
+  let isTaken = false;
+  let all: Promise<Prediction[]> | undefined;
+
+  const take = () => {
+    if (isTaken) {
+      throw new DistillError(
+        'ERR_CONSUMED',
+        'These predictions have been iterated or awaited already, which goes once; call predict() again.',
+      );
+    }
+    isTaken = true;
+    return predictions;
+  };
+  const collect = async () => {
+    const found: Prediction[] = [];
+    for await (const prediction of take()) found.push(prediction);
+    return found;
+  };
+  const awaited = () => {
+    all ??= collect();
+    return all;
+  };
+  return {
+    [Symbol.asyncIterator]: take,
+    return: () => predictions.return(),
+    // biome-ignore lint/suspicious/noThenProperty: predictions are awaited for all of them.
+    then: (onFulfilled, onRejected) => awaited().then(onFulfilled, onRejected),
+    catch: (onRejected) => awaited().catch(onRejected),
+    finally: (onFinally) => awaited().finally(onFinally),
+  };
+}
+
+async function* classify(options: PredictOptions): AsyncGenerator<Prediction, void, undefined> {
   const checked = checkOptions(schema, options);
+  const { signal } = checked;
+  throwIfAborted(signal);
+  try {
+    yield* answer(checked);
+  } catch (error) {
+    throwIfAborted(signal);
+    throw error;
+  }
+  throwIfAborted(signal);
+}
+
+async function* answer(
+  checked: z.output<typeof schema>,
+): AsyncGenerator<Prediction, void, undefined> {
   const { student, topK, batchSize, onBadImage, onWarning = emitWarning, signal } = checked;
-  const given = Array.isArray(checked.images) ? checked.images : [checked.images];
-  const sources = (
-    await Promise.all(
-      given.map(async (image) => (typeof image === 'string' ? await scanPictures(image) : [image])),
-    )
-  ).flat();
+  const pictures = await picturesOf(checked.images);
   const { labels, mean, std, imageSize } = await modelUse(await inspect(student), checked);
 
   const classifier = new (loadAddon().Classifier)({
@@ -115,22 +177,27 @@ export async function* predict(
   try {
     const { warning } = await native(classifier.load());
     if (warning) onWarning(noGpu(warning));
-    const batches = decodeBatches(sources, {
-      size: imageSize,
-      batchSize,
-      onBadImage,
-      ...(signal && { signal }),
-      onSkip: (source, error) =>
-        onWarning({
-          code: 'WARN_IMAGE_SKIPPED',
-          message: error.message,
-          ...(typeof source === 'string' && { path: source }),
-        }),
-    });
+    const batches = decodeBatches(
+      pictures.map(({ file }) => file),
+      {
+        size: imageSize,
+        batchSize,
+        onBadImage,
+        nameOf: (index) => pictures[index]?.name ?? '',
+        ...(signal && { signal }),
+        onSkip: (file, error) =>
+          onWarning({
+            code: 'WARN_IMAGE_SKIPPED',
+            message: error.message,
+            ...(typeof file === 'string' && { path: file }),
+          }),
+      },
+    );
     for await (const { pixels, indices } of batches) {
       const probabilities = await native(classifier.probabilities(pixels));
       for (const [i, index] of indices.entries()) {
-        const source = sources[index];
+        throwIfAborted(signal);
+        const { file, source } = pictures[index] as Picture;
         const row = probabilities.subarray(i * labels.length, (i + 1) * labels.length);
         const top = Array.from(row, (probability, index) => ({
           label: labels[index] as string,
@@ -139,14 +206,32 @@ export async function* predict(
         }))
           .sort((a, b) => b.probability - a.probability)
           .slice(0, topK);
-        yield {
-          path: typeof source === 'string' ? source : null,
-          ...(top[0] as ClassProbability),
-          top,
-        };
+        const path = typeof file === 'string' ? file : null;
+        yield { path, source, ...(top[0] as ClassProbability), top };
       }
     }
   } finally {
     await classifier.close();
   }
+}
+
+/** One of the pictures that are asked about. */
+interface Picture {
+  file: string | Uint8Array;
+  /** Which of `images` it is, or lies in. */
+  source: number;
+  /** What errors call it. */
+  name: string;
+}
+
+/** The pictures themselves, and all those in folders. */
+async function picturesOf(images: z.output<typeof schema>['images']): Promise<Picture[]> {
+  const isList = Array.isArray(images);
+  const found = [images].flat().map(async (image, source): Promise<Picture[]> => {
+    if (typeof image !== 'string') {
+      return [{ file: image, source, name: isList ? `images[${source}]` : 'images' }];
+    }
+    return (await scanPictures(image)).map((file) => ({ file, source, name: file }));
+  });
+  return (await Promise.all(found)).flat();
 }

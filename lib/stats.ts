@@ -3,7 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { scanFolder, scanPictures } from './data/dataset.js';
 import { decodeBatches, type PictureSource } from './data/decode.js';
-import { DistillError } from './errors.js';
+import { abortable, DistillError } from './errors.js';
 import { callback, checkOptions, execution, fields } from './options/fields.js';
 
 export interface DatasetStatsOptions {
@@ -15,7 +15,7 @@ export interface DatasetStatsOptions {
   onSkip?: ((path: PictureSource, error: DistillError) => void) | undefined;
   /** Told how many pictures of how many have been read. */
   onProgress?: ((done: number, total: number) => void) | undefined;
-  /** Ends the run: the promise rejects with the signal's reason. */
+  /** Ends the work: the promise rejects with `ERR_ABORTED`. */
   signal?: AbortSignal | undefined;
 }
 
@@ -49,17 +49,25 @@ const BATCH_SIZE = 16;
  * any other black. The sums are exact.
  *
  * @param folder Class folders with pictures, or a folder with `train/` in it, which is used then, or pictures.
- * @throws {DistillError} `ERR_OPTION`; what `scanFolder`, `scanPictures` and `decodeBatches` throw; `ERR_PICTURES_NOT_FOUND` if
+ * @throws {DistillError} `ERR_OPTION` and `ERR_ABORTED`; what `scanFolder`, `scanPictures` and `decodeBatches` throw; `ERR_PICTURES_NOT_FOUND` if
  *   every picture was left out.
  */
 export async function datasetStats(
   folder: string,
   options: DatasetStatsOptions = {},
 ): Promise<DatasetStats> {
-  const { imageSize, onBadImage, onSkip, onProgress, signal } = checkOptions(schema, {
-    ...options,
-    folder,
-  });
+  const checked = checkOptions(schema, { ...options, folder });
+  return abortable(checked.signal, () => measure(checked));
+}
+
+async function measure({
+  folder,
+  imageSize,
+  onBadImage,
+  onSkip,
+  onProgress,
+  signal,
+}: z.output<typeof schema>): Promise<DatasetStats> {
   const { paths, classes } = await picturesOf(folder);
 
   const counts = [0, 1, 2].map(() => new Float64Array(256)); // pixels by channel and value

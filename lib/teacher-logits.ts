@@ -5,7 +5,7 @@ import { decodeBatches } from './data/decode.js';
 import { pictureName, writeLogits } from './data/logits-file.js';
 import { type PrepareProgress, sha256, TEACHER_BATCH } from './data/prepare.js';
 import type { Dataset } from './data/store.js';
-import { DistillError } from './errors.js';
+import { abortable, DistillError, throwIfAborted } from './errors.js';
 import { inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import { modelUse } from './model/use.js';
@@ -44,7 +44,7 @@ export interface TeacherLogitsOptions {
   onProgress?: ((progress: PrepareProgress) => void) | undefined;
   /** Told of pictures passed over. Default: `process.emitWarning`. */
   onWarning?: ((warning: DistillWarning) => void) | undefined;
-  /** Ends the work: the promise rejects with the signal's reason, and nothing is written. */
+  /** Ends the work: the promise rejects with `ERR_ABORTED`, and nothing is written. */
   signal?: AbortSignal | undefined;
 }
 
@@ -90,11 +90,16 @@ const schema = z.strictObject({
  *
  * @throws DistillError `ERR_OPTION`, `ERR_DATASET_…`, `ERR_TEACHER_ARCHITECTURE`, `ERR_TEACHER_CLASSES`,
  * `ERR_NO_METADATA` where neither the options nor the teacher's file say mean and std, `ERR_BAD_IMAGE`,
- * `ERR_NOT_FINITE` where an answer is no finite number, `ERR_CHECKPOINT_…` and `ERR_WRITE`; then nothing is written.
+ * `ERR_NOT_FINITE` where an answer is no finite number, `ERR_CHECKPOINT_…`, `ERR_WRITE` and `ERR_ABORTED`; then nothing
+ * is written.
  */
 export async function teacherLogits(options: TeacherLogitsOptions): Promise<TeacherLogitsResult> {
-  const started = performance.now();
   const checked = checkOptions(schema, options);
+  return abortable(checked.signal, () => write(checked));
+}
+
+async function write(checked: z.output<typeof schema>): Promise<TeacherLogitsResult> {
+  const started = performance.now();
   const { teacher, signal } = checked;
   const folders = datasetFolders(checked);
   const addon = loadAddon();
@@ -122,7 +127,7 @@ export async function teacherLogits(options: TeacherLogitsOptions): Promise<Teac
   const answers = await ask(classifier, dataset, imageSize, checked).finally(() =>
     classifier.close(),
   );
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const { names, logits, images, skipped } = answers;
   await writeLogits(output, names, logits, {
     ...{ classes, mean, std, imageSize },

@@ -246,7 +246,9 @@ test('a signal ends it', async () => {
     signal: stopping.signal,
     onProgress: () => stopping.abort(reason),
   });
-  await expect(examination).rejects.toBe(reason);
+  const aborted = { code: 'ERR_ABORTED', name: 'AbortError', cause: reason };
+  await expect(examination).rejects.toMatchObject(aborted);
+  await expect(examine({ signal: stopping.signal })).rejects.toMatchObject(aborted);
 });
 
 describe('pictures', () => {

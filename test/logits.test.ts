@@ -492,7 +492,9 @@ describe('teacherLogits() refuses', () => {
     const reason = new Error('enough');
     const onProgress = () => controller.abort(reason);
     const work = teacherLogits({ ...asking, output, signal: controller.signal, onProgress });
-    await expect(work).rejects.toBe(reason);
+    await expect(work).rejects.toMatchObject({
+      ...{ code: 'ERR_ABORTED', name: 'AbortError', cause: reason },
+    });
     expect(readFileSync(output, 'utf8')).toBe('old');
   });
 });

@@ -160,7 +160,7 @@ const calls = {
     table: predictOptions,
     valid: { student: 'none/s.pth', images: 'none' },
     required: ['student', 'images'],
-    call: async (options: unknown) => void (await predict(options as PredictOptions).next()),
+    call: async (options: unknown) => void (await predict(options as PredictOptions)),
   },
   teacherLogits: {
     table: teacherLogitsOptions,

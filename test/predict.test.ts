@@ -13,6 +13,7 @@ import {
 import { loadAddon } from '../lib/native.js';
 import { runChild } from './helpers/child.js';
 import { smallRun, std, temporaryFolder, writeStudent } from './helpers/dataset.js';
+import { refusalOf } from './helpers/outcome.js';
 
 const folder = temporaryFolder();
 let base: Awaited<ReturnType<typeof smallRun>>;
@@ -109,6 +110,7 @@ describe('pictures', () => {
       ...given(),
       images: [bytes, path.join(images, 'bees'), first, new Uint8Array(bytes), images],
     });
+    expect(mixed.map(({ source }) => source)).toEqual([0, 1, 1, 1, 2, 3, ...files.map(() => 4)]);
     expect(mixed.map((prediction) => prediction.path)).toEqual([
       null,
       ...files.slice(4),
@@ -162,10 +164,81 @@ describe('pictures', () => {
         controller.abort(reason);
       }
     };
-    await expect(iterate()).rejects.toBe(reason);
+    const aborted = { code: 'ERR_ABORTED', name: 'AbortError', cause: reason };
+    await expect(iterate()).rejects.toMatchObject(aborted);
     expect(seen).toHaveLength(1);
     const already = { ...given(), images, signal: AbortSignal.abort(reason) };
-    await expect(collect(already)).rejects.toBe(reason);
+    await expect(collect(already)).rejects.toMatchObject(aborted);
+    expect(await refusalOf(predict(already))).toMatchObject(aborted);
+  });
+
+  test('of a batch that is answered are not told once the signal is aborted', async () => {
+    const controller = new AbortController();
+    const seen: unknown[] = [];
+    const iterate = async () => {
+      for await (const one of predict({ ...given(), images, signal: controller.signal })) {
+        seen.push(one);
+        controller.abort();
+        if (seen.length === 3) break;
+      }
+    };
+    expect(await refusalOf(iterate())).toMatchObject({ code: 'ERR_ABORTED' });
+    expect(seen).toHaveLength(1);
+  });
+});
+
+describe('predictions', () => {
+  const given = () => ({
+    ...{ student: plain, labels, images, ...preprocessing },
+    ...{ device: 'cpu', threads: 1 },
+  });
+
+  test('come to all of them where they are awaited', async () => {
+    const all = await collect(given());
+    expect(await predict(given())).toEqual(all);
+    // Written by mistake, it does the same.
+    const found: Prediction[] = [];
+    for await (const one of await predict(given())) found.push(one);
+    expect(found).toEqual(all);
+    const [first] = await predict({ ...given(), images: readFileSync(files[0] as string) });
+    expect(first).toMatchObject({ label: all[0]?.label, path: null, source: 0 });
+  });
+
+  test('begin with the first use: one that nobody uses rejects nothing and does nothing', async () => {
+    const { code, stdout, stderr } = await runChild(
+      `const unused = predict({ student: 'none', images: 'none' });
+       await new Promise((resolve) => setTimeout(resolve, 50));
+       await unused.return();
+       for await (const one of unused) console.log(one);
+       console.log('ended');`,
+    );
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'ended\n', stderr: '' });
+  });
+
+  test('are for one iteration, and for as many awaits as there are', async () => {
+    const consumed = { name: 'DistillError', code: 'ERR_CONSUMED' };
+    const iterate = async (all: AsyncIterable<Prediction>) => {
+      for await (const _ of all) break;
+    };
+    const iterated = predict(given());
+    await iterate(iterated);
+    expect(await refusalOf(iterate(iterated))).toMatchObject(consumed);
+    expect(await refusalOf(iterated)).toMatchObject(consumed);
+
+    const awaited = predict(given());
+    const all = await awaited;
+    expect(await awaited).toBe(all);
+    expect(await awaited.finally(() => {})).toBe(all);
+    expect(await refusalOf(iterate(awaited))).toMatchObject(consumed);
+  });
+
+  test('are refused where they are awaited as where they are iterated', async () => {
+    const wrong = { ...given(), images: path.join(folder, 'nowhere') };
+    const { code, message } = await refusalOf(collect(wrong));
+    expect(await refusalOf(predict(wrong))).toMatchObject({ code, message });
+    expect(await predict(wrong).catch((error: unknown) => (error as { code: string }).code)).toBe(
+      code,
+    );
   });
 });
 
@@ -303,11 +376,13 @@ describe('a picture that does not decode', () => {
     );
     const bytes = readFileSync(damaged);
     const good = readFileSync(files[0] as string);
-    const predictions = await collect({ ...given(), images: [bytes, good], onBadImage: 'skip' });
-    expect(predictions).toHaveLength(1);
+    const predictions = await collect({
+      ...{ ...given(), images: [images, bytes, good], onBadImage: 'skip' },
+    });
+    expect(predictions.map(({ source }) => source)).toEqual([...files.map(() => 0), 2]);
     expect(await warned).toMatchObject({
       ...{ name: 'DistillWarning', code: 'WARN_IMAGE_SKIPPED' },
-      message: expect.stringContaining('buffer 0'),
+      message: expect.stringContaining('images[1]'),
     });
   });
 });

@@ -444,7 +444,7 @@ describe('a run', () => {
     bytes.writeFloatLE(Number.NaN, bytes.length - 4);
     writeBytes(copy, bytes);
     const given = { student: copy, images: path.join(base.dataset, 'val'), labels: ['a', 'b'] };
-    const predicting = predict({ ...given, mean, std, imageSize: 32 }).next();
+    const predicting = predict({ ...given, mean, std, imageSize: 32 });
     await expect(predicting).rejects.toMatchObject({
       code: 'ERR_CHECKPOINT_NOT_FINITE',
       message: expect.stringContaining(copy),

@@ -112,10 +112,12 @@ test('of a class without a picture are an error', async () => {
 test('end with the reason of an aborted signal', async () => {
   for (let i = 0; i < 40; i++) picture(`${i}.ppm`, 1, 1, [1, 2, 3]);
   const controller = new AbortController();
-  const onProgress = () => controller.abort(new Error('enough'));
-  await expect(datasetStats(root, { signal: controller.signal, onProgress })).rejects.toThrow(
-    'enough',
-  );
+  const reason = new Error('enough');
+  const onProgress = () => controller.abort(reason);
+  const work = datasetStats(root, { signal: controller.signal, onProgress });
+  const aborted = { code: 'ERR_ABORTED', name: 'AbortError', cause: reason };
+  await expect(work).rejects.toMatchObject(aborted);
+  await expect(datasetStats(root, { signal: controller.signal })).rejects.toMatchObject(aborted);
 });
 
 test.skipIf(python === null || !existsSync(hymenoptera))(

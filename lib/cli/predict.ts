@@ -54,8 +54,6 @@ export async function printPredictions(
   await interruptible(output, 'Stopping after this batch.', async (signal) => {
     const onWarning = output.warn.bind(output);
     for await (const prediction of predict({ ...options, onWarning, signal })) {
-      // A batch's predictions come at once; those of the last one are not wanted any more.
-      signal.throwIfAborted();
       if (output.json) output.event('prediction', prediction);
       else output.print(...line(prediction));
     }

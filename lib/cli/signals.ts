@@ -1,3 +1,4 @@
+import { DistillError } from '../errors.js';
 import type { Output } from './output.js';
 
 /** A command has ended in good order and said all that there is to say; the exit code is what is left. */
@@ -55,6 +56,9 @@ export async function interruptible<T>(
   output.onClosed = () => controller.abort(new Interrupted(0));
   try {
     return await work(controller.signal);
+  } catch (error) {
+    const isAborted = error instanceof DistillError && error.code === 'ERR_ABORTED';
+    throw isAborted ? controller.signal.reason : error;
   } finally {
     remove();
   }

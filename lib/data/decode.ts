@@ -137,6 +137,8 @@ export interface DecodeBatchesOptions {
   concurrency?: number;
   /** What a picture that cannot be read does: ends everything (the default), or is left out of its batch. */
   onBadImage?: 'error' | 'skip';
+  /** What errors call a picture by its index; by default its path, or `buffer` and its index. */
+  nameOf?: (index: number) => string;
   /** Told of each picture left out, in order, before its batch is handed over. */
   onSkip?: (source: PictureSource, error: DistillError, index: number) => void;
   /** Ends the decoding: the generator throws the signal's reason. */
@@ -181,7 +183,8 @@ export async function* decodeBatches(
     try {
       signal?.throwIfAborted();
       const source = sources[index] ?? '';
-      const name = typeof source === 'string' ? source : `buffer ${index}`;
+      const name =
+        options.nameOf?.(index) ?? (typeof source === 'string' ? source : `buffer ${index}`);
       await decodeCrop(source, size, { into, name });
       return null;
     } catch (error) {

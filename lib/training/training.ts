@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { scanDataset } from '../data/dataset.js';
 import { type PrepareOptions, prepare } from '../data/prepare.js';
 import type { Dataset } from '../data/store.js';
-import { DistillError } from '../errors.js';
+import { abortable } from '../errors.js';
 import type { Preprocessing } from '../model/use.js';
 import {
   loadAddon,
@@ -76,12 +76,7 @@ export abstract class Training<
     const abort = () => this.stop();
     signal?.addEventListener('abort', abort);
     try {
-      if (signal?.aborted) abort();
-      const result = await this.work(options, run);
-      if (signal?.aborted) throw aborted(signal);
-      return result;
-    } catch (error) {
-      throw signal?.aborted ? aborted(signal) : error;
+      return await abortable(signal, () => this.work(options, run));
     } finally {
       signal?.removeEventListener('abort', abort);
       await this.#session?.close();
@@ -244,12 +239,3 @@ export function tellEpoch(run: Reporter<TrainingEvents>, report: EpochReport, fi
 
 /** The seed of a run that was given none. */
 export const drawSeed = (): number => randomInt(2 ** 48 - 1);
-
-function aborted(signal: AbortSignal): DistillError {
-  const error = new DistillError('ERR_ABORTED', 'The run was aborted; what it had saved stays.', {
-    cause: signal.reason,
-  });
-  // What fetch and node:fs call it, and callers look for.
-  error.name = 'AbortError';
-  return error;
-}
