@@ -384,8 +384,13 @@ export interface NativeAddon {
     threads: number;
     repeats: number;
   }): Promise<NativeConvolutionRate[]>;
-  /** [async] Shows that a checkpoint could be written there. ERR_WRITE. */
+  /** [async] Shows that a checkpoint could be written there, and removes what killed runs have left in its folder. ERR_WRITE. */
   checkWritable(path: string): Promise<void>;
+  /**
+   * [async] Makes a folder that the next run removes, should this process be killed before it does: `lock`, a file
+   * descriptor, is closed after that. ERR_WRITE.
+   */
+  makeTemporaryFolder(parent: string): Promise<{ path: string; lock: number }>;
   /**
    * [sync] Ends all work within a batch; what is not settled by then never will be. For the process's
    * end: process.exit() would destroy LibTorch under threads at work.

@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { closeSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { DistillError } from '../errors.js';
@@ -253,21 +254,12 @@ async function refuseSameFile({
 
 /** Gives `work` a folder of its own among the system's temporary ones, which is gone afterwards. */
 async function withTemporaryFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  let folder: string;
+  const folder = await native(loadAddon().makeTemporaryFolder(os.tmpdir()));
   try {
-    folder = await mkdtemp(path.join(os.tmpdir(), 'node-distill-'));
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new DistillError(
-      'ERR_WRITE',
-      `No temporary folder can be made in '${os.tmpdir()}' (${code}); name another as TMPDIR.`,
-      { cause },
-    );
-  }
-  try {
-    return await work(folder);
+    return await work(folder.path);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder.path, { recursive: true, force: true });
+    closeSync(folder.lock);
   }
 }
 

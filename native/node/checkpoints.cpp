@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <memory>
+#include <system_error>
 
 #include "core/checkpoint/checkpoint.h"
 #include "core/checkpoint/writer.h"
@@ -12,6 +13,7 @@
 #include "core/error.h"
 #include "core/models/densenet.h"
 #include "core/models/student.h"
+#include "core/temporary.h"
 #include "node/options.h"
 #include "node/worker.h"
 
@@ -221,6 +223,27 @@ Napi::Value check_writable(Worker& worker, const Napi::CallbackInfo& info) {
       [](Napi::Env env, const bool&) { return env.Undefined(); });
 }
 
+Napi::Value make_temporary_folder(Worker& worker, const Napi::CallbackInfo& info) {
+  using Folder = std::pair<std::string, int>;
+  return worker.run<Folder>(
+      info.Env(),
+      [parent = info[0].ToString().Utf8Value()](Channel&) {
+        remove_leftovers(parent);
+        try {
+          return distill::make_temporary_folder(parent);
+        } catch (const std::system_error& error) {
+          throw Error("ERR_WRITE", "no temporary folder can be made in '" + parent +
+                                       "': " + error.code().message() + "; name another as TMPDIR");
+        }
+      },
+      [](Napi::Env env, const Folder& folder) {
+        auto object = Napi::Object::New(env);
+        object.Set("path", folder.first);
+        object.Set("lock", folder.second);
+        return object;
+      });
+}
+
 }  // namespace
 
 void register_checkpoints(Napi::Env env, Napi::Object exports) {
@@ -239,6 +262,7 @@ void register_checkpoints(Napi::Env env, Napi::Object exports) {
   add("convert", convert);
   add("writeFile", write_file);
   add("checkWritable", check_writable);
+  add("makeTemporaryFolder", make_temporary_folder);
 }
 
 }  // namespace distill::node

@@ -1,22 +1,23 @@
 #include "core/checkpoint/writer.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <concepts>
 #include <cstring>
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "core/checkpoint/safetensors.h"
 #include "core/checkpoint/zip_archive.h"
 #include "core/error.h"
+#include "core/temporary.h"
 
 namespace distill {
 namespace {
@@ -161,79 +162,76 @@ void pickle_tensor(std::string& out, const at::Tensor& tensor, const std::string
   throw_write(path, std::string(std::strerror(error)) + "; " + remedy);
 }
 
-// Where a rename to `path` must go: behind a symbolic link, which would be replaced itself
-// otherwise. Refuses what is no file: renaming onto /dev/null would replace the device.
-std::string resolve_target(const std::string& path) {
-  if (path.empty()) throw_write(path, "the path is empty; name a file");
-  struct stat status;
-  if (::stat(path.c_str(), &status) != 0) {
-    if (errno != ENOENT) throw_system(path, errno);
-    return path;
-  }
-  if (S_ISDIR(status.st_mode)) throw_write(path, "it is a folder; name a file in it");
-  if (!S_ISREG(status.st_mode)) throw_write(path, "it is a device or a pipe; name a file");
-  std::error_code error;
-  const auto resolved = std::filesystem::canonical(path, error);
-  if (error) throw_system(path, error.value());
-  return resolved.string();
-}
+// A file that is to be written, behind all symbolic links: a rename would replace a link itself.
+struct Target {
+  std::string path;
+  std::string name;                   // for messages: what the caller named, and where that leads
+  std::optional<struct stat> before;  // the file that is there
+};
 
 std::string folder_of(const std::string& path) {
   const auto folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
 }
 
-// A file beside the target, gone again unless it was renamed to it.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& path) : path_(path), target_(resolve_target(path)) {
-    static std::atomic<unsigned> count = 0;
-    do {
-      // Without the target's name, which may be as long as a name can be.
-      temporary_ = folder_of(target_) + "/.distill-" + std::to_string(::getpid()) + "-" +
-                   std::to_string(++count) + ".tmp";
-      file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    } while (file_ < 0 && errno == EEXIST);
-    if (file_ < 0) throw_system(path_, errno);
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  ~TemporaryFile() {
-    if (file_ >= 0) ::close(file_);
-    if (!temporary_.empty()) ::unlink(temporary_.c_str());
-  }
+// Refuses what is no file: renaming onto /dev/null would replace the device.
+void expect_file(const std::string& path, mode_t mode) {
+  if (S_ISREG(mode)) return;
+  if (S_ISDIR(mode)) throw_write(path, "it is a folder; name a file in it");
+  const char* kind = S_ISFIFO(mode) ? "pipe" : S_ISSOCK(mode) ? "socket" : "device";
+  throw_write(path, std::string("it is a ") + kind + ", not a file; name a file");
+}
 
-  void write(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const auto written = ::write(file_, bytes.data(), bytes.size());
-      if (written >= 0) {
-        bytes.remove_prefix(static_cast<size_t>(written));
-      } else if (errno != EINTR) {
-        throw_system(path_, errno);
-      }
+Target resolve_target(const std::string& path) {
+  if (path.empty()) throw_write(path, "the path is empty; name a file");
+  Target target{path, path, std::nullopt};
+  struct stat status;
+  // The system follows the links before we do: more than it would follow are its error.
+  if (::stat(path.c_str(), &status) == 0) {
+    expect_file(path, status.st_mode);
+    target.before = status;
+  } else if (errno != ENOENT) {
+    throw_system(path, errno);
+  }
+  std::error_code error;
+  while (::lstat(target.path.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
+    // Such as /dev/stdout: whoever holds the open file would go on writing to the one replaced.
+    const auto folder = std::filesystem::canonical(folder_of(target.path), error);
+    if (folder.string().starts_with("/proc/")) {
+      throw_write(path, "it is an open file of a process; name the file itself");
     }
+    const auto link = std::filesystem::read_symlink(target.path, error);
+    if (error) throw_system(path, error.value());
+    target.path = (std::filesystem::path(target.path).parent_path() / link).string();
+    target.name = path + "' -> '" + target.path;
   }
+  return target;
+}
 
-  void replace_target() {
-    // Synced before it is renamed, or a power failure may leave the new name on an empty file.
-    if (::fsync(file_) != 0) throw_system(path_, errno);
-    if (::close(std::exchange(file_, -1)) != 0) throw_system(path_, errno);
-    if (::rename(temporary_.c_str(), target_.c_str()) != 0) throw_system(path_, errno);
-    temporary_.clear();
-    // Makes the new name itself durable. Some file systems cannot; the file is whole either way.
-    const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_CLOEXEC);
-    if (folder >= 0) {
-      ::fsync(folder);
-      ::close(folder);
-    }
+// Does what may fail for the system's reasons.
+template <typename Work>
+void attempt(const Target& target, const Work& work) {
+  try {
+    work();
+  } catch (const std::system_error& error) {
+    throw_system(target.name, error.code().value());
   }
+}
 
- private:
-  std::string path_;  // as the caller named it
-  std::string target_;
-  std::string temporary_;
-  int file_ = -1;
-};
+// A new file gets what the system grants new files, and one that is replaced nobody may read who
+// could not before.
+TemporaryFile make_beside(const Target& target) {
+  const mode_t mode = target.before ? (target.before->st_mode & 0777) | S_IRUSR | S_IWUSR : 0666;
+  return TemporaryFile(folder_of(target.path), mode);
+}
+
+// Owner and permissions stay those of the file that is replaced, where the system allows that. Its
+// group's permissions are not for another group.
+void keep_permissions(int descriptor, const struct stat& before) {
+  const bool is_kept = ::fchown(descriptor, before.st_uid, before.st_gid) == 0 ||
+                       ::fchown(descriptor, -1, before.st_gid) == 0;
+  ::fchmod(descriptor, before.st_mode & (is_kept ? 0777 : 0707));
+}
 
 // PyTorch passes over records that it does not know, such as the metadata.
 std::string serialize_pth(const StateDict& state_dict, const std::string& metadata_json) {
@@ -285,13 +283,19 @@ void write_tensors(const std::string& path, const StateDict& tensors,
 }
 
 void write_file_atomically(const std::string& path, std::string_view bytes) {
-  TemporaryFile file(path);
-  file.write(bytes);
-  file.replace_target();
+  const Target target = resolve_target(path);
+  attempt(target, [&] {
+    TemporaryFile file = make_beside(target);
+    file.write(bytes, /*offset=*/0);
+    if (target.before) keep_permissions(file.descriptor(), *target.before);
+    file.rename(target.path);
+  });
 }
 
 void check_writable(const std::string& path) {
-  TemporaryFile file(path);
+  const Target target = resolve_target(path);
+  remove_leftovers(folder_of(target.path));
+  attempt(target, [&] { make_beside(target); });
 }
 
 }  // namespace distill

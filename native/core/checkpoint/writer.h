@@ -24,10 +24,12 @@ void write_tensors(const std::string& path, const StateDict& tensors,
                    const std::string& metadata_json);
 
 // Replaces `path` by `bytes` in one step: whoever opens it, whenever this process or the machine
-// stops, finds the old file or the whole new one. Throws ERR_WRITE; then the old file is untouched.
+// stops, finds the old file or the whole new one. A symbolic link stays, and what it leads to is
+// written; permissions stay as well. Throws ERR_WRITE; then the old file is untouched.
 void write_file_atomically(const std::string& path, std::string_view bytes);
 
-// Shows before a long run that write_file_atomically(path) can work. Throws ERR_WRITE.
+// Shows before a long run that write_file_atomically(path) can work, and removes what killed runs
+// have left in that folder. Throws ERR_WRITE.
 void check_writable(const std::string& path);
 
 }  // namespace distill

@@ -1,16 +1,16 @@
 #include "core/data/sample_store.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include "core/error.h"
+#include "core/temporary.h"
 
 namespace distill {
 namespace {
@@ -50,9 +50,9 @@ struct Layout {
   SplitLayout train, val;
 };
 
-[[noreturn]] void fail(const std::string& folder, const std::string& what) {
+[[noreturn]] void fail(const std::string& folder, const std::string& what, int error) {
   throw Error("ERR_CACHE", "the prepared pictures cannot be kept in '" + folder + "': " + what +
-                               " (" + std::strerror(errno) +
+                               " (" + std::strerror(error) +
                                "); name a folder with room as cacheDir, or raise cacheMemory");
 }
 
@@ -82,68 +82,37 @@ struct SampleStore::Header {
   char fingerprint[64];
 };
 
-// A file under a temporary name, locked while it is being filled; removed unless it is named.
+// The file of a store that is being filled; removed unless it is named.
 class SampleStore::File {
  public:
   File(const std::string& folder, const std::string& fingerprint, int64_t bytes)
       : folder_(folder), fingerprint_(fingerprint) {
-    remove_leftovers();
-    struct stat status = {};
-    do {  // again where another process took the file for a leftover before it was locked
-      discard();
-      path_ = folder + "/" + fingerprint + ".XXXXXX.part";
-      descriptor_ = ::mkostemps(path_.data(), /*suffix length=*/5, O_CLOEXEC);
-      if (descriptor_ < 0) fail(folder, "no file can be made there");
-      ::flock(descriptor_, LOCK_EX);
-    } while (::fstat(descriptor_, &status) == 0 && status.st_nlink == 0);
-    // Every block is taken now: a disk that fills up later would end the process with SIGBUS.
-    if (const int error = ::posix_fallocate(descriptor_, 0, bytes); error != 0) {
-      discard();
-      errno = error;
-      fail(folder, "no room for its " + std::to_string(bytes >> 20) + " MiB");
-    }
+    remove_leftovers(folder);
+    attempt("no file can be made there", [&] { file_.emplace(folder, /*mode=*/0600); });
+    attempt("no room for its " + std::to_string(bytes >> 20) + " MiB",
+            [&] { file_->allocate(bytes); });
   }
-  ~File() { discard(); }
 
-  int descriptor() const { return descriptor_; }
+  int descriptor() const { return file_->descriptor(); }
   const std::string& fingerprint() const { return fingerprint_; }
 
-  // Takes the name away; the mapping keeps the contents until it goes.
-  void discard() {
-    if (descriptor_ < 0) return;
-    ::unlink(path_.c_str());
-    ::close(descriptor_);
-    descriptor_ = -1;
-  }
-
   void name() {
-    if (::fsync(descriptor_) != 0 ||
-        ::rename(path_.c_str(), store_path(folder_, fingerprint_).c_str()) != 0) {
-      fail(folder_, "the finished store cannot be written");
-    }
-    ::close(descriptor_);
-    descriptor_ = -1;
+    attempt("the finished store cannot be written",
+            [&] { file_->rename(store_path(folder_, fingerprint_)); });
   }
 
  private:
-  // A run that was killed leaves its file behind, without its lock.
-  void remove_leftovers() const {
-    DIR* directory = ::opendir(folder_.c_str());
-    if (directory == nullptr) return;
-    while (const dirent* entry = ::readdir(directory)) {
-      const std::string name = entry->d_name;
-      if (!name.ends_with(".part")) continue;
-      const std::string path = folder_ + "/" + name;
-      const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-      if (descriptor < 0) continue;
-      if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) ::unlink(path.c_str());
-      ::close(descriptor);
+  template <typename Work>
+  void attempt(const std::string& failure, const Work& work) const {
+    try {
+      work();
+    } catch (const std::system_error& error) {
+      fail(folder_, failure, error.code().value());
     }
-    ::closedir(directory);
   }
 
-  std::string folder_, fingerprint_, path_;
-  int descriptor_ = -1;
+  std::string folder_, fingerprint_;
+  std::optional<TemporaryFile> file_;
 };
 
 SampleStore::SampleStore(const StoreShape& shape, std::shared_ptr<void> memory,
@@ -187,7 +156,7 @@ SampleStore SampleStore::in_kept_file(const StoreShape& shape, const std::string
                                       const std::string& fingerprint) {
   auto file = std::make_unique<File>(folder, fingerprint, shape.bytes());
   auto memory = map(shape.bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, file->descriptor());
-  if (!memory) fail(folder, "the file cannot be mapped");
+  if (!memory) fail(folder, "the file cannot be mapped", errno);
   return {shape, std::move(memory), std::move(file)};
 }
 
