@@ -6,7 +6,7 @@ import { inspect } from './model/inspect.js';
 import { modelUse } from './model/use.js';
 import { loadAddon, native } from './native.js';
 import { callback, checkOptions, execution, fields, preprocessing } from './options/fields.js';
-import { type DistillWarning, emitWarning, noGpu } from './training/run.js';
+import { type DistillWarning, emitWarning, filesIgnored, noGpu } from './training/run.js';
 
 /** Options of {@link predict}. Paths are relative to the current folder. */
 export interface PredictOptions {
@@ -162,7 +162,10 @@ async function* answer(
   checked: z.output<typeof schema>,
 ): AsyncGenerator<Prediction, void, undefined> {
   const { student, topK, batchSize, onBadImage, onWarning = emitWarning, signal } = checked;
-  const pictures = await picturesOf(checked.images);
+  const others: string[] = [];
+  const pictures = await picturesOf(checked.images, (files) => others.push(...files));
+  const ignored = filesIgnored(others);
+  if (ignored) onWarning(ignored);
   const { labels, mean, std, imageSize } = await modelUse(await inspect(student), checked);
 
   const classifier = new (loadAddon().Classifier)({
@@ -225,13 +228,16 @@ interface Picture {
 }
 
 /** The pictures themselves, and all those in folders. */
-async function picturesOf(images: z.output<typeof schema>['images']): Promise<Picture[]> {
+async function picturesOf(
+  images: z.output<typeof schema>['images'],
+  onOthers: (files: string[]) => void,
+): Promise<Picture[]> {
   const isList = Array.isArray(images);
   const found = [images].flat().map(async (image, source): Promise<Picture[]> => {
     if (typeof image !== 'string') {
       return [{ file: image, source, name: isList ? `images[${source}]` : 'images' }];
     }
-    return (await scanPictures(image)).map((file) => ({ file, source, name: file }));
+    return (await scanPictures(image, onOthers)).map((file) => ({ file, source, name: file }));
   });
   return (await Promise.all(found)).flat();
 }

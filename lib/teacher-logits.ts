@@ -12,7 +12,7 @@ import { modelUse } from './model/use.js';
 import { loadAddon, type NativeClassifier, native } from './native.js';
 import { callback, checkOptions, execution, fields, preprocessing } from './options/fields.js';
 import { checkClasses, datasetFolders, refuseToOverwrite } from './training/checks.js';
-import { type DistillWarning, emitWarning, noGpu } from './training/run.js';
+import { type DistillWarning, emitWarning, filesIgnored, noGpu } from './training/run.js';
 
 /** Options of {@link teacherLogits}. Paths are relative to the current folder. */
 export interface TeacherLogitsOptions {
@@ -100,14 +100,16 @@ export async function teacherLogits(options: TeacherLogitsOptions): Promise<Teac
 
 async function write(checked: z.output<typeof schema>): Promise<TeacherLogitsResult> {
   const started = performance.now();
-  const { teacher, signal } = checked;
+  const { teacher, onWarning = emitWarning, signal } = checked;
   const folders = datasetFolders(checked);
   const addon = loadAddon();
   const output = path.resolve(checked.output);
   await native(addon.checkWritable(output));
   await refuseToOverwrite('teacher', teacher, 'output', output);
   const dataset = await scanDataset(folders);
-  const { classes } = dataset;
+  const { classes, train, val } = dataset;
+  const ignored = filesIgnored([...train.others, ...val.others]);
+  if (ignored) onWarning(ignored);
   const contents = await inspect(teacher);
   const { architecture } = contents;
   if (architecture === null) {

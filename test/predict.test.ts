@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { scanPictures } from '../lib/data/dataset.js';
@@ -12,7 +12,7 @@ import {
 } from '../lib/index.js';
 import { loadAddon } from '../lib/native.js';
 import { runChild } from './helpers/child.js';
-import { smallRun, std, temporaryFolder, writeStudent } from './helpers/dataset.js';
+import { filesIn, smallRun, std, temporaryFolder, writeStudent } from './helpers/dataset.js';
 import { refusalOf } from './helpers/outcome.js';
 
 const folder = temporaryFolder();
@@ -384,6 +384,34 @@ describe('a picture that does not decode', () => {
       ...{ name: 'DistillWarning', code: 'WARN_IMAGE_SKIPPED' },
       message: expect.stringContaining('images[1]'),
     });
+  });
+});
+
+test('files that look like pictures and are passed over are told of once, with their number', async () => {
+  const mixed = path.join(folder, 'mixed');
+  cpSync(images, mixed, { recursive: true });
+  const heic = ['ants/a.heic', 'ants/b.HEIC', 'bees/c.avif'].map((name) => path.join(mixed, name));
+  for (const file of [...heic, path.join(mixed, 'bees/notes.txt')]) writeFileSync(file, '');
+  const warnings: DistillWarning[] = [];
+  const onWarning = (warning: DistillWarning) => warnings.push(warning);
+  const predictions = await collect({ student: base.student, images: mixed, onWarning });
+  expect(predictions).toHaveLength(files.length);
+  expect(warnings).toEqual([
+    {
+      code: 'WARN_FILES_IGNORED',
+      path: heic[0],
+      message: `3 files that look like a picture (.avif, .heic; the first is ${heic[0]}) are passed over: convert to JPEG or PNG what is to count.`,
+    },
+  ]);
+
+  for (const file of filesIn(path.join(mixed, 'ants'))) {
+    if (file.endsWith('.png')) rmSync(path.join(mixed, 'ants', file));
+  }
+  await expect(
+    collect({ student: base.student, images: path.join(mixed, 'ants') }),
+  ).rejects.toMatchObject({
+    code: 'ERR_PICTURES_NOT_FOUND',
+    message: expect.stringMatching(/it has none\. 2 files that look like a picture \(\.heic; /),
   });
 });
 

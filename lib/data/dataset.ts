@@ -1,10 +1,17 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DistillError } from '../errors.js';
-import { quoted } from '../words.js';
+import { count, quoted } from '../words.js';
 
 /** What ImageFolder takes for a picture, in any case. The content is not looked at. */
 const EXTENSIONS = ['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'];
+
+/** What pictures' names end in that a folder is not searched for: passed over, and seldom meant to be. */
+const UNREAD = [
+  ...['.apng', '.avif', '.gif', '.heic', '.heif', '.ico', '.j2k', '.jfif', '.jp2', '.jpe', '.jxl'],
+  ...['.pbm', '.pnm', '.psd', '.svg', '.tga'],
+  ...['.arw', '.cr2', '.cr3', '.dng', '.nef', '.orf', '.raf', '.rw2'],
+];
 
 /** A picture and its class. */
 export interface Sample {
@@ -20,6 +27,8 @@ export interface LabelledFolder {
   classes: string[];
   /** By class, then by folder, then by file name. */
   samples: Sample[];
+  /** Files of the classes that are passed over, as their names end otherwise. */
+  others: string[];
 }
 
 /** What a cache can know a file by without opening it. */
@@ -36,8 +45,6 @@ export interface SampleStat {
 export interface FolderSurvey extends LabelledFolder {
   /** Pictures that lie in the folder itself, in no class. */
   loose: string[];
-  /** Files of the classes that are passed over, as their names end otherwise. */
-  others: string[];
 }
 
 /**
@@ -71,12 +78,12 @@ export async function surveyFolder(root: string): Promise<FolderSurvey> {
 export async function scanFolder(root: string): Promise<LabelledFolder> {
   const survey = await surveyFolder(root);
   checkFolder(survey);
-  const { classes, samples } = survey;
-  return { root, classes, samples };
+  const { classes, samples, others } = survey;
+  return { root, classes, samples, others };
 }
 
 /** Refuses a folder without classes, or with one that has no picture. */
-export function checkFolder({ root, classes, samples, loose }: FolderSurvey): void {
+export function checkFolder({ root, classes, samples, loose, others }: FolderSurvey): void {
   if (classes.length === 0) {
     throw new DistillError(
       'ERR_DATASET_NO_CLASSES',
@@ -92,7 +99,7 @@ export function checkFolder({ root, classes, samples, loose }: FolderSurvey): vo
     throw new DistillError(
       'ERR_DATASET_EMPTY_CLASS',
       `Expected pictures (${EXTENSIONS.join(' ')}) in every class of ${root}, but ${quoted(empty)} ` +
-        `${empty.length === 1 ? 'has' : 'have'} none. Add some or remove the folder.`,
+        `${empty.length === 1 ? 'has' : 'have'} none. Add some or remove the folder.${unreadHint(others)}`,
     );
   }
 }
@@ -132,10 +139,14 @@ export function checkSameClasses(train: LabelledFolder, val: LabelledFolder): vo
  * Finds the pictures to predict: a file is taken as it is, whatever its name ends in; a folder stands for all
  * pictures below it, sorted as in {@link scanFolder}.
  *
+ * @param onOthers Told of the files in folders that are passed over, as their names end otherwise.
  * @returns Paths, in the order of the inputs.
  * @throws {DistillError} `ERR_PICTURES_NOT_FOUND` if an input does not exist, or is a folder without a picture.
  */
-export async function scanPictures(inputs: string | readonly string[]): Promise<string[]> {
+export async function scanPictures(
+  inputs: string | readonly string[],
+  onOthers: (files: string[]) => void = () => {},
+): Promise<string[]> {
   const found: string[] = [];
   for (const input of typeof inputs === 'string' ? [inputs] : inputs) {
     const entry = await stat(input).catch((error: unknown) => {
@@ -145,11 +156,14 @@ export async function scanPictures(inputs: string | readonly string[]): Promise<
         { cause: error },
       );
     });
-    const pictures = entry.isDirectory() ? (await filesBelow(input)).pictures : [input];
+    const { pictures, others } = entry.isDirectory()
+      ? await filesBelow(input)
+      : { pictures: [input], others: [] };
+    onOthers(others);
     if (pictures.length === 0) {
       throw new DistillError(
         'ERR_PICTURES_NOT_FOUND',
-        `Expected pictures (${EXTENSIONS.join(' ')}) in ${input}, but it has none.`,
+        `Expected pictures (${EXTENSIONS.join(' ')}) in ${input}, but it has none.${unreadHint(others)}`,
       );
     }
     for (const picture of pictures) found.push(picture);
@@ -220,6 +234,23 @@ async function list(folder: string): Promise<{ folders: string[]; files: string[
       { cause: error },
     );
   }
+}
+
+/** Files that are passed over though they look like pictures, and what is said of them; `null` where there are none. */
+export function unreadPictures(
+  others: readonly string[],
+): { files: string[]; message: string } | null {
+  const endingOf = (file: string) => path.extname(file).toLowerCase();
+  const files = others.filter((file) => UNREAD.includes(endingOf(file)));
+  const endings = [...new Set(files.map(endingOf))].sort().join(', ');
+  const look = count(files.length, 'file that looks', 'files that look');
+  const message = `${look} like a picture (${endings}; the first is ${files[0]}) ${files.length === 1 ? 'is' : 'are'} passed over: convert to JPEG or PNG what is to count.`;
+  return files.length === 0 ? null : { files, message };
+}
+
+function unreadHint(others: readonly string[]): string {
+  const unread = unreadPictures(others);
+  return unread ? ` ${unread.message}` : '';
 }
 
 function isPicture(name: string): boolean {

@@ -1,10 +1,10 @@
-import path from 'node:path';
 import {
   checkFolder,
   checkSameClasses,
   type FolderSurvey,
   statSamples,
   surveyFolder,
+  unreadPictures,
 } from '../data/dataset.js';
 import { sha256 } from '../data/prepare.js';
 import type { Dataset } from '../data/store.js';
@@ -30,9 +30,6 @@ const FEW_VAL = 30;
  * answers with the small class loses hardly any accuracy, and the loss has little reason to change that.
  */
 const IMBALANCE = 10;
-/** Pictures that are not read, by what their names end in: passed over, and seldom meant to be. */
-const UNREAD = ['.gif', '.avif', '.heic', '.heif', '.jfif', '.jp2', '.jxl', '.tga', '.svg'];
-
 /** Finds the pictures and counts them, without opening any. */
 export async function surveyPictures(
   folders: { train: string; val: string },
@@ -62,7 +59,7 @@ function checkClasses(train: FolderSurvey, val: FolderSurvey): void {
 
 /** Files that an ImageFolder passes over. */
 function checkOthers({ root, loose, others, classes }: FolderSurvey, topic: Topic): void {
-  const unread = others.filter((file) => UNREAD.includes(path.extname(file).toLowerCase()));
+  const unread = unreadPictures(others)?.files ?? [];
   if (unread.length > 0) {
     topic.warn(
       'passed-over',

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { unreadPictures } from '../data/dataset.js';
 import type { PrepareProgress } from '../data/prepare.js';
 
 /** What one epoch came to. Losses and accuracies are averages over pictures; accuracies are in 0..1. */
@@ -93,6 +94,14 @@ export interface DistillWarning {
 /** Where a warning goes that nobody listens for. */
 export function emitWarning({ code, message }: DistillWarning): void {
   process.emitWarning(message, { type: 'DistillWarning', code });
+}
+
+/** What is said of files in folders of pictures that are passed over though they look like pictures, if there are any. */
+export function filesIgnored(others: readonly string[]): DistillWarning | null {
+  const unread = unreadPictures(others);
+  if (!unread) return null;
+  const { files, message } = unread;
+  return { code: 'WARN_FILES_IGNORED', message, path: files[0] as string };
 }
 
 /** What a run says whose LibTorch is built for a GPU that it cannot use. */

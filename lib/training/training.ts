@@ -19,6 +19,7 @@ import {
   type Course,
   type EpochReport,
   type Found,
+  filesIgnored,
   noGpu,
   type Reporter,
   type TrainingEvents,
@@ -114,6 +115,8 @@ export abstract class Training<
     const dataset = await scanDataset(folders);
     const { classes, train, val } = dataset;
     run.report('dataset', { classes, train: train.samples.length, val: val.samples.length });
+    const ignored = filesIgnored([...train.others, ...val.others]);
+    if (ignored) run.report('warning', ignored);
     return dataset;
   }
 

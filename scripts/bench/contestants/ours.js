@@ -44,8 +44,8 @@ await serve({
     let trainEnd = start;
     const dataset = {
       classes,
-      train: { root: path.join(task.dataset, 'train'), classes, samples: train },
-      val: { root: path.join(task.dataset, 'val'), classes, samples: val },
+      train: { root: path.join(task.dataset, 'train'), classes, samples: train, others: [] },
+      val: { root: path.join(task.dataset, 'val'), classes, samples: val, others: [] },
     };
     await prepare(session, dataset, {
       imageSize,
