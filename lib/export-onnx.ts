@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { DistillError } from './errors.js';
+import { checkFinite } from './model/answers.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import { checkModel, findRuntime, type OnnxCheck, type Trial } from './model/onnx/check.js';
@@ -40,7 +41,7 @@ export interface OnnxOptions {
   labels?: string | readonly string[] | undefined;
   /** Means of R, G, B in 0..1. Default: from the student's file. */
   mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0..1. Default: from the student's file. */
+  /** Standard deviations of R, G, B in 0.0001..1. Default: from the student's file. */
   std?: readonly [number, number, number] | undefined;
   /** Pixels a side. Default: from the student's file, else 224. */
   imageSize?: number | undefined;
@@ -166,10 +167,9 @@ async function makeTrials(
       for (const count of [1, size > 512 ? 2 : 5]) {
         const pixels = samplePictures(count, size);
         const answers = softmax ? classifier.probabilities(pixels) : classifier.logits(pixels);
-        trials.push({
-          input: feed(pixels, count, size, { input, mean, std }),
-          expected: await native(answers),
-        });
+        const expected = await native(answers);
+        checkFinite(expected, { rows: count, model: student, nameOf: () => 'made-up pictures' });
+        trials.push({ input: feed(pixels, count, size, { input, mean, std }), expected });
       }
     } finally {
       await classifier.close();

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { scanPictures } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
 import { DistillError, throwIfAborted } from './errors.js';
+import { checkFinite } from './model/answers.js';
 import { inspect } from './model/inspect.js';
 import { modelUse } from './model/use.js';
 import { loadAddon, native } from './native.js';
@@ -18,7 +19,7 @@ export interface PredictOptions {
   labels?: string | readonly string[] | undefined;
   /** Means of R, G, B in 0..1. Default: from the student's file. */
   mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0..1. Default: from the student's file. */
+  /** Standard deviations of R, G, B in 0.0001..1. Default: from the student's file. */
   std?: readonly [number, number, number] | undefined;
   /** Pixels a side of the centre crop. Default: from the student's file, else 224. */
   imageSize?: number | undefined;
@@ -99,7 +100,7 @@ const schema = z.strictObject({
  * Classifies pictures, in the order in which they are given. Decoding runs ahead of the student.
  *
  * @throws DistillError While iterating or awaiting: `ERR_OPTION`, `ERR_PICTURES_NOT_FOUND`, `ERR_BAD_IMAGE`,
- * `ERR_LABELS`, `ERR_NO_METADATA` where the student's file names no classes or normalisation and the
+ * `ERR_LABELS`, `ERR_NOT_FINITE` where an answer is no finite number, `ERR_NO_METADATA` where the student's file names no classes or normalisation and the
  * options do not either, `ERR_CHECKPOINT_…`, `ERR_MODEL_ARCHITECTURE`, `ERR_ABORTED`, and `ERR_CONSUMED` where the
  * predictions have been iterated before.
  *
@@ -198,6 +199,11 @@ async function* answer(
     );
     for await (const { pixels, indices } of batches) {
       const probabilities = await native(classifier.probabilities(pixels));
+      checkFinite(probabilities, {
+        rows: indices.length,
+        model: student,
+        nameOf: (row) => `the picture ${pictures[indices[row] ?? 0]?.name}`,
+      });
       for (const [i, index] of indices.entries()) {
         throwIfAborted(signal);
         const { file, source } = pictures[index] as Picture;

@@ -6,6 +6,7 @@ import { pictureName, writeLogits } from './data/logits-file.js';
 import { type PrepareProgress, sha256, TEACHER_BATCH } from './data/prepare.js';
 import type { Dataset } from './data/store.js';
 import { abortable, DistillError, throwIfAborted } from './errors.js';
+import { checkFinite } from './model/answers.js';
 import { inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import { modelUse } from './model/use.js';
@@ -28,7 +29,7 @@ export interface TeacherLogitsOptions {
   val?: string | undefined;
   /** Means of R, G, B in 0..1 that the teacher was trained with. Default: from the teacher's file. */
   mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0..1. Default: from the teacher's file. */
+  /** Standard deviations of R, G, B in 0.0001..1. Default: from the teacher's file. */
   std?: readonly [number, number, number] | undefined;
   /** Pixels a side of the centre crop that the teacher sees. Default: from the teacher's file, else 224. */
   imageSize?: number | undefined;
@@ -171,12 +172,11 @@ async function ask(
     });
     for await (const { pixels, indices, count } of batches) {
       const answers = await native(classifier.logits(pixels));
-      if (!answers.every(Number.isFinite)) {
-        throw new DistillError(
-          'ERR_NOT_FINITE',
-          `The answers of the teacher '${teacher}' are not finite numbers: check mean and std, or use a checkpoint from before its training diverged.`,
-        );
-      }
+      checkFinite(answers, {
+        rows: count,
+        model: teacher,
+        nameOf: (row) => `the picture ${paths[indices[row] ?? 0]}`,
+      });
       logits.set(answers, names.length * dataset.classes.length);
       for (const index of indices) {
         names.push(pictureName(split, relativePath(dataset[split], samples[index] as Sample)));

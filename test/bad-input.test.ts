@@ -97,6 +97,11 @@ describe('a teacher', () => {
       () => alteredTeacher('nan.pth', 'features.norm5.bias', NaN),
     ],
     [
+      'has a negative variance',
+      'ERR_CHECKPOINT_CORRUPT',
+      () => alteredTeacher('negative.pth', 'features.norm5.running_var', -0.1),
+    ],
+    [
       'answers with infinity',
       'ERR_NOT_FINITE',
       () => alteredTeacher('infinite.pth', 'features.norm5.weight', 1e38),

@@ -20,6 +20,7 @@ import {
   smallRun,
   std,
   temporaryFolder,
+  writeLoudTeacher,
   writePicture,
   writeTeacher,
 } from './helpers/dataset.js';
@@ -280,7 +281,8 @@ describe('a comparison', () => {
   });
 
   test('does not count students that left the finite numbers', async () => {
-    const found = await compare({ ...base, epochs: 1, temperature: 1e-40, seeds: 2 });
+    const teacher = await writeLoudTeacher(inFolder('loud.safetensors'));
+    const found = await compare({ ...base, teacher, epochs: 1, temperature: 0.01, seeds: 2 });
     expect(found).toMatchObject({
       reason: 'completed',
       withTeacher: { notFinite: 2, best: null, runs: [{ reason: 'not-finite' }, {}] },

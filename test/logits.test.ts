@@ -383,7 +383,7 @@ describe('a file that does not serve as logits', () => {
     [
       'has damaged metadata',
       'ERR_CHECKPOINT_CORRUPT',
-      /metadata.*\(mean\)/,
+      /metadata.*\(mean: expected three numbers/,
       () => make('metadata', { logits: two, paths: bytesOf(names) }, { classes: ['ants', 'bees'] }),
     ],
   ])('because it %s is refused, and nothing is left', async (_, code, message, given) => {

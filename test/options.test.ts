@@ -29,12 +29,19 @@ const notAPath = [
   ...['', 5, null, true, ['a'], new URL('file:///a')],
   ...['~/a', '~', 'https://a/b', 's3://a/b', 'file:///a', 'a.pth\0.pth', '\0'],
 ];
-const notACount = [0, -1, 1.5, NaN, Infinity, '5', null, 2 ** 53];
+const notACount = [0, -1, 1.5, NaN, Infinity, '5', null, 2 ** 53, 1e300];
 const notAChannelTriple = [[], [0.5, 0.5], [0.5, 0.5, 0.5, 0.5], [0.5, NaN, 0.5], 0.5, '0.5', null];
 const notMean = [...notAChannelTriple, [-0.1, 0.5, 0.5], [0.5, 0.5, 1.1], [123, 117, 104]];
-const notStd = [...notAChannelTriple, [0.2, 0, 0.2], [-0.2, 0.2, 0.2], [0.2, 0.2, 58]];
+const notStd = [
+  ...notAChannelTriple,
+  [0.2, 0, 0.2],
+  [-0.2, 0.2, 0.2],
+  [0.2, 0.2, 58],
+  [0.2, 0.2, 1e-38],
+  [9e-5, 1, 1],
+];
 const notABatchSize = [...notACount, 4097];
-const notARate = [0, -1e-4, 1.01, NaN, '1e-4', null];
+const notARate = [0, -1e-4, 1.01, 1e-31, 5e-324, NaN, '1e-4', null];
 const notAnImageSize = [...notACount, 31, 4097];
 const notADevice = ['gpu', 'CPU', '', 'cuda:', 'cuda:-1', 'cuda:100', 0, null];
 const notAPrecision = ['fp16', 'float32', 'FP32', '', 32, null];
@@ -51,7 +58,7 @@ const trainingOptions = {
   warmup: [-1, NaN, Infinity, '1', null],
   augment: ['flip', ['mirror'], [5], ['crop', 'resized-crop'], true, null, {}],
   storeSize: notAnImageSize,
-  cropScale: [0, -0.1, 1.1, NaN, '0.08', null],
+  cropScale: [0, -0.1, 1.1, 1e-300, NaN, '0.08', null],
   seed: [-1, 0.5, NaN, 2 ** 53, '1', null],
   device: notADevice,
   precision: notAPrecision,
@@ -73,7 +80,7 @@ const distillOptions = {
   epochs: notACount,
   lr: notARate,
   dropRate: [-0.1, 1, NaN, '0.2', null],
-  temperature: [0, -1, 1001, NaN, '2', null],
+  temperature: [0, -1, 1001, 1e-39, 0.009, NaN, '2', null],
   alpha: [-0.1, 1.1, NaN, '0.7', null],
   batchSize: notABatchSize,
   imageSize: notAnImageSize,
@@ -95,7 +102,7 @@ const teachOptions = {
   optimizer: ['sgd', 'AdamW', '', null],
   weightDecay: [-0.1, 1.1, NaN, '0.01', null],
   labelSmoothing: [-0.1, 1, NaN, '0.1', null],
-  freezeEpochs: [-1, 0.5, NaN, '1', null],
+  freezeEpochs: [-1, 0.5, 1e300, NaN, '1', null],
 } satisfies Record<keyof TeachOptions, unknown[]>;
 
 const predictOptions = {

@@ -12,7 +12,14 @@ import {
 } from '../lib/index.js';
 import { loadAddon, native } from '../lib/native.js';
 import { runCommand } from './helpers/child.js';
-import { filesIn, mean, smallRun, std, temporaryFolder } from './helpers/dataset.js';
+import {
+  filesIn,
+  mean,
+  smallRun,
+  std,
+  temporaryFolder,
+  writeLoudTeacher,
+} from './helpers/dataset.js';
 import { numbersOf, refusalOf } from './helpers/outcome.js';
 
 const folder = temporaryFolder();
@@ -22,6 +29,7 @@ let base: Omit<DistillOptions, 'student' | 'seed'>;
 beforeAll(async () => {
   const { student, seed, ...rest } = await smallRun(folder);
   base = rest;
+  loud = await writeLoudTeacher(inFolder('loud.safetensors'));
 });
 
 /** The folder for files that nobody asked for. */
@@ -34,8 +42,9 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/** Makes losses NaN: logits divided by it are no longer finite. */
-const TINY = 1e-40;
+/** Makes losses NaN: the loud teacher's logits divided by it are no longer finite. */
+const TINY = 0.01;
+let loud: string;
 
 const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as SweepResult;
 
@@ -186,7 +195,7 @@ describe('a point whose loss leaves the finite numbers', () => {
   test('is told as such, and the others go on', async () => {
     const student = inFolder('finite.pth');
     const { points, best, reason } = await sweep({
-      ...{ ...base, temperature: [TINY, 2], alpha: 0.7, seeds: 2, student },
+      ...{ ...base, teacher: loud, temperature: [TINY, 2], alpha: 0.7, seeds: 2, student },
     });
     expect(reason).toBe('completed');
     expect(points).toMatchObject([
@@ -206,6 +215,7 @@ describe('a point whose loss leaves the finite numbers', () => {
     const out = inFolder('nothing-finite.json');
     const { best } = await sweep({
       ...base,
+      teacher: loud,
       temperature: TINY,
       student: inFolder('none.pth'),
       out,
@@ -349,11 +359,12 @@ describe('the command', () => {
     const out = inFolder('by command.json');
     const student = inFolder('by-command.pth');
     const grid = ['--temperature', `2,${TINY}`, '--alpha', '0.5,0.9', '--seeds', '4,6'];
-    const said = await runCommand(args(...grid, '--out', out, '--student', student));
+    const files = ['--teacher', loud, '--out', out, '--student', student];
+    const said = await runCommand(args(...grid, ...files));
     expect(said).toMatchObject({ code: 0 });
     const { points, best } = read(out);
     expect(points).toHaveLength(4);
-    const rows = said.stdout.split('\n').filter((line) => /^│ (2|1e-40) /.test(line));
+    const rows = said.stdout.split('\n').filter((line) => /^│ (2|0\.01) /.test(line));
     expect(rows).toHaveLength(4);
     expect(rows[0]).toContain(
       `│ ${best?.best?.accuracy.mean.toFixed(4)} ± ${best?.best?.accuracy.std?.toFixed(4)} │`,
@@ -363,7 +374,7 @@ describe('the command', () => {
     }
     expect(said.stdout).toContain(`Best: temperature 2, alpha ${best?.alpha}, lr 0.0001\n`);
     expect(said.stdout).toContain(`Figures: ${out}\nStudent: ${student}\nNext: distill predict`);
-    expect(said.stderr).toMatch(/^8 of 8 students: temperature 1e-40, alpha 0\.9, lr 0\.0001: /m);
+    expect(said.stderr).toMatch(/^8 of 8 students: temperature 0\.01, alpha 0\.9, lr 0\.0001: /m);
     expect((await inspect(student)).architecture).toBe('student');
   });
 

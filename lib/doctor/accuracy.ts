@@ -2,7 +2,7 @@ import { type FolderSurvey, relativePath, type Sample } from '../data/dataset.js
 import { decodeBatches } from '../data/decode.js';
 import { pictureName, type TeacherLogits } from '../data/logits-file.js';
 import { TEACHER_BATCH } from '../data/prepare.js';
-import { DistillError } from '../errors.js';
+import { checkFinite } from '../model/answers.js';
 import type { Preprocessing } from '../model/use.js';
 import { loadAddon, type NativeClassifier, native } from '../native.js';
 import { count, percent } from '../words.js';
@@ -92,15 +92,23 @@ async function ask(
 ) {
   const tally = new Tally(classes);
   const kept: { pixels: Uint8Array[]; labels: number[] } = { pixels: [], labels: [] };
-  const batches = decodeBatches(
-    samples.map(({ path }) => path),
-    { size: imageSize, batchSize: TEACHER_BATCH, ...(signal && { signal }) },
-  );
+  const paths = samples.map(({ path }) => path);
+  const batches = decodeBatches(paths, {
+    size: imageSize,
+    batchSize: TEACHER_BATCH,
+    ...(signal && { signal }),
+  });
   // Evenly over the classes, by which the samples are sorted.
   const place = (index: number) => Math.floor((index * TRIED) / Math.max(TRIED, samples.length));
   for await (const { pixels, indices } of batches) {
     const labels = Array.from(indices, (index) => samples[index]?.label ?? 0);
-    tally.add(await answers(classifier, pixels, file), labels);
+    const answers = await native(classifier.logits(pixels));
+    checkFinite(answers, {
+      rows: labels.length,
+      model: file,
+      nameOf: (row) => `the picture ${paths[indices[row] ?? 0]}`,
+    });
+    tally.add(answers, labels);
     const bytes = pixels.length / labels.length;
     for (const [i, index] of indices.entries()) {
       if (index > 0 && place(index) === place(index - 1)) continue;
@@ -110,19 +118,6 @@ async function ask(
     onProgress?.({ check: 'accuracy', done: tally.images, total: samples.length });
   }
   return { tally, pixels: kept.pixels, labels: kept.labels };
-}
-
-async function answers(
-  classifier: NativeClassifier,
-  pixels: Uint8Array,
-  file: string,
-): Promise<Float32Array> {
-  const logits = await native(classifier.logits(pixels));
-  if (logits.every(Number.isFinite)) return logits;
-  throw new DistillError(
-    'ERR_NOT_FINITE',
-    `The answers of the teacher '${file}' are not finite numbers.`,
-  );
 }
 
 /** Pictures a second, once it is warm and nothing else is done. */
@@ -161,7 +156,7 @@ async function tryOthers(
     } finally {
       await classifier.close();
     }
-    if (tally.isGuess()) continue;
+    if (tally.isGuess() || !Number.isFinite(tally.scores().loss)) continue;
     return `\`mean\` ${mean.join(',')} and \`std\` ${std.join(',')} (${name}): with these it is right for ${percent(tally.scores().accuracy)} of ${labels.length} of them`;
   }
   return null;

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { loadAddon, native } from '../native.js';
+import { checkFinite } from './answers.js';
 import { inspect } from './inspect.js';
 import type { ModelUse } from './use.js';
 
@@ -40,8 +41,9 @@ export async function costOf(
     await native(classifier.load());
     for (let i = -WARM_UP; i < LATENCY_RUNS; i++) {
       const started = performance.now();
-      await native(classifier.probabilities(pixels));
+      const answers = await native(classifier.probabilities(pixels));
       if (i >= 0) seconds.push((performance.now() - started) / 1000);
+      checkFinite(answers, { rows: 1, model: file, nameOf: () => 'a grey picture' });
     }
   } finally {
     await classifier.close();

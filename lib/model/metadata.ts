@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DistillError } from '../errors.js';
 import { loadAddon } from '../native.js';
+import { preprocessing } from '../options/fields.js';
 import { version } from '../package.js';
 
 /** What a student's or a teacher's file says of itself, besides its weights. */
@@ -30,12 +31,9 @@ export function madeWith(): Record<string, string> {
   return { 'node-distill': version, libtorch: loadAddon().libtorch, node: process.versions.node };
 }
 
-const triple = z.tuple([z.number(), z.number(), z.number()]);
 const metadataSchema = z.looseObject({
   classes: z.array(z.string()).min(1).max(100_000),
-  mean: triple,
-  std: triple,
-  imageSize: z.int().min(32).max(4096),
+  ...preprocessing,
   options: z.record(z.string(), z.unknown()).optional(),
   teacher: z.record(z.string(), z.unknown()).optional(),
   weights: z.record(z.string(), z.unknown()).optional(),
@@ -58,9 +56,12 @@ export function parseMetadata(json: string, path: string): StudentMetadata {
   }
   const parsed = metadataSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const field = parsed.error.issues[0]?.path.join('.') || 'distill.json';
+  const field = parsed.error.issues[0]?.path ?? [];
+  const shape: Record<string, z.ZodType> = metadataSchema.shape;
+  const expected = shape[String(field[0])]?.description;
+  const culprit = `${field.join('.') || 'distill.json'}${expected ? `: expected ${expected}` : ''}`;
   throw new DistillError(
     'ERR_CHECKPOINT_CORRUPT',
-    `The metadata in '${path}' is damaged (${field}); take the file from its source again.`,
+    `The metadata in '${path}' is damaged (${culprit}); take the file from its source again.`,
   );
 }

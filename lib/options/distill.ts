@@ -21,7 +21,7 @@ export interface DistillOptions extends TrainingOptions {
    * writes; `datasetStats` measures a dataset's.
    */
   mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0..1. Default: those in the teacher's file. */
+  /** Standard deviations of R, G, B in 0.0001..1. Default: those in the teacher's file. */
   std?: readonly [number, number, number] | undefined;
   /** Passes over the training pictures, at most. Default 500. */
   epochs?: number | undefined;
@@ -29,7 +29,7 @@ export interface DistillOptions extends TrainingOptions {
   lr?: number | undefined;
   /** Dropout before the last layer, in [0, 1). Default 0.2. */
   dropRate?: number | undefined;
-  /** Softens both models' answers before they are compared; greater is softer. Default 2. */
+  /** Softens both models' answers before they are compared, 0.01 to 1000; greater is softer. Default 2. */
   temperature?: number | undefined;
   /**
    * The weight of the *teacher's* (soft) term of the loss, in 0..1; the labels' (hard) term weighs

@@ -10,11 +10,22 @@ import { synonymOf } from './synonyms.js';
 
 const path = z.string().min(1).refine(isPath).describe('a path');
 
+/** A number between two that make sense: none so small or so large that it is lost in float32. */
+export const between = (low: number, high: number) =>
+  z.number().min(low).max(high).describe(`a number in ${low}..${high}`);
+
+const whole = (low: number, high: number) =>
+  z.int().min(low).max(high).describe(`a whole number in ${low}..${high}`);
+
+/** Epochs at most: with the steps of each they can still be counted. */
+const MANY = 1e9;
+
 /** Fields that several calls share. */
 export const fields = {
   path,
-  count: z.int().min(1).describe('a whole number of at least 1'),
-  batchSize: z.int().min(1).max(4096).describe('a whole number in 1..4096'),
+  count: whole(1, MANY),
+  countOrNone: whole(0, MANY),
+  batchSize: whole(1, 4096),
   labels: z
     .union([
       path,
@@ -24,9 +35,11 @@ export const fields = {
         .readonly(),
     ])
     .describe('a path or a list of names'),
-  lr: z.number().gt(0).max(1).describe('a number greater than 0 and at most 1'),
-  temperature: z.number().gt(0).max(1000).describe('a number in (0, 1000]'),
-  alpha: z.number().min(0).max(1).describe('a number in 0..1'),
+  // A schedule goes down to a 250,000th of it, which float32 holds.
+  lr: between(1e-30, 1),
+  // Logits are divided by it, and float32 holds them.
+  temperature: between(0.01, 1000),
+  alpha: between(0, 1),
   seed: z.int().min(0).describe('a whole number in 0..2^53-1'),
   schedule: z
     .enum(['one-cycle', 'cosine', 'constant'])
@@ -42,9 +55,8 @@ const triple = (channel: z.ZodNumber) => z.tuple([channel, channel, channel]).re
 /** Options that say how a picture becomes a network's input. */
 export const preprocessing = {
   mean: triple(z.number().min(0).max(1)).describe('three numbers in 0..1 (R, G, B)'),
-  std: triple(z.number().gt(0).max(1)).describe(
-    'three numbers greater than 0 and at most 1 (R, G, B)',
-  ),
+  // A fortieth of a step of uint8: what it divides stays below 10,000, finite in float32 and bfloat16.
+  std: triple(between(1e-4, 1)).describe('three numbers in 0.0001..1 (R, G, B)'),
   imageSize: z.int().min(32).max(4096).describe('a whole number of pixels in 32..4096'),
 };
 
@@ -55,7 +67,7 @@ export const execution = {
     .regex(/^(auto|cpu|cuda(:\d{1,2})?)$/)
     .describe("'auto', 'cpu', 'cuda' or 'cuda:N'"),
   precision: z.enum(['fp32', 'bf16', 'auto']).describe("'fp32', 'bf16' or 'auto'"),
-  threads: z.int().min(1).max(1024).describe('a whole number in 1..1024'),
+  threads: whole(1, 1024),
   onBadImage: z.enum(['error', 'skip']).describe("'error' or 'skip'"),
   signal: z.instanceof(AbortSignal).describe('an AbortSignal'),
 };
@@ -69,7 +81,7 @@ export const training = {
   train: fields.path.optional(),
   val: fields.path.optional(),
   imageSize: preprocessing.imageSize.optional(),
-  warmup: z.number().min(0).max(1e6).describe('a number of epochs of at least 0').optional(),
+  warmup: between(0, MANY).optional(),
   augment: z
     .array(z.enum(AUGMENTATIONS))
     .refine((names) => !(names.includes('crop') && names.includes('resized-crop')))
@@ -77,12 +89,8 @@ export const training = {
     .describe("a list of 'crop' or 'resized-crop', and 'flip'")
     .optional(),
   storeSize: preprocessing.imageSize.optional(),
-  cropScale: z
-    .number()
-    .gt(0)
-    .max(1)
-    .describe('a number greater than 0 and at most 1')
-    .default(0.08),
+  // A thousandth of 32 x 32 pixels is one.
+  cropScale: between(0.001, 1).default(0.08),
   seed: fields.seed.optional(),
   device: execution.device.default('auto'),
   precision: execution.precision.default('fp32'),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { fields, preprocessing, training } from './fields.js';
+import { between, fields, preprocessing, training } from './fields.js';
 import type { TrainingOptions } from './training.js';
 
 /** Options of `teach()`. Paths are relative to the current folder. */
@@ -18,7 +18,7 @@ export interface TeachOptions extends TrainingOptions {
   weights?: string | undefined;
   /** Means of R, G, B in 0..1. Default: those in the file of `weights`, else ImageNet's, 0.485, 0.456, 0.406. */
   mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0..1. Default: as `mean`; ImageNet's are 0.229, 0.224, 0.225. */
+  /** Standard deviations of R, G, B in 0.0001..1. Default: as `mean`; ImageNet's are 0.229, 0.224, 0.225. */
   std?: readonly [number, number, number] | undefined;
   /** Pixels a side of what the network sees, 32 or more. Default: that in the file of `weights`, else 224. */
   imageSize?: number | undefined;
@@ -61,10 +61,10 @@ export const teachOptions = z.strictObject({
   lr: fields.lr.default(1e-3),
   batchSize: z.int().min(2).max(4096).describe('a whole number in 2..4096').default(32),
   optimizer: z.enum(['adamw', 'adam']).describe("'adamw' or 'adam'").default('adamw'),
-  weightDecay: z.number().min(0).max(1).describe('a number in 0..1').optional(),
+  weightDecay: between(0, 1).optional(),
   schedule: fields.schedule.default('one-cycle'),
   labelSmoothing: z.number().min(0).lt(1).describe('a number in [0, 1)').default(0),
-  freezeEpochs: z.int().min(0).describe('a whole number of at least 0').default(0),
+  freezeEpochs: fields.countOrNone.default(0),
 });
 
 /** Options once they are checked and the defaults are in. */

@@ -31,7 +31,7 @@ export interface TrainingOptions {
    * what comes in is black.
    */
   storeSize?: number | undefined;
-  /** The smallest share of the area that `'resized-crop'` takes. Default 0.08. */
+  /** The smallest share of the area that `'resized-crop'` takes, 0.001 or more. Default 0.08. */
   cropScale?: number | undefined;
   /** Makes a run repeatable on one machine and thread count. Default: drawn, and reported. */
   seed?: number | undefined;

@@ -58,7 +58,11 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
   }
 
   Napi::Value probabilities(const Napi::CallbackInfo& info) {
-    return answer(info, [](const at::Tensor& logits) { return at::softmax(logits, 1); });
+    return answer(info, [](const at::Tensor& logits) {
+      // Times zero, infinity is NaN: a class with such a logit does not just get a probability of
+      // 0.
+      return at::softmax(logits + logits * 0, 1);
+    });
   }
 
   Napi::Value answer(const Napi::CallbackInfo& info, at::Tensor (*finish)(const at::Tensor&)) {

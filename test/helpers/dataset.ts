@@ -5,6 +5,7 @@ import sharp from 'sharp';
 import { afterAll } from 'vitest';
 import type { DistillOptions } from '../../lib/index.js';
 import { loadAddon } from '../../lib/native.js';
+import { alterTensor } from './safetensors.js';
 
 export const mean = [0.485, 0.456, 0.406] as const;
 export const std = [0.229, 0.224, 0.225] as const;
@@ -60,6 +61,12 @@ export async function writeDataset(root: string): Promise<string> {
 export async function writeTeacher(file: string, { classes = 2, seed = 1 } = {}): Promise<string> {
   await loadAddon().createModel({ path: file, architecture: 'densenet121', classes, seed });
   return file;
+}
+
+/** A teacher whose answers are finite by themselves, but no longer once they are divided by 0.01. */
+export async function writeLoudTeacher(file: string): Promise<string> {
+  await writeTeacher(file);
+  return alterTensor(file, 'classifier.bias', (i) => (i === 0 ? 1e37 : -1e37));
 }
 
 /** An untrained student. */

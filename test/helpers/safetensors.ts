@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 /** A header, as an object or as its text, and the bytes behind it. */
 export function safetensorsBytes(header: unknown, data: Uint8Array = new Uint8Array()): Buffer {
@@ -33,6 +33,15 @@ export function parseSafetensors(bytes: Buffer) {
     header: JSON.parse(bytes.subarray(8, 8 + length).toString()),
     data: bytes.subarray(8 + length),
   };
+}
+
+/** Replaces values of a float32 tensor in a file. */
+export function alterTensor(file: string, name: string, value: (index: number) => number): string {
+  const bytes = readFileSync(file);
+  const { header, data } = parseSafetensors(bytes);
+  const [begin, end] = header[name].data_offsets;
+  for (let at = begin; at < end; at += 4) data.writeFloatLE(value((at - begin) / 4), at);
+  return writeBytes(file, bytes);
 }
 
 export function writeBytes(file: string, bytes: Uint8Array | string): string {

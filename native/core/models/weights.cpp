@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "core/device/device.h"
+#include "core/error.h"
 
 namespace distill {
 namespace {
@@ -10,6 +11,16 @@ namespace {
 bool is_statistic(const std::string& name) {
   return name.ends_with(".running_mean") || name.ends_with(".running_var") ||
          name.ends_with(".num_batches_tracked");
+}
+
+// No training leaves one: the layer would answer NaN, which folding it into a convolution may hide.
+void refuse_negative_variances(const StateDict& loaded, const std::string& path) {
+  for (const auto& [name, tensor] : loaded) {
+    if (!name.ends_with(".running_var") || !tensor.lt(0).any().item<bool>()) continue;
+    throw Error("ERR_CHECKPOINT_CORRUPT", "the tensor '" + name + "' in '" + path +
+                                              "' holds negative variances: take the file from its "
+                                              "source again");
+  }
 }
 
 }  // namespace
@@ -20,6 +31,7 @@ void load_weights(StateDict& model, const Checkpoint& checkpoint, const std::str
     expected.push_back({name, tensor.sizes().vec(), tensor.scalar_type()});
   }
   const StateDict loaded = load_state_dict(checkpoint, expected, what);
+  refuse_negative_variances(loaded, checkpoint.path());
   for (const auto& [name, tensor] : model) at::Tensor(tensor).copy_(loaded.at(name));
 }
 

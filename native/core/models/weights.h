@@ -9,7 +9,8 @@
 
 namespace distill {
 
-// Fills a model's tensors from a checkpoint, strictly. `what` names the model in messages.
+// Fills a model's tensors from a checkpoint, strictly. `what` names the model in messages. Throws
+// what load_state_dict() throws, and ERR_CHECKPOINT_CORRUPT where a variance is negative.
 void load_weights(StateDict& model, const Checkpoint& checkpoint, const std::string& what);
 
 // Whether the weight of a last linear layer, (classes, features), has a believable number of
