@@ -31,7 +31,7 @@ try {
   const libtorch = await bringLibtorch(process.env);
   const env = { ...process.env, LIBTORCH: libtorch, DISTILL_BUILD: 'build-cuda' };
   run(['scripts/distill.js', 'setup'], env);
-  run(['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], env);
+  run(['scripts/build.js'], env);
 
   const probe = ['--input-type=module', '--eval', PROBE];
   /** @type {{ cuda: boolean, held: string[], device: string, warning: string | null }} */

@@ -3,10 +3,16 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { withLock } from './setup/lock.js';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 
-if (!isInstalled()) npm('ci');
+// Of two at once, the second finds the first one's work done.
+if (!isInstalled()) {
+  const install = () => isInstalled() || npm('ci');
+  const onWait = () => console.error('ready: another process is installing the dependencies');
+  await withLock(path.join(ROOT, 'node_modules'), install, onWait);
+}
 npm('run', '--silent', 'build');
 // `npm ci` has built the addon, unless it was told to run no scripts.
 const skip = process.env.DISTILL_SKIP_SETUP;

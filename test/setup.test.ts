@@ -745,6 +745,22 @@ NAPI_MODULE_INIT() { ${body} return exports; }
     expect(statSync(file).mtimeMs).toBeGreaterThan(mtimeMs);
   });
 
+  it('happens once where two are asked for at once, also from scratch', async () => {
+    const { setup, libtorch, file } = project(addon(''));
+    for (const args of [[], ['--force']]) {
+      const both = await Promise.all([
+        setup(args, { LIBTORCH: libtorch }),
+        setup([], { LIBTORCH: libtorch }),
+        setup([], { LIBTORCH: libtorch }),
+      ]);
+      expect(both.map(({ code, stderr }) => ({ code, failed: stderr.includes('failed') }))).toEqual(
+        both.map(() => ({ code: 0, failed: false })),
+      );
+      expect(both.some(({ stderr }) => stderr.includes('waiting for another setup'))).toBe(true);
+      expect(existsSync(file)).toBe(true);
+    }
+  });
+
   it('says what would make JPEGs faster, until it is there', async () => {
     const { setup, libtorch, root } = project(addon(''));
     const tip = 'JPEGs would be read faster with libjpeg-turbo';
@@ -828,6 +844,7 @@ it.runIf(spawnSync('npm', ['--version']).status === 0)(
     const dependency = (version: string) => JSON.stringify({ name: 'dependency', version });
     write(root, {
       'scripts/ready.js': readFileSync(`${CHECKOUT}/scripts/ready.js`, 'utf8'),
+      'scripts/setup/lock.js': readFileSync(`${CHECKOUT}/scripts/setup/lock.js`, 'utf8'),
       'dependency/package.json': dependency('1.0.0'),
       'make.js': 'require("node:fs").appendFileSync("made", "x")',
       'package.json': JSON.stringify({
@@ -841,9 +858,13 @@ it.runIf(spawnSync('npm', ['--version']).status === 0)(
     const ready = () => node(root, ['scripts/ready.js'], env);
 
     lock();
-    expect((await ready()).code).toBe(0);
+    // Two at once: one installs, the other waits for it.
+    const both = await Promise.all([ready(), ready()]);
+    expect(both.map(({ code }) => code)).toEqual([0, 0]);
+    const installs = both.filter(({ stdout }) => /added \d+ package/.test(stdout));
+    expect(installs).toHaveLength(1);
     expect(existsSync(`${root}/node_modules/dependency`)).toBe(true);
-    expect(readFileSync(`${root}/made`, 'utf8')).toBe('x');
+    expect(readFileSync(`${root}/made`, 'utf8')).toBe('xx');
 
     const installed = `${root}/node_modules/.package-lock.json`;
     const { mtimeMs } = statSync(installed);
@@ -854,7 +875,7 @@ it.runIf(spawnSync('npm', ['--version']).status === 0)(
     lock();
     expect((await ready()).code).toBe(0);
     expect(readFileSync(installed, 'utf8')).toContain('2.0.0');
-    expect(readFileSync(`${root}/made`, 'utf8')).toBe('xxx');
+    expect(readFileSync(`${root}/made`, 'utf8')).toBe('xxxx');
   },
 );
 

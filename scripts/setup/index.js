@@ -12,6 +12,7 @@ import {
 } from './build.js';
 import { SetupFailure, sentence } from './failure.js';
 import { findLibtorch } from './libtorch.js';
+import { withLock } from './lock.js';
 import { installCommand } from './packages.js';
 import { VERSION, VERSIONS } from './pinned.js';
 import { clear, say } from './progress.js';
@@ -90,10 +91,15 @@ async function setup({ env, force, build }) {
   const version = libtorch.version.split('+')[0];
   const name = `LibTorch ${version} (${libtorch.cuda ? 'CUDA' : 'CPU'})`;
   say(`building the addon with ${name} from ${libtorch.folder}`);
-  if (force) await rm(buildFolder(ROOT), { recursive: true, force: true });
   const before = builtAt();
-  await buildAddon({ root: ROOT, libtorch: libtorch.folder, toolchain, env });
-  await checkAddon(ROOT);
+  const work = async () => {
+    if (force) await rm(buildFolder(ROOT), { recursive: true, force: true });
+    await buildAddon({ root: ROOT, libtorch: libtorch.folder, toolchain, env });
+    await checkAddon(ROOT);
+  };
+  await withLock(buildFolder(ROOT), work, () =>
+    say('waiting for another setup, which builds there'),
+  );
 
   const seconds = Math.ceil((performance.now() - start) / 1000);
   say(`${builtAt() === before ? 'up to date' : 'done'}: ${name}, ${seconds} s`);
