@@ -40,6 +40,7 @@ export type {
   DistillRun,
   DistillWarning,
   EpochReport,
+  InitialReport,
   TeachResult,
   TeachRun,
   TrainingEvents,

@@ -69,6 +69,12 @@ export interface NativeTraining {
   seed: number;
   /** A JSON object; `epoch` and `metrics` are added to it in the network's file. */
   metadata: string;
+  /**
+   * A file with the network to start from that is good already. It is judged first, as epoch 0, of which there are the
+   * validation's numbers alone, and is the best so far: it goes to the network's file, unless that is the same one.
+   * None by default.
+   */
+  start?: string;
 }
 
 /** How the learning rate goes; by default it is constant. */
@@ -90,6 +96,8 @@ export interface NativeTrainConfig extends NativeTraining, Partial<NativeSchedul
   student: string;
   /** A checkpoint to start from, or ''. */
   initialStudent: string;
+  /** Which student is the best; 'both' by default. */
+  keep?: 'both' | 'accuracy' | 'loss';
   /** Whether epochs tell `valAgreement`; the validation pictures are answered in the store then. */
   agreement?: boolean;
 }
@@ -117,7 +125,7 @@ export interface NativeTeachConfig extends NativeTraining, NativeOptimization {
 }
 
 export interface NativeEpoch {
-  /** From 1. */
+  /** From 1; 0 of what was judged before. */
   epoch: number;
   trainLoss: number;
   trainAccuracy: number;

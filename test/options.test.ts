@@ -85,6 +85,7 @@ const distillOptions = {
   batchSize: notABatchSize,
   imageSize: notAnImageSize,
   initialStudent: notAPath,
+  keep: ['best', 'Accuracy', 'last', '', true, null],
   views: [...notACount, 1001],
 } satisfies Record<keyof DistillOptions, unknown[]>;
 

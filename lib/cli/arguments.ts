@@ -152,7 +152,10 @@ export function studentOptions(): Option[] {
   return [
     shared.batchSize('pictures a training step', '4'),
     shared.imageSize(`${FROM_TEACHER}, or 224`),
-    option('--initial-student <file>', "a student's file to start from instead of fresh weights"),
+    option('--initial-student <file>', "a student's file to start from, and to do better than"),
+    option('--keep <what>', 'the epoch that improved both, or the best in accuracy or loss', {
+      shown: 'both',
+    }),
     option('--views <n>', 'augmented views of each picture, each answered by the teacher', {
       parse: number,
       shown: '1',

@@ -3,6 +3,7 @@ import { compare } from '../compare.js';
 import { LATENCY_RUNS, type ModelCost } from '../model/cost.js';
 import type { CompareOptions } from '../options/compare.js';
 import type { CompareArm, CompareResult } from '../training/comparison.js';
+import { keptOf } from '../training/kept.js';
 import type { Scores } from '../training/series.js';
 import { DATASET, demand, learningOptions, sourceOptions, studentOptions } from './arguments.js';
 import type { Output } from './output.js';
@@ -34,12 +35,13 @@ async function run(options: CompareOptions, output: Output): Promise<void> {
   if (output.json) comparing.on('epoch', (report) => output.event('epoch', report));
   comparing.on('training', (training) => {
     if (output.json) output.event('training', training);
-    const { withTeacher, seed, reason, best } = training;
+    const { withTeacher, seed, reason } = training;
+    const kept = keptOf(training);
     const { training: done, trainings } = comparing.progress;
     const outcome =
-      reason === 'not-finite' || !best
+      reason === 'not-finite' || !kept
         ? 'loss no longer finite'
-        : `accuracy ${best.valAccuracy.toFixed(4)}, loss ${best.valLoss.toFixed(4)}`;
+        : `accuracy ${kept.valAccuracy.toFixed(4)}, loss ${kept.valLoss.toFixed(4)}`;
     const how = withTeacher ? 'with the teacher' : 'without it';
     output.note(`${done} of ${trainings} students: ${how}, seed ${seed}: ${outcome}`);
   });

@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { DistillError } from '../errors.js';
 import { version } from '../package.js';
 import { count } from '../words.js';
-import { type Flags, flagsOf, inFlags, usageError } from './arguments.js';
+import { type Flags, flagsOf, inFlags, namesInFlags, usageError } from './arguments.js';
 import { addCompare } from './compare.js';
 import { addDoctor } from './doctor.js';
 import { addExport } from './export.js';
@@ -48,6 +48,9 @@ export async function main(argv: string[]): Promise<number> {
     addSetup(program);
   }
 
+  const flags = isReference ? REFERENCE_FLAGS : flagsOf(program);
+  output.inFlags = (text) => namesInFlags(text, flags);
+
   try {
     await program.parseAsync(joinLists(argv), { from: 'user' });
     output.hideBar();
@@ -59,7 +62,7 @@ export async function main(argv: string[]): Promise<number> {
       const command = program.commands.find((command) => command.name() === argv[0]) ?? program;
       return concludeUsage(error, command, output);
     }
-    return conclude(error, output, isReference ? REFERENCE_FLAGS : flagsOf(program));
+    return conclude(error, output, flags);
   }
 }
 

@@ -20,6 +20,8 @@ export class Output {
   /** Events instead of lines for people. */
   readonly json: boolean;
   readonly quiet: boolean;
+  /** Says a sentence of the API in the words of the command line. */
+  inFlags: (text: string) => string = (text) => text;
   /** Called when stdout can no longer be written. */
   onClosed: () => void = () => {};
   #closed = false;
@@ -90,7 +92,8 @@ export class Output {
     process.stderr.write(`${printable(line)}\n`);
   }
 
-  warn(warning: { code: string; message: string; path?: string }): void {
+  warn(given: { code: string; message: string; path?: string }): void {
+    const warning = { ...given, message: this.inFlags(given.message) };
     if (this.json) this.event('warning', warning);
     else this.alert(`distill: warning: ${warning.message} (${warning.code})`);
   }

@@ -1,6 +1,13 @@
 import { stat } from 'node:fs/promises';
 import type { PrepareProgress } from '../data/prepare.js';
-import type { CommonEvents, EpochReport, TrainingResult, TrainingRun } from '../training/run.js';
+import { keptOf } from '../training/kept.js';
+import type {
+  CommonEvents,
+  EpochReport,
+  InitialReport,
+  TrainingResult,
+  TrainingRun,
+} from '../training/run.js';
 import type { Output } from './output.js';
 import { Interrupted, interruptible } from './signals.js';
 
@@ -24,12 +31,14 @@ export async function report<Result extends TrainingResult>(
 ): Promise<void> {
   tellDataset(run, output);
   if (output.json) {
+    run.on('initial', (report) => output.event('initial', report));
     run.on('epoch', (report) => output.event('epoch', report));
     run.on('best', (report) => output.event('best', report));
   } else {
     // On a terminal the bar says it all.
     const barInstead = output.hasBar && process.stdout.isTTY;
     if (!output.quiet && !barInstead) {
+      run.on('initial', (report) => output.print(initialLine(report)));
       run.on('epoch', (report) =>
         output.print(`${epochLine(report)}${report.saved ? '; saved' : ''}`),
       );
@@ -59,15 +68,21 @@ export function standOf<Result extends TrainingResult>(
   { epochs }: { epochs: number },
 ): () => Stand {
   let best = '';
-  run.on('best', ({ valAccuracy }) => {
+  const tell = ({ valAccuracy }: { valAccuracy: number }) => {
     best = `  best ${valAccuracy.toFixed(4)}`;
-  });
+  };
+  run.on('initial', tell).on('best', tell);
   return () => {
     const { epoch, step, steps } = run.progress;
     if (epoch === 0) return null;
     const part = steps === 0 ? 0 : step / steps;
     return { fraction: (epoch - 1 + part) / epochs, text: `epoch ${epoch}/${epochs}${best}` };
   };
+}
+
+/** What is started from, as the line of an epoch. */
+function initialLine({ valLoss, valAccuracy, valSeconds }: InitialReport): string {
+  return `at the start; validation loss:${valLoss.toFixed(6)}, accuracy:${valAccuracy.toFixed(6)}; time:${valSeconds.toFixed(2)}s`;
 }
 
 /** The reference's line of an epoch. */
@@ -218,17 +233,21 @@ async function summary(
   result: TrainingResult,
   { name, file, epochs, next }: Outcome,
 ): Promise<string[]> {
-  const { best, seconds, device, precision, seed, skipped } = result;
+  const { best, passedOver, seconds, device, precision, seed, skipped } = result;
   const times = (['prepare', 'train', 'validate'] as const).map(
     (phase) => `${phase} ${duration(seconds[phase])}`,
   );
   const lines = [why(result, epochs)];
-  if (best) {
+  const kept = keptOf(result);
+  if (kept) {
     const { size } = await stat(file);
-    lines.push(
-      `Best: epoch ${best.epoch}, validation accuracy ${best.valAccuracy.toFixed(4)}, loss ${best.valLoss.toFixed(4)}`,
-      `${name}: ${file}, ${(size / 1e6).toFixed(1)} MB`,
-    );
+    lines.push(`Best: ${best ? `epoch ${best.epoch}` : 'what it started from'}, ${scores(kept)}`);
+    if (passedOver) {
+      lines.push(
+        `More accurate: epoch ${passedOver.epoch}, ${scores(passedOver)}; --keep accuracy keeps it`,
+      );
+    }
+    lines.push(`${name}: ${file}, ${(size / 1e6).toFixed(1)} MB`);
   } else {
     lines.push(`${name}: none was saved; ${file} is untouched`);
   }
@@ -239,8 +258,12 @@ async function summary(
       `Time: ${duration(seconds.total)} on ${device} in ${precision} (${times.join(', ')}), seed ${seed}`,
     );
   }
-  if (best) lines.push(`Next: ${next}`);
+  if (kept) lines.push(`Next: ${next}`);
   return lines;
+}
+
+function scores({ valAccuracy, valLoss }: InitialReport): string {
+  return `validation accuracy ${valAccuracy.toFixed(4)}, loss ${valLoss.toFixed(4)}`;
 }
 
 function why({ reason, epochs, last, images }: TrainingResult, asked: number): string {

@@ -40,8 +40,17 @@ export interface DistillOptions extends TrainingOptions {
   batchSize?: number | undefined;
   /** Pixels a side of the centre crop. Default: that in the teacher's file, else 224. */
   imageSize?: number | undefined;
-  /** A student's file to start from instead of fresh weights. */
+  /**
+   * A student's file to start from instead of fresh weights. It is judged first and counts as the best so far: it is
+   * what `student` holds until an epoch is better, and a `student` that is the same file stays as it is until then.
+   */
   initialStudent?: string | undefined;
+  /**
+   * Which epoch's student is kept: that of the last one that improved validation accuracy *and* loss ('both'), of the
+   * most accurate one, and of equals the one with the lesser loss ('accuracy'), or of the one with the least loss
+   * ('loss'). Default 'both'.
+   */
+  keep?: 'both' | 'accuracy' | 'loss' | undefined;
   /**
    * Augmented views that are kept of each training picture, each with the teacher's answer for exactly these pixels;
    * epochs show them in turn (epoch 1 the first of every picture). They are the same in every run, whatever its seed.
@@ -67,6 +76,10 @@ export const distillOptions = z.strictObject({
   alpha: fields.alpha.default(0.7),
   batchSize: fields.batchSize.default(4),
   initialStudent: fields.path.optional(),
+  keep: z
+    .enum(['both', 'accuracy', 'loss'])
+    .describe("'both', 'accuracy' or 'loss'")
+    .default('both'),
   views: z.int().min(1).max(1000).describe('a whole number in 1..1000').default(1),
 });
 

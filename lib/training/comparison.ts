@@ -8,6 +8,7 @@ import {
   compareOptions,
 } from '../options/compare.js';
 import { checkOptions } from '../options/fields.js';
+import { keptOf } from './kept.js';
 import {
   bestRunOf,
   keep,
@@ -133,7 +134,8 @@ function gainOf(taught: StudentRun[], alone: StudentRun[]): CompareResult['gain'
   const pairs = taught.flatMap((a) => {
     const b = alone.find(({ seed }) => seed === a.seed);
     const isLost = a.reason === 'not-finite' || b?.reason === 'not-finite';
-    return !isLost && a.best && b?.best ? [[a.best, b.best] as const] : [];
+    const kept = [keptOf(a), b ? keptOf(b) : null] as const;
+    return !isLost && kept[0] && kept[1] ? [[kept[0], kept[1]] as const] : [];
   });
   if (pairs.length === 0) return null;
   return {

@@ -26,6 +26,12 @@ export interface EpochReport {
   valAgreement?: number;
 }
 
+/** What a training starts from, where that is good already: judged before the first epoch, as an epoch's network is. */
+export type InitialReport = Pick<
+  EpochReport,
+  'valLoss' | 'valAccuracy' | 'valSeconds' | 'valAgreement'
+>;
+
 /** What a run found, and works with. */
 export interface Found {
   /** The kept store of prepared pictures, where `cacheDir` was given. */
@@ -44,8 +50,21 @@ export interface Found {
 
 /** What a training came to. */
 export interface TrainingResult extends Found {
-  /** The epoch whose network is in the file; `null` where the run was stopped before one was. */
+  /**
+   * The epoch whose network is in the file; `null` where none was better than what the training started from, and where
+   * the run was stopped before.
+   */
   best: EpochReport | null;
+  /**
+   * What the training started from: an `initialStudent`, or `weights` of a teacher of the same classes. The file holds
+   * it where no epoch was better. `null` of fresh weights.
+   */
+  initial: InitialReport | null;
+  /**
+   * The most accurate epoch (of equals, the one with the least loss), where it is more accurate than the network in the
+   * file: its loss had not improved as well. `keep: 'accuracy'` keeps it.
+   */
+  passedOver: EpochReport | null;
   /** The last epoch that ended. */
   last: EpochReport | null;
   /** Epochs run to their end. */
@@ -82,6 +101,7 @@ export interface DistillWarning {
   code:
     | 'WARN_IMAGE_SKIPPED'
     | 'WARN_NO_IMPROVEMENT'
+    | 'WARN_BETTER_EPOCH'
     | 'WARN_FILES_IGNORED'
     | 'WARN_LOGITS_PREPROCESSING'
     | 'WARN_EXPORT_UNCHECKED'
@@ -121,6 +141,8 @@ export interface CommonEvents {
 
 /** Events of one training. */
 export interface TrainingEvents extends CommonEvents {
+  /** What it starts from, before the first epoch; not of fresh weights. */
+  initial: [InitialReport];
   epoch: [EpochReport];
   /** An epoch whose network has just been saved. */
   best: [EpochReport & { path: string }];

@@ -7,7 +7,15 @@ import { readFile } from '../files.js';
 import { madeWith } from '../model/metadata.js';
 import { loadAddon, native } from '../native.js';
 import { refuseToOverwrite, scheduleOf } from './checks.js';
-import type { CommonEvents, EpochReport, Found, Reporter, TrainingProgress } from './run.js';
+import { byMerit, keptOf, meritOf, passedOver } from './kept.js';
+import type {
+  CommonEvents,
+  EpochReport,
+  Found,
+  InitialReport,
+  Reporter,
+  TrainingProgress,
+} from './run.js';
 import { type Spread, spreadOf } from './spread.js';
 import {
   type Settings,
@@ -15,6 +23,7 @@ import {
   type StudentGround,
   StudentTraining,
 } from './student-training.js';
+import type { Listener } from './training.js';
 
 /** Where a run of several trainings stands: the training from 1 (0 while it prepares), and where that one stands. */
 export interface SeriesProgress extends TrainingProgress {
@@ -33,8 +42,12 @@ export interface StudentRun {
   seed: number;
   /** Why it ended, as in a distillation's result; 'not-finite': its loss was no longer a finite number. */
   reason: 'completed' | 'early-stop' | 'not-finite';
-  /** The epoch whose student `distill()` would have kept; `null` where none ended. */
+  /** The epoch whose student `distill()` would have kept, by the same `keep`; `null` where there is none. */
   best: EpochReport | null;
+  /** The student that it started from, where one was given; it counts where no epoch was better. */
+  initial: InitialReport | null;
+  /** The most accurate epoch, where it is more accurate than the student that counts. */
+  passedOver: EpochReport | null;
   /** The last epoch that ended. */
   last: EpochReport | null;
   /** Epochs run to their end. */
@@ -83,7 +96,7 @@ export interface Standing {
 
 export function standingOf(runs: StudentRun[]): Standing {
   const finite = runs.filter(({ reason }) => reason !== 'not-finite');
-  const scores = (epochs: (EpochReport | null)[]): Scores | null => {
+  const scores = (epochs: (EpochReport | InitialReport | null)[]): Scores | null => {
     const reports = epochs.filter((report) => report !== null);
     if (reports.length === 0) return null;
     const agreements = reports.flatMap(({ valAgreement = [] }) => valAgreement);
@@ -95,27 +108,18 @@ export function standingOf(runs: StudentRun[]): Standing {
   };
   return {
     runs,
-    best: scores(finite.map(({ best }) => best)),
+    best: scores(finite.map(keptOf)),
     last: scores(finite.map(({ last }) => last)),
     notFinite: runs.length - finite.length,
   };
 }
 
-/** What is better comes first: the more accurate, and of equals the one with the lesser loss. */
-export function byMerit(
-  a: { accuracy: number; loss: number },
-  b: { accuracy: number; loss: number },
-): number {
-  return a.accuracy === b.accuracy ? a.loss - b.loss : b.accuracy - a.accuracy;
-}
-
 /** The run whose best epoch is the best; those that left the finite numbers do not count. */
 export function bestRunOf(runs: readonly StudentRun[]): StudentRun | undefined {
-  const merits = runs.flatMap((run) =>
-    run.best && run.reason !== 'not-finite'
-      ? { run, accuracy: run.best.valAccuracy, loss: run.best.valLoss }
-      : [],
-  );
+  const merits = runs.flatMap((run) => {
+    const kept = keptOf(run);
+    return kept && run.reason !== 'not-finite' ? { run, ...meritOf(kept) } : [];
+  });
   return merits.sort(byMerit)[0]?.run;
 }
 
@@ -147,6 +151,8 @@ export abstract class Series<
 > extends StudentTraining<Options, Result, Events, SeriesProgress> {
   #training = 0;
   #trainings = 0;
+  /** Trainings of which a more accurate epoch was passed over. */
+  #passedOver = 0;
 
   /** How many trainings there are to be, and whether the teacher answers for the validation pictures as well. */
   protected abstract plan(options: Options): { trainings: number; val: boolean };
@@ -166,12 +172,12 @@ export abstract class Series<
     await refuseSameFile({ ...options, student, out });
     const ground = await this.prepare(options, run, { student, out }, { val });
 
-    const { epochs, dropRate, batchSize, shuffle, seeds } = options;
+    const { epochs, dropRate, batchSize, shuffle, keep, seeds } = options;
     const seconds = { prepare: ground.seconds, train: 0, validate: 0, total: 0 };
     const result = this.begin(options, {
       ...{ reason: 'stopped', seeds: [...seeds], student: student ?? null },
       options: {
-        ...{ epochs, ...scheduleOf(options), dropRate, batchSize, shuffle },
+        ...{ epochs, ...scheduleOf(options), dropRate, batchSize, shuffle, keep },
         ...ground.teacher.use,
       },
       teacher: ground.teacher.said,
@@ -187,6 +193,7 @@ export abstract class Series<
       (await withTemporaryFolder((folder) =>
         this.trainAll({ ground, options, run, result, folder, save }),
       ));
+    if (options.keep === 'both') this.#tellPassedOver(run);
     if (isDone) {
       result.reason = 'completed';
       await save();
@@ -194,6 +201,12 @@ export abstract class Series<
       seconds.total = this.elapsed;
     }
     return result;
+  }
+
+  #tellPassedOver(run: Reporter<CommonEvents>): void {
+    if (this.#passedOver === 0) return;
+    const message = `In ${this.#passedOver} of ${this.#training} trainings an epoch was more accurate than the one that counts, whose loss is less; to count the most accurate, set \`keep\` to 'accuracy'.`;
+    run.report('warning', { code: 'WARN_BETTER_EPOCH', message });
   }
 
   /**
@@ -210,23 +223,35 @@ export abstract class Series<
     this.#training += 1;
     const { temperature, alpha, lr, seed } = settings;
     const reports: EpochReport[] = [];
-    const onEpoch = (report: EpochReport) => {
-      reports.push(report);
-      result.seconds.train += report.trainSeconds;
-      result.seconds.validate += report.valSeconds;
-      run.report('epoch', { ...report, temperature, alpha, lr, seed });
+    let initial: InitialReport | null = null;
+    const listener: Listener = {
+      initial(report) {
+        initial = report;
+        result.seconds.validate += report.valSeconds;
+      },
+      epoch(report) {
+        reports.push(report);
+        result.seconds.train += report.trainSeconds;
+        result.seconds.validate += report.valSeconds;
+        run.report('epoch', { ...report, temperature, alpha, lr, seed });
+      },
     };
     try {
-      const trained = await this.trainStudent(ground, options, settings, given, onEpoch);
-      const { reason, best, last, epochs, seconds } = trained;
-      return reason === 'stopped' ? null : { seed, reason, best, last, epochs, seconds };
+      const trained = await this.trainStudent(ground, options, settings, given, listener);
+      const { reason, ...rest } = trained;
+      if (reason === 'stopped') return null;
+      if (rest.passedOver) this.#passedOver += 1;
+      return { seed, reason, ...rest };
     } catch (error) {
       if ((error as DistillError).code !== 'ERR_NOT_FINITE') throw error;
       const sum = (seconds: (report: EpochReport) => number) =>
         reports.reduce((total, report) => total + seconds(report), 0);
+      const best = reports.findLast(({ saved }) => saved) ?? null;
       return {
         ...{ seed, reason: 'not-finite', epochs: reports.length },
-        best: reports.findLast(({ saved }) => saved) ?? null,
+        best,
+        initial,
+        passedOver: passedOver(reports, keptOf({ best, initial })),
         last: reports.at(-1) ?? null,
         seconds: { train: sum((r) => r.trainSeconds), validate: sum((r) => r.valSeconds) },
       };

@@ -19,8 +19,8 @@ import {
   scheduleOf,
   teacherOf,
 } from './checks.js';
-import type { CommonEvents, EpochReport, Reporter, TrainingProgress } from './run.js';
-import { type Ground, type Trained, Training } from './training.js';
+import type { CommonEvents, Reporter, TrainingProgress } from './run.js';
+import { type Ground, type Listener, type Trained, Training } from './training.js';
 
 /** What each of several trainings has to itself. */
 export type Settings = Pick<CheckedOptions, 'lr' | 'temperature' | 'alpha'> & { seed: number };
@@ -99,7 +99,7 @@ export abstract class StudentTraining<
     options: Options,
     settings: Settings,
     { student = '', agreement = false }: { student?: string | undefined; agreement?: boolean },
-    onEpoch: (report: EpochReport) => void,
+    listener: Listener,
   ): Promise<Trained> {
     const { session, teacher, found } = ground;
     const { mean, std, imageSize } = teacher.use;
@@ -114,9 +114,10 @@ export abstract class StudentTraining<
     const config = {
       ...{ ...learning, student, agreement },
       initialStudent: options.initialStudent ?? '',
+      start: options.initialStudent ?? '',
       metadata: JSON.stringify(metadata),
     };
-    return this.train(ground, options, (each) => session.train(config, each), onEpoch);
+    return this.train(ground, options, (each) => session.train(config, each), listener);
   }
 }
 
@@ -194,9 +195,10 @@ export function viewsOf(
 /** The options that a training's outcome depends on. */
 function pick(options: SharedOptions & Settings, storeSize: number | null) {
   const { epochs, lr, dropRate, temperature, alpha, batchSize, shuffle } = options;
-  const { views, augment = ['crop', 'flip'], cropScale } = options;
+  const { keep, views, augment = ['crop', 'flip'], cropScale } = options;
   return {
     ...{ epochs, lr, ...scheduleOf(options), dropRate, temperature, alpha, batchSize, shuffle },
+    keep,
     ...(storeSize !== null && { views, augment, storeSize, cropScale }),
   };
 }

@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { checkOptions } from '../options/fields.js';
 import { type CheckedSweepOptions, type SweepOptions, sweepOptions } from '../options/sweep.js';
+import { byMerit } from './kept.js';
 import {
   bestRunOf,
-  byMerit,
   keep,
   type Lesson,
   Series,

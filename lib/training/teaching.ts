@@ -9,8 +9,9 @@ import { native } from '../native.js';
 import { checkOptions } from '../options/fields.js';
 import { type CheckedTeachOptions, type TeachOptions, teachOptions } from '../options/teach.js';
 import { checkClasses, checkTeacher, scheduleOf } from './checks.js';
+import { tellKept } from './kept.js';
 import type { Reporter, TeachResult, TrainingEvents, TrainingProgress } from './run.js';
-import { drawSeed, Training, tellEpoch } from './training.js';
+import { drawSeed, listenerOf, Training } from './training.js';
 
 /** What torchvision's own weights were trained with, and most others are. */
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
@@ -82,14 +83,17 @@ export class Teaching extends Training<
           {
             ...learning,
             ...{ teacher, architecture, keepHead, weights: options.weights ?? '' },
+            start: (keepHead && options.weights) || '',
             ...(by && { augment: by }),
             metadata: JSON.stringify(metadata),
           },
           onEpoch,
         ),
-      (report) => tellEpoch(run, report, teacher),
+      listenerOf(run, teacher),
     );
-    return { ...this.resultOf(ground, trained, seed), teacher, architecture };
+    const result = { ...this.resultOf(ground, trained, seed), teacher, architecture };
+    tellKept(run, result, { keep: 'accuracy', file: teacher });
+    return result;
   }
 }
 

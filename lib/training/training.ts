@@ -14,12 +14,14 @@ import {
 } from '../native.js';
 import type { training } from '../options/fields.js';
 import { datasetFolders, refuseToOverwrite } from './checks.js';
+import { keptOf, passedOver } from './kept.js';
 import {
   type CommonEvents,
   type Course,
   type EpochReport,
   type Found,
   filesIgnored,
+  type InitialReport,
   noGpu,
   type Reporter,
   type TrainingEvents,
@@ -43,8 +45,16 @@ export interface Ground {
 }
 
 /** What one training came to. */
-export interface Trained extends Pick<TrainingResult, 'reason' | 'best' | 'last' | 'epochs'> {
+export interface Trained
+  extends Pick<TrainingResult, 'reason' | 'best' | 'last' | 'epochs' | 'initial' | 'passedOver'> {
   seconds: { train: number; validate: number };
+}
+
+/** Who is told of a training as it goes. */
+export interface Listener {
+  /** What it starts from, where that is judged. */
+  initial?(report: InitialReport): void;
+  epoch(report: EpochReport): void;
 }
 
 /** The course of trainings, as far as all have it in common: check, prepare, train. */
@@ -184,10 +194,17 @@ export abstract class Training<
     { found, isFull }: Ground,
     { epochs: asked }: Options,
     train: (onEpoch: (epoch: NativeEpoch) => void) => Promise<NativeTrainResult>,
-    onEpoch: (report: EpochReport) => void,
+    listener: Listener,
   ): Promise<Trained> {
     const seconds = { train: 0, validate: 0 };
-    if (!isFull) return { reason: 'stopped', best: null, last: null, epochs: 0, seconds };
+    const none = { best: null, last: null, initial: null, passedOver: null };
+    if (!isFull) return { reason: 'stopped', ...none, epochs: 0, seconds };
+    const toInitial = ({ valLoss, valAccuracy, valSeconds, valAgreement }: NativeEpoch) => ({
+      valLoss,
+      valAccuracy,
+      valSeconds,
+      ...(valAgreement !== null && { valAgreement }),
+    });
     const toReport = (told: NativeEpoch): EpochReport => {
       const { stepLosses, phaseSeconds, valAgreement, ...epoch } = told;
       return {
@@ -198,18 +215,31 @@ export abstract class Training<
         imagesPerSecond: found.images.train / epoch.trainSeconds,
       };
     };
-    let epochs = 0;
-    const { ending, best, last } = await native(
+    let initial: InitialReport | null = null;
+    const reports: EpochReport[] = [];
+    const result = await native(
       train((epoch) => {
         seconds.train += epoch.trainSeconds;
         seconds.validate += epoch.valSeconds;
-        epochs = epoch.epoch;
-        onEpoch(toReport(epoch));
+        if (epoch.epoch === 0) {
+          initial = toInitial(epoch);
+          listener.initial?.(initial);
+        } else {
+          const report = toReport(epoch);
+          reports.push(report);
+          listener.epoch(report);
+        }
       }),
     );
+    const best = result.best && toReport(result.best);
     return {
-      ...{ reason: ending, epochs, seconds },
-      ...{ best: best && toReport(best), last: last && toReport(last) },
+      reason: result.ending,
+      best,
+      initial,
+      passedOver: passedOver(reports, keptOf({ best, initial })),
+      last: result.last && toReport(result.last),
+      epochs: reports.length,
+      seconds,
     };
   }
 
@@ -220,24 +250,30 @@ export abstract class Training<
     seed: number,
   ): TrainingResult {
     const { images } = found;
-    const rate = (pictures: number, taken: number) =>
-      trained.epochs > 0 ? (pictures * trained.epochs) / taken : 0;
+    const { epochs, initial } = trained;
+    const rate = (pictures: number, passes: number, taken: number) =>
+      passes > 0 ? (pictures * passes) / taken : 0;
     return {
       ...{ ...trained, ...found, seed },
       seconds: { prepare: seconds, train, validate, total: this.elapsed },
       imagesPerSecond: {
         prepare: imagesPerSecond,
-        train: rate(images.train, train),
-        validate: rate(images.val, validate),
+        train: rate(images.train, epochs, train),
+        validate: rate(images.val, epochs + (initial ? 1 : 0), validate),
       },
     };
   }
 }
 
-/** Tells of an epoch of a run's one training, whose best network is in the file. */
-export function tellEpoch(run: Reporter<TrainingEvents>, report: EpochReport, file: string): void {
-  run.report('epoch', report);
-  if (report.saved) run.report('best', { ...report, path: file });
+/** Tells of a run's one training, whose best network is in the file. */
+export function listenerOf(run: Reporter<TrainingEvents>, file: string): Listener {
+  return {
+    initial: (report) => run.report('initial', report),
+    epoch(report) {
+      run.report('epoch', report);
+      if (report.saved) run.report('best', { ...report, path: file });
+    },
+  };
 }
 
 /** The seed of a run that was given none. */

@@ -112,14 +112,23 @@ inline TrainConfig read_train_config(const Napi::Object& object, const char* pat
   config.weight_decay = read_double(object, "weightDecay", 0);
   config.augmentation = read_augmentation(object.Get("augment"));
   config.path = read_path(object, path);
+  if (object.Has("start")) config.start = read_path(object, "start");
   config.metadata = read_string(object, "metadata");
   config.agreement = read_bool(object, "agreement");
   return config;
 }
 
+inline Keep read_keep(const Napi::Object& object) {
+  const std::string keep = object.Has("keep") ? read_string(object, "keep") : "both";
+  if (keep == "both") return Keep::both;
+  if (keep == "accuracy") return Keep::accuracy;
+  if (keep == "loss") return Keep::loss;
+  throw Napi::TypeError::New(object.Env(), "keep is 'both', 'accuracy' or 'loss', not " + keep);
+}
+
 inline DistillConfig read_distill_config(const Napi::Object& object) {
   return {read_double(object, "dropRate"), read_double(object, "temperature"),
-          read_double(object, "alpha"), read_path(object, "initialStudent")};
+          read_double(object, "alpha"), read_path(object, "initialStudent"), read_keep(object)};
 }
 
 inline TeachConfig read_teach_config(const Napi::Object& object) {

@@ -19,10 +19,18 @@ struct TrainConfig {
   double warmup_epochs = 0;  // of the cosine schedule
   double weight_decay = 0;   // decoupled, as AdamW's
   Augmentation augmentation;
-  std::string path;        // where the best network goes; empty: nowhere
+  std::string path;  // where the best network goes; empty: nowhere
+  // A file with the network to start from that is good already: it is judged first, and is the best
+  // so far. Empty: the first epoch has nothing to beat.
+  std::string start;
   std::string metadata;    // a JSON object kept in its file
   bool agreement = false;  // whether to tell how often the network says what the teacher says
 };
+
+// Which student is the best: the last that improved accuracy and loss both, as the reference has
+// it; the most accurate, and of equals the one with the lesser loss; or the one with the least
+// loss.
+enum class Keep { both, accuracy, loss };
 
 // What a student is told besides. Defaults are the reference's.
 struct DistillConfig {
@@ -30,6 +38,7 @@ struct DistillConfig {
   double temperature = 2.0;
   double alpha = 0.7;           // the weight of the teacher's (soft) term
   std::string initial_student;  // a checkpoint to start from; empty: fresh weights
+  Keep keep = Keep::both;
 };
 
 // What a teacher is told besides.

@@ -14,6 +14,10 @@
 namespace distill {
 namespace {
 
+bool is_more_accurate(const Metrics& val, const Metrics& than) {
+  return val.accuracy > than.accuracy || (val.accuracy == than.accuracy && val.loss < than.loss);
+}
+
 class StudentLearner final : public Learner {
  public:
   StudentLearner(const DistillConfig& config, int64_t classes, const at::Generator& generator,
@@ -43,10 +47,14 @@ class StudentLearner final : public Learner {
                              config_.alpha);
   }
   at::Tensor evaluate(const at::Tensor& images) const override { return student_.forward(images); }
-  // Both must improve, and the first epoch beats what the reference starts from.
   bool improves(const Metrics& val, const std::optional<Metrics>& best) const override {
+    if (config_.keep == Keep::accuracy) return !best || is_more_accurate(val, *best);
+    if (config_.keep == Keep::loss) return !best || val.loss < best->loss;
+    // Both must improve, and the first epoch beats what the reference starts from.
     const Metrics start{/*loss=*/100, /*accuracy=*/0}, before = best.value_or(start);
-    return val.accuracy > before.accuracy && val.loss < before.loss;
+    if (val.accuracy > before.accuracy && val.loss < before.loss) return true;
+    // Where nothing is left to be learnt, one of them is enough.
+    return is_done(val) && (val.accuracy > before.accuracy || val.loss < before.loss);
   }
   bool is_done(const Metrics& val) const override {
     return val.loss < 0.0001 || val.accuracy > 0.9999;
@@ -131,8 +139,7 @@ class DenseNetLearner final : public Learner {
   }
   // A teacher is taken for what it gets right. Its loss may well rise while it still learns.
   bool improves(const Metrics& val, const std::optional<Metrics>& best) const override {
-    return !best || val.accuracy > best->accuracy ||
-           (val.accuracy == best->accuracy && val.loss < best->loss);
+    return !best || is_more_accurate(val, *best);
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <sstream>
 #include <utility>
 
@@ -38,10 +39,20 @@ void save(const StateDict& state, const TrainConfig& config, const EpochReport& 
   metadata.precision(17);
   metadata << config.metadata.substr(0, config.metadata.rfind('}'))
            << (config.metadata.find(':') == std::string::npos ? "" : ",")
-           << "\"epoch\":" << report.epoch << ",\"metrics\":{\"trainLoss\":" << report.train.loss
-           << ",\"trainAccuracy\":" << report.train.accuracy << ",\"valLoss\":" << report.val.loss
-           << ",\"valAccuracy\":" << report.val.accuracy << "}}";
+           << "\"epoch\":" << report.epoch << ",\"metrics\":{";
+  if (report.epoch > 0) {
+    metadata << "\"trainLoss\":" << report.train.loss
+             << ",\"trainAccuracy\":" << report.train.accuracy << ',';
+  }
+  metadata << "\"valLoss\":" << report.val.loss << ",\"valAccuracy\":" << report.val.accuracy
+           << "}}";
   write_checkpoint(config.path, format_of(config.path), on_host(state), metadata.str());
+}
+
+// Whether two paths lead to the same file.
+bool is_same_file(const std::string& one, const std::string& other) {
+  std::error_code missing;
+  return std::filesystem::equivalent(one, other, missing);
 }
 
 void validate(Learner& learner, Feeder& feed, ReplayedStep& step,
@@ -121,6 +132,31 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
   std::optional<size_t> rested;
   int64_t taken = 0;
   const auto val_batches = at::arange(store.val().count, at::kLong).split(val_batch);
+  if (!config.start.empty()) {
+    EpochReport report;
+    Marks marks(compute.device);
+    marks.mark();
+    validate(learner, *val_feed, val_step, val_batches, control, tally);
+    marks.mark();
+    if (control.stop) {
+      result.ending = Ending::stopped;
+      return result;
+    }
+    tally.read();
+    report.val = tally.metrics(0, tally.batches());
+    if (config.agreement) report.val_agreement = tally.agreement(0, tally.batches());
+    report.val_seconds = marks.seconds(0, 1);
+    if (!std::isfinite(report.val.loss)) {
+      throw Error("ERR_NOT_FINITE", "the validation loss of '" + config.start +
+                                        "' is not a finite number; check mean and std, or start "
+                                        "from another file");
+    }
+    best = report.val;
+    if (!config.path.empty() && !is_same_file(config.start, config.path)) {
+      save(learner.state(), config, report);
+    }
+    on_epoch(report);
+  }
   for (int64_t epoch = 1; epoch <= config.epochs; ++epoch) {
     control.epoch = epoch;
     control.step = 0;
@@ -166,9 +202,9 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
 
     const bool early_stop = learner.is_done(report.val);
     const bool better = learner.improves(report.val, best);
-    // The last chance of a run that never beat the start: its network is kept all the same.
-    const bool only = !result.best && epoch == config.epochs;
-    if (better || early_stop || only) {
+    // The last chance of a run that never beat an untrained network: its own is kept all the same.
+    const bool only = !best && !better && epoch == config.epochs;
+    if (better || only) {
       if (!config.path.empty()) save(learner.state(), config, report);
       report.saved = true;
       result.best = report;

@@ -23,7 +23,7 @@ struct PhaseSeconds {
 };
 
 struct EpochReport {
-  int64_t epoch = 0;  // from 1
+  int64_t epoch = 0;  // from 1; 0: what the training starts from, of which there is `val` alone
   Metrics train;      // the learner's own loss, in training mode
   Metrics val;        // plain cross entropy
   // The share of validation pictures for which teacher and network say the same class.
