@@ -54,9 +54,14 @@ export interface NativeStore {
   view?: NativeAugmentation;
   /** Whether a teacher answers for the training pictures; true by default. */
   hasTeacher?: boolean;
+  /** Where it is while it is in use: in memory, or in a file without a name. */
+  place: 'memory' | 'temporary';
+  /** Of that file, and of the kept one. */
   folder: string;
   /** 64 hexadecimal digits that stand for everything the store's contents follow from. */
   fingerprint: string;
+  /** Whether it is written to a file for later runs as well; false by default. */
+  kept?: boolean;
 }
 
 /** What every training is told. */
@@ -165,10 +170,11 @@ export interface NativeSession {
   /** [async] Reads a DenseNet. ERR_CHECKPOINT_…, ERR_TEACHER_ARCHITECTURE. */
   loadTeacher(path: string): Promise<{ architecture: string; classes: number; parameters: number }>;
   /** [async] Makes an empty store, in memory or in a file. ERR_CACHE, ERR_OUT_OF_MEMORY. */
-  createStore(store: NativeStore & { place: 'memory' | 'temporary' | 'kept' }): Promise<void>;
+  createStore(store: NativeStore): Promise<void>;
   /**
-   * [async] Takes over the kept store of an earlier run. Resolves to which of the listed pictures it
-   * holds, or to null where there is none that is whole and fits.
+   * [async] Takes over a copy of the kept store of an earlier run. Resolves to which of the listed pictures it
+   * holds, or to null where there is none that is whole and fits, or it was stopped. ERR_CACHE where what is there may be
+   * another user's, ERR_OUT_OF_MEMORY.
    */
   reopenStore(store: NativeStore): Promise<{ train: Int32Array; val: Int32Array } | null>;
   /**
@@ -187,7 +193,7 @@ export interface NativeSession {
     answered?: boolean;
     teacherLogits?: Float32Array;
   }): Promise<void>;
-  /** [async] The store is complete: the teacher goes, a kept file gets its name. ERR_CACHE. */
+  /** [async] The store is complete: the teacher goes, a kept file is written. ERR_CACHE. */
   sealStore(): Promise<void>;
   /** [async] The teacher's own validation, where the validation pictures are answered. */
   validateTeacher(): Promise<{ loss: number; accuracy: number }>;

@@ -38,8 +38,8 @@ export const TEACHER_BATCH = 16;
  * Fills the session's store: each picture is decoded once and each training picture, or each of its
  * views (with `teacher.val`, each validation picture, too), answered by the teacher once, the decoding of the next batch overlapping the teacher's work on this one.
  *
- * With `cacheDir` the store is a file that a later run with the same teacher, pictures and
- * preprocessing takes over. Otherwise it is memory or, beyond `cacheMemory`, a file without a name.
+ * The store is memory or, beyond `cacheMemory`, a file without a name. With `cacheDir` it is written to a file, too, which
+ * a later run with the same teacher, pictures and preprocessing takes over.
  */
 export async function prepare(
   session: NativeSession,
@@ -47,7 +47,7 @@ export async function prepare(
   options: PrepareOptions,
 ): Promise<Prepared> {
   const { imageSize, storeSize, teacher } = options;
-  const { store, file, place } = await planStore(dataset, options);
+  const { store, file } = await planStore(dataset, options);
   const total = store.trainCapacity + store.valCapacity;
   const nameOf = (split: 'train' | 'val', sample: Sample) =>
     pictureName(split, relativePath(dataset[split], sample));
@@ -61,6 +61,7 @@ export async function prepare(
 
   if (file !== null) {
     const held = await native(session.reopenStore(store));
+    options.signal.throwIfAborted();
     if (held !== null) {
       for (const split of ['train', 'val'] as const) {
         const indices = new Set(held[split]);
@@ -73,8 +74,8 @@ export async function prepare(
     }
   }
 
-  if (place !== 'memory') await makeFolder(store.folder);
-  await native(session.createStore({ ...store, place }));
+  if (file !== null || store.place === 'temporary') await makeFolder(store.folder);
+  await native(session.createStore(store));
 
   let done = 0;
   const counts = { train: 0, val: 0 };

@@ -46,9 +46,7 @@ export interface StoreOptions {
 export interface StorePlan {
   store: NativeStore;
   bytes: number;
-  /** In memory, in a file without a name, or in a file for later runs. */
-  place: 'memory' | 'temporary' | 'kept';
-  /** The kept store's file. */
+  /** The file that is kept for later runs. */
   file: string | null;
 }
 
@@ -64,18 +62,20 @@ export async function planStore(dataset: Dataset, options: StoreOptions): Promis
     views: views?.count ?? 1,
     ...(views && { view: views.by }),
     hasTeacher: teacher !== null,
+    kept: cacheDir !== undefined,
     folder: cacheDir === undefined ? temporaryFolder() : path.resolve(cacheDir),
-    fingerprint: cacheDir === undefined ? 'temporary' : await fingerprint(dataset, options),
-  } satisfies NativeStore;
-  const file =
-    cacheDir === undefined ? null : path.join(store.folder, `${store.fingerprint}.store`);
+    fingerprint: cacheDir === undefined ? '' : await fingerprint(dataset, options),
+  };
   const bytes = bytesOf(store);
-  const fits = bytes <= (options.cacheMemory ?? freeMemory() / 2);
-  return { store, bytes, file, place: file ? 'kept' : fits ? 'memory' : 'temporary' };
+  const place = bytes <= (options.cacheMemory ?? freeMemory() / 2) ? 'memory' : 'temporary';
+  const file = store.kept ? path.join(store.folder, `${store.fingerprint}.store`) : null;
+  return { store: { ...store, place }, bytes, file };
 }
 
 /** Bytes of a store, its page-sized paddings not counted. */
-function bytesOf(store: Required<Pick<NativeStore, 'trainSize' | 'views'>> & NativeStore): number {
+function bytesOf(
+  store: Required<Pick<NativeStore, 'trainSize' | 'views'>> & Omit<NativeStore, 'place'>,
+): number {
   const { imageSize, trainSize, views, classes, trainCapacity, valCapacity } = store;
   const answer = store.hasTeacher ? classes * 4 : 0;
   return (

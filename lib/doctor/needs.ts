@@ -10,6 +10,7 @@ import type { CheckedDoctorOptions } from './options.js';
 
 /** Where the prepared pictures would be kept. */
 export interface StoreNeeds {
+  /** Of one copy of them. */
   bytes: number;
   place: 'memory' | 'file';
   /** Bytes that are free there. */
@@ -18,6 +19,8 @@ export interface StoreNeeds {
   folder: string | null;
   /** Whether an earlier run has prepared these pictures already. */
   reused: boolean;
+  /** Whether the run has them in memory while it trains, of a file's as well. */
+  inMemory: boolean;
 }
 
 /** Whether the student can be written, and what is lost by that. */
@@ -85,42 +88,52 @@ export async function checkStore(
   free: number,
   topic: Topic,
 ): Promise<StoreNeeds> {
-  const { bytes, place, file, store } = await planStore(dataset, options);
+  const { bytes, file, store } = await planStore(dataset, options);
+  const { folder, place } = store;
   const what = `The prepared pictures take ${size(bytes)}`;
-  if (place === 'memory') {
-    if (bytes > free) {
-      topic.problem(
-        'store',
-        'ERR_OUT_OF_MEMORY',
-        `${what}, which \`cacheMemory\` admits, but ${size(free)} of memory are free.`,
-        { remedy: 'Leave `cacheMemory` out: beyond half of the free memory, a file is taken.' },
-      );
-    } else {
-      topic.ok('store', `${what} of memory, of which ${size(free)} are free.`);
-    }
-    return { bytes, place, free, folder: null, reused: false };
+  const inMemory = place === 'memory';
+  const withoutFile: StoreNeeds = {
+    bytes,
+    place: 'memory',
+    free,
+    folder: null,
+    reused: false,
+    inMemory,
+  };
+  if (inMemory && bytes > free) {
+    topic.problem(
+      'store',
+      'ERR_OUT_OF_MEMORY',
+      `${what}, which \`cacheMemory\` admits, but ${size(free)} of memory are free.`,
+      { remedy: 'Leave `cacheMemory` out: beyond half of the free memory, a file is taken.' },
+    );
+    return withoutFile;
   }
-  const { folder } = store;
+  if (inMemory && file === null) {
+    topic.ok('store', `${what} of memory, of which ${size(free)} are free.`);
+    return withoutFile;
+  }
   const room = await freeDisk(folder);
-  const needs: StoreNeeds = { bytes, place: 'file', free: room, folder, reused: false };
-  if (file !== null && (await stat(file).catch(() => null))) {
-    topic.ok('store', `'${file}' holds these pictures, prepared by an earlier run.`);
-    return { ...needs, reused: true };
-  }
-  if (bytes > room) {
+  const reused = file !== null && (await stat(file).catch(() => null)) !== null;
+  // The file that the run works on, and the one that is kept.
+  const files = (inMemory ? 0 : 1) + (file !== null && !reused ? 1 : 0);
+  const wanted = files === 2 ? 'in each of two files' : 'in a file';
+  if (files * bytes > room) {
     topic.problem(
       'store',
       'ERR_CACHE',
-      `${what} in a file in '${folder}', whose disk has ${size(room)} left.`,
+      `${what} ${wanted} in '${folder}', whose disk has ${size(room)} left.`,
       {
         remedy:
           'Name a folder with room as `cacheDir`, raise `cacheMemory`, or take fewer `views` or a smaller `imageSize`.',
       },
     );
+  } else if (reused) {
+    topic.ok('store', `'${file}' holds these pictures, prepared by an earlier run.`);
   } else {
-    topic.ok('store', `${what} in a file in '${folder}', whose disk has ${size(room)} left.`);
+    topic.ok('store', `${what} ${wanted} in '${folder}', whose disk has ${size(room)} left.`);
   }
-  return needs;
+  return { bytes, place: 'file', free: room, folder, reused, inMemory };
 }
 
 /** Bytes left on the disk of a folder, which need not be there yet. */
@@ -150,7 +163,7 @@ export async function checkMemory(
     );
   }
   const peak = process.resourceUsage().maxRSS * 1024;
-  const bytes = peak + (store.place === 'memory' ? store.bytes : 0);
+  const bytes = peak + (store.inMemory ? store.bytes : 0);
   const what = `A run takes about ${size(bytes)} of memory, by the steps that were measured`;
   if (bytes > free) {
     topic.warn(

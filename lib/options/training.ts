@@ -58,7 +58,8 @@ export interface TrainingOptions {
   cacheMemory?: number | string | undefined;
   /**
    * A folder to keep the prepared pictures in (and the teacher's answers): a later run with the same pictures,
-   * preprocessing and teacher starts with training. Default: none, nothing is kept.
+   * preprocessing and teacher starts with training. Runs work on a copy: beyond `cacheMemory`, a second file. Default:
+   * none, nothing is kept.
    */
   cacheDir?: string | undefined;
 }

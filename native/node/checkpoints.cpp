@@ -227,7 +227,7 @@ Napi::Value make_temporary_folder(Worker& worker, const Napi::CallbackInfo& info
   using Folder = std::pair<std::string, int>;
   return worker.run<Folder>(
       info.Env(),
-      [parent = info[0].ToString().Utf8Value()](Channel&) {
+      [parent = read_path(info[0])](Channel&) {
         remove_leftovers(parent);
         try {
           return distill::make_temporary_folder(parent);

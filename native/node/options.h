@@ -78,6 +78,11 @@ inline StoreShape read_store_shape(const Napi::Object& object) {
   return shape;
 }
 
+inline StorePlace read_store_place(const Napi::Object& object) {
+  return {read_string(object, "place") == "memory", read_path(object, "folder"),
+          read_bool(object, "kept") ? read_string(object, "fingerprint") : ""};
+}
+
 inline Augmentation read_augmentation(const Napi::Value& value) {
   Augmentation augmentation;
   if (!value.IsObject()) return augmentation;

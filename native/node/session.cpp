@@ -144,14 +144,11 @@ class Session : public Napi::ObjectWrap<Session> {
     const auto options = info[0].ToObject();
     return worker_.run<Nothing>(
         info.Env(),
-        [this, shape = read_store_shape(options), place = read_string(options, "place"),
-         folder = read_path(options, "folder"), fingerprint = read_string(options, "fingerprint"),
+        [this, shape = read_store_shape(options), place = read_store_place(options),
          view = read_augmentation(options.Get("view"))](Channel&) {
           view_ = view;
           waiting_ = 0;
-          store_ = place == "memory"      ? SampleStore::in_memory(shape)
-                   : place == "temporary" ? SampleStore::in_temporary_file(shape, folder)
-                                          : SampleStore::in_kept_file(shape, folder, fingerprint);
+          store_ = SampleStore::create(shape, place);
           return Nothing{};
         },
         to_undefined, {Value()});
@@ -162,9 +159,9 @@ class Session : public Napi::ObjectWrap<Session> {
     const auto options = info[0].ToObject();
     return worker_.run<Sources>(
         info.Env(),
-        [this, shape = read_store_shape(options), folder = read_path(options, "folder"),
-         fingerprint = read_string(options, "fingerprint")](Channel&) -> Sources {
-          store_ = SampleStore::reopen(shape, folder, fingerprint);
+        [this, shape = read_store_shape(options),
+         place = read_store_place(options)](Channel&) -> Sources {
+          store_ = SampleStore::reopen(shape, place, control_.stop);
           if (!store_) return std::nullopt;
           teacher_.reset();
           const auto sources = [](const Split& split) {

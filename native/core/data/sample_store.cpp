@@ -1,23 +1,28 @@
 #include "core/data/sample_store.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
 
+#include "core/data/checksum.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/temporary.h"
 
 namespace distill {
 namespace {
 
 constexpr int64_t alignment = 4096;
-constexpr char magic[8] = {'D', 'I', 'S', 'T', 'I', 'L', 'L', '2'};
+constexpr char magic[8] = {'D', 'I', 'S', 'T', 'I', 'L', 'L', 'S'};
 constexpr uint32_t byte_order = 0x01020304;
+constexpr uint32_t version = 3;  // raised when the layout changes
+// What is copied at once: little enough to be in the processor's cache when it is summed up.
+constexpr int64_t chunk = 1 << 20;
 
 int64_t aligned(int64_t bytes) {
   return (bytes + alignment - 1) / alignment * alignment;
@@ -56,14 +61,43 @@ struct Layout {
                                "); name a folder with room as cacheDir, or raise cacheMemory");
 }
 
-std::shared_ptr<void> map(int64_t bytes, int protection, int flags, int descriptor) {
-  void* address = ::mmap(nullptr, bytes, protection, flags, descriptor, 0);
+// Does what may fail for the system's reasons.
+template <typename Work>
+void attempt(const std::string& folder, const std::string& failure, const Work& work) {
+  try {
+    work();
+  } catch (const std::system_error& error) {
+    fail(folder, failure, error.code().value());
+  }
+}
+
+std::shared_ptr<void> map(int64_t bytes, int flags, int descriptor) {
+  void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, descriptor, 0);
   if (address == MAP_FAILED) return nullptr;
   return {address, [bytes](void* mapped) { ::munmap(mapped, bytes); }};
 }
 
-std::string store_path(const std::string& folder, const std::string& fingerprint) {
-  return folder + "/" + fingerprint + ".store";
+// A file of ours with room for that much.
+std::unique_ptr<TemporaryFile> make_file(const std::string& folder, int64_t bytes, bool has_name) {
+  std::unique_ptr<TemporaryFile> file;
+  attempt(folder, "no file can be made there",
+          [&] { file = std::make_unique<TemporaryFile>(folder, /*mode=*/0600); });
+  if (!has_name) file->remove_name();
+  attempt(folder, "no room for its " + std::to_string(bytes >> 20) + " MiB",
+          [&] { file->allocate(bytes); });
+  return file;
+}
+
+// Why somebody else may have made or changed a file; nothing where nobody can have.
+const char* distrust(const struct stat& status) {
+  if (status.st_uid != ::geteuid() && status.st_uid != 0) return "it is another user's";
+  if (status.st_mode & (S_IWGRP | S_IWOTH)) return "other users may write to it";
+  if (status.st_nlink > 1) return "it has another name, a hard link";
+  return nullptr;
+}
+
+std::string store_path(const StorePlace& place) {
+  return place.folder + "/" + place.fingerprint + ".store";
 }
 
 }  // namespace
@@ -72,52 +106,25 @@ int64_t StoreShape::bytes() const {
   return Layout(*this).val.end;
 }
 
-// The first page of a store: what it holds, and whether all of it is there.
+// The first page of a kept store.
 struct SampleStore::Header {
   char magic[8];
   uint32_t byte_order;
-  uint32_t sealed;
+  uint32_t version;
   StoreShape shape;
   int64_t train_count, val_count;
   char fingerprint[64];
+  uint64_t checksum;  // of the whole file, with 0 in this place
+
+  bool fits(const StoreShape& wanted, const std::string& stands_for) const {
+    return std::memcmp(magic, distill::magic, sizeof magic) == 0 &&
+           byte_order == distill::byte_order && version == distill::version && shape == wanted &&
+           stands_for == std::string_view(fingerprint, sizeof fingerprint);
+  }
 };
 
-// The file of a store that is being filled; removed unless it is named.
-class SampleStore::File {
- public:
-  File(const std::string& folder, const std::string& fingerprint, int64_t bytes)
-      : folder_(folder), fingerprint_(fingerprint) {
-    remove_leftovers(folder);
-    attempt("no file can be made there", [&] { file_.emplace(folder, /*mode=*/0600); });
-    attempt("no room for its " + std::to_string(bytes >> 20) + " MiB",
-            [&] { file_->allocate(bytes); });
-  }
-
-  int descriptor() const { return file_->descriptor(); }
-  const std::string& fingerprint() const { return fingerprint_; }
-
-  void name() {
-    attempt("the finished store cannot be written",
-            [&] { file_->rename(store_path(folder_, fingerprint_)); });
-  }
-
- private:
-  template <typename Work>
-  void attempt(const std::string& failure, const Work& work) const {
-    try {
-      work();
-    } catch (const std::system_error& error) {
-      fail(folder_, failure, error.code().value());
-    }
-  }
-
-  std::string folder_, fingerprint_;
-  std::optional<TemporaryFile> file_;
-};
-
-SampleStore::SampleStore(const StoreShape& shape, std::shared_ptr<void> memory,
-                         std::unique_ptr<File> file)
-    : shape_(shape), memory_(std::move(memory)), file_(std::move(file)) {
+SampleStore::SampleStore(const StoreShape& shape, std::shared_ptr<void> memory)
+    : shape_(shape), memory_(std::move(memory)) {
   const auto look = [this](int64_t offset, at::IntArrayRef sizes, at::ScalarType dtype) {
     return at::from_blob(
         static_cast<char*>(memory_.get()) + offset, sizes, [memory = memory_](void*) {}, dtype);
@@ -138,65 +145,88 @@ SampleStore::SampleStore(SampleStore&&) = default;
 SampleStore& SampleStore::operator=(SampleStore&&) = default;
 SampleStore::~SampleStore() = default;
 
-SampleStore::Header& SampleStore::header() const {
-  return *static_cast<Header*>(memory_.get());
-}
-
-SampleStore SampleStore::in_memory(const StoreShape& shape) {
-  auto memory = map(shape.bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-  if (!memory) {
+SampleStore SampleStore::make(const StoreShape& shape, const StorePlace& place) {
+  if (place.in_memory) {
+    auto memory = map(shape.bytes(), MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (memory) return {shape, std::move(memory)};
     throw Error("ERR_OUT_OF_MEMORY", "no memory for the " + std::to_string(shape.bytes() >> 20) +
                                          " MiB of the prepared pictures; lower cacheMemory, and "
                                          "they are kept in a file");
   }
-  return {shape, std::move(memory), nullptr};
+  const auto file = make_file(place.folder, shape.bytes(), /*has_name=*/false);
+  auto memory = map(shape.bytes(), MAP_SHARED, file->descriptor());
+  if (!memory) fail(place.folder, "the file cannot be mapped", errno);
+  return {shape, std::move(memory)};
 }
 
-SampleStore SampleStore::in_kept_file(const StoreShape& shape, const std::string& folder,
-                                      const std::string& fingerprint) {
-  auto file = std::make_unique<File>(folder, fingerprint, shape.bytes());
-  auto memory = map(shape.bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, file->descriptor());
-  if (!memory) fail(folder, "the file cannot be mapped", errno);
-  return {shape, std::move(memory), std::move(file)};
-}
-
-SampleStore SampleStore::in_temporary_file(const StoreShape& shape, const std::string& folder) {
-  SampleStore store = in_kept_file(shape, folder, "temporary");
-  store.file_.reset();
+SampleStore SampleStore::create(const StoreShape& shape, const StorePlace& place) {
+  remove_leftovers(place.folder);
+  SampleStore store = make(shape, place);
+  if (place.fingerprint.empty()) return store;
+  store.place_ = place;
+  store.kept_ = make_file(place.folder, shape.bytes(), /*has_name=*/true);
+  struct stat status = {};
+  ::fstat(store.kept_->descriptor(), &status);
+  if (const char* reason = distrust(status)) {
+    throw Error("ERR_CACHE", std::string("a store in '") + place.folder +
+                                 "' could not be trusted by a later run: " + reason +
+                                 " on that file system; name another folder as cacheDir");
+  }
   return store;
 }
 
-std::optional<SampleStore> SampleStore::reopen(const StoreShape& shape, const std::string& folder,
-                                               const std::string& fingerprint) {
-  const int descriptor = ::open(store_path(folder, fingerprint).c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return std::nullopt;
-  struct stat status = {};
-  const bool fits = ::fstat(descriptor, &status) == 0 && status.st_size == shape.bytes();
-  auto memory = fits ? map(shape.bytes(), PROT_READ, MAP_SHARED, descriptor) : nullptr;
-  ::close(descriptor);
-  if (!memory) return std::nullopt;
+std::optional<SampleStore> SampleStore::reopen(const StoreShape& shape, const StorePlace& place,
+                                               const std::atomic<bool>& stop) {
+  remove_leftovers(place.folder);
+  const std::string path = store_path(place);
+  const auto refuse = [&path](const std::string& reason) {
+    throw Error("ERR_CACHE", "'" + path + "' is not a store that this user has prepared: " +
+                                 reason + "; remove it, or name another folder as cacheDir");
+  };
+  try {
+    struct stat link = {};
+    if (::lstat(path.c_str(), &link) == 0 && S_ISLNK(link.st_mode)) refuse("it is a link");
+    const File file(path, O_RDONLY | O_NOFOLLOW);
+    if (const char* reason = distrust(file.status())) refuse(reason);
+    if (file.status().st_size != shape.bytes()) return std::nullopt;
+    Header header;
+    if (!file.read(&header, sizeof header, 0) || !header.fits(shape, place.fingerprint)) {
+      return std::nullopt;
+    }
+    SampleStore store = make(shape, place);
+    if (!store.load(file, stop)) return std::nullopt;
+    return store;
+  } catch (const FileError& error) {
+    if (error.kind != FileError::Kind::missing) refuse(error.what());
+    return std::nullopt;
+  }
+}
 
-  SampleStore store(shape, std::move(memory), nullptr);
-  const Header& header = store.header();
+// Nobody else reaches the copy: what happens to the file from now on does not matter.
+bool SampleStore::load(const File& file, const std::atomic<bool>& stop) {
+  auto* memory = static_cast<char*>(memory_.get());
+  Header& header = *static_cast<Header*>(memory_.get());
+  uint64_t expected = 0;
+  Checksum checksum;
+  for (int64_t at = 0; at < shape_.bytes(); at += chunk) {
+    const int64_t count = std::min(chunk, shape_.bytes() - at);
+    if (stop || !file.read(memory + at, count, at)) return false;
+    if (at == 0) expected = std::exchange(header.checksum, 0);
+    checksum.add({memory + at, static_cast<size_t>(count)});
+  }
   const auto within = [](const at::Tensor& values, int64_t count, int64_t limit) {
     if (count == 0) return true;
     const auto [low, high] = values.narrow(0, 0, count).aminmax();
     return low.item<int64_t>() >= 0 && high.item<int64_t>() < limit;
   };
   const auto sound = [&](const Split& split, int64_t count, int64_t capacity) {
-    return count >= 0 && count <= capacity && within(split.labels, count, shape.classes) &&
+    return count >= 0 && count <= capacity && within(split.labels, count, shape_.classes) &&
            within(split.sources, count, capacity);
   };
-  if (std::memcmp(header.magic, magic, sizeof magic) != 0 || header.byte_order != byte_order ||
-      header.sealed != 1 || !(header.shape == shape) ||
-      fingerprint.compare(0, std::string::npos, header.fingerprint, sizeof header.fingerprint) ||
-      !sound(store.train_, header.train_count, shape.train_capacity) ||
-      !sound(store.val_, header.val_count, shape.val_capacity)) {
-    return std::nullopt;
-  }
-  store.train_.count = header.train_count;
-  store.val_.count = header.val_count;
-  return store;
+  train_.count = header.train_count;
+  val_.count = header.val_count;
+  return checksum.value() == expected && sound(train_, train_.count, shape_.train_capacity) &&
+         sound(val_, val_.count, shape_.val_capacity);
 }
 
 at::Tensor SampleStore::append(Split& split, const int32_t* labels, const int32_t* sources,
@@ -216,19 +246,28 @@ at::Tensor SampleStore::append(Split& split, const int32_t* labels, const int32_
 }
 
 void SampleStore::seal() {
-  if (!file_) return;
-  Header& header = this->header();
-  header = {};
+  if (!kept_) return;
+  const auto* memory = static_cast<const char*>(memory_.get());
+  Header& header = *static_cast<Header*>(memory_.get());
+  header = {.byte_order = byte_order,
+            .version = version,
+            .shape = shape_,
+            .train_count = train_.count,
+            .val_count = val_.count};
   std::memcpy(header.magic, magic, sizeof magic);
-  header.byte_order = byte_order;
-  header.shape = shape_;
-  header.train_count = train_.count;
-  header.val_count = val_.count;
-  std::memcpy(header.fingerprint, file_->fingerprint().data(),
-              std::min(file_->fingerprint().size(), sizeof header.fingerprint));
-  header.sealed = 1;
-  file_->name();
-  file_.reset();
+  place_.fingerprint.copy(header.fingerprint, sizeof header.fingerprint);
+  attempt(place_.folder, "the finished store cannot be written", [&] {
+    Checksum checksum;
+    for (int64_t at = 0; at < shape_.bytes(); at += chunk) {
+      const std::string_view bytes(memory + at, std::min(chunk, shape_.bytes() - at));
+      checksum.add(bytes);
+      kept_->write(bytes, at);
+    }
+    header.checksum = checksum.value();
+    kept_->write({memory, sizeof header}, 0);
+    kept_->rename(store_path(place_));
+  });
+  kept_.reset();
 }
 
 }  // namespace distill

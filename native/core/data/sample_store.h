@@ -2,12 +2,16 @@
 
 #include <ATen/ATen.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 
 namespace distill {
+
+class File;
+class TemporaryFile;
 
 // How much room a store needs.
 struct StoreShape {
@@ -21,6 +25,14 @@ struct StoreShape {
   bool operator==(const StoreShape&) const = default;
 
   int64_t bytes() const;
+};
+
+// Where a store is.
+struct StorePlace {
+  bool in_memory = true;    // while it is in use; else in a file without a name
+  std::string folder;       // of that file, and of the kept one
+  std::string fingerprint;  // 64 digits that stand for all that the contents follow from; empty
+                            // where the store is not kept for later runs
 };
 
 // The pictures of one half of the dataset, by sample index; of `views` rows for each picture those
@@ -38,20 +50,20 @@ struct Split {
 // Everything that training reads: pixels, labels and the teacher's logits, prepared once.
 //
 // One block of memory, or one file mapped into memory: the same code reads both, and the system
-// writes a file's pages out where memory is short.
+// writes a file's pages out where memory is short. That file has no name, so that it vanishes with
+// the process however that ends, and nobody else can change it or cut it short under the mapping,
+// which would end the process. For the same reason a store that is kept for later runs is another
+// file, <folder>/<fingerprint>.store, which is only ever written and read as a whole.
 class SampleStore {
  public:
-  // Throws ERR_OUT_OF_MEMORY.
-  static SampleStore in_memory(const StoreShape& shape);
-  // In a file without a name, which vanishes with the process however that ends.
-  // Throws ERR_CACHE where the folder cannot be written or the disk has no room for it.
-  static SampleStore in_temporary_file(const StoreShape& shape, const std::string& folder);
-  // In a file that `seal` gives the name <folder>/<fingerprint>.store. Throws as above.
-  static SampleStore in_kept_file(const StoreShape& shape, const std::string& folder,
-                                  const std::string& fingerprint);
-  // A kept store of an earlier run, if it is there, whole and of this shape.
-  static std::optional<SampleStore> reopen(const StoreShape& shape, const std::string& folder,
-                                           const std::string& fingerprint);
+  // An empty one; a kept file's room is taken now. Throws ERR_OUT_OF_MEMORY, and ERR_CACHE where
+  // the folder cannot be written or the disk has no room.
+  static SampleStore create(const StoreShape& shape, const StorePlace& place);
+  // A copy of the store that an earlier run has kept, if there is one that is whole and of this
+  // shape, and unless it is stopped. Throws as above, and ERR_CACHE where there is something that
+  // another user may have put or changed there.
+  static std::optional<SampleStore> reopen(const StoreShape& shape, const StorePlace& place,
+                                           const std::atomic<bool>& stop);
 
   SampleStore(SampleStore&&);
   SampleStore& operator=(SampleStore&&);
@@ -60,7 +72,7 @@ class SampleStore {
   // Makes room for `count` samples behind the ones that are there, notes what they are and returns
   // the new rows of `pixels`, which the caller fills.
   at::Tensor append(Split& split, const int32_t* labels, const int32_t* sources, int64_t count);
-  // Called once, when everything is in.
+  // Called once, when everything is in: the kept file is written and gets its name.
   void seal();
 
   const StoreShape& shape() const { return shape_; }
@@ -70,14 +82,15 @@ class SampleStore {
   const Split& val() const { return val_; }
 
  private:
-  class File;
-  SampleStore(const StoreShape& shape, std::shared_ptr<void> memory, std::unique_ptr<File> file);
   struct Header;
-  Header& header() const;
+  SampleStore(const StoreShape& shape, std::shared_ptr<void> memory);
+  static SampleStore make(const StoreShape& shape, const StorePlace& place);
+  bool load(const File& file, const std::atomic<bool>& stop);
 
   StoreShape shape_;
   std::shared_ptr<void> memory_;  // unmapped with the last tensor that looks into it
-  std::unique_ptr<File> file_;    // a kept file that has no name yet
+  StorePlace place_;
+  std::unique_ptr<TemporaryFile> kept_;  // until it is sealed
   Split train_, val_;
 };
 
