@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
+import { systemPath } from './names.js';
 import { size } from './words.js';
 
 /** Why a file is not read: `message` is a phrase such as "it is a folder", or the system's code, such as "ENOENT". */
@@ -21,9 +22,10 @@ export interface OpenFile {
 export async function openFile(path: string): Promise<OpenFile> {
   try {
     // Looked at before it is opened, which may be an action in itself, and again behind the descriptor.
-    expectRegular(await stat(path));
+    const place = systemPath(path);
+    expectRegular(await stat(place));
     const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
-    const handle = await open(path, flags);
+    const handle = await open(place, flags);
     try {
       const status = await handle.stat();
       expectRegular(status);

@@ -54,7 +54,7 @@ export interface ClassProbability {
 
 /** What the student says of one picture: its most probable class, and the runners-up. */
 export interface Prediction extends ClassProbability {
-  /** The picture's file; `null` for bytes. */
+  /** The picture's file; `null` for bytes. A byte of its name that is not UTF-8 is a lone surrogate, U+DC80 to U+DCFF. */
   path: string | null;
   /** Which of `images` the picture is, or lies in: an index from 0. */
   source: number;
@@ -76,7 +76,7 @@ export interface Predictions extends AsyncIterable<Prediction>, PromiseLike<Pred
   finally(onFinally?: (() => void) | null): Promise<Prediction[]>;
 }
 
-const picture = z.union([fields.path, z.instanceof(Uint8Array)]);
+const picture = z.union([fields.picture, z.instanceof(Uint8Array)]);
 const schema = z.strictObject({
   student: fields.path,
   images: z

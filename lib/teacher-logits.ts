@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { z } from 'zod';
-import { relativePath, type Sample, scanDataset } from './data/dataset.js';
+import { type LabelledFolder, relativePath, type Sample, scanDataset } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
 import { pictureName, writeLogits } from './data/logits-file.js';
 import { type PrepareProgress, sha256, TEACHER_BATCH } from './data/prepare.js';
@@ -10,10 +10,12 @@ import { checkFinite } from './model/answers.js';
 import { inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import { modelUse } from './model/use.js';
+import { isUnicode } from './names.js';
 import { loadAddon, type NativeClassifier, native } from './native.js';
 import { callback, checkOptions, execution, fields, preprocessing } from './options/fields.js';
 import { checkClasses, datasetFolders, refuseToOverwrite } from './training/checks.js';
 import { type DistillWarning, emitWarning, filesIgnored, noGpu } from './training/run.js';
+import { printable } from './words.js';
 
 /** Options of {@link teacherLogits}. Paths are relative to the current folder. */
 export interface TeacherLogitsOptions {
@@ -154,10 +156,20 @@ async function ask(
   const names: string[] = [];
   const skipped: string[] = [];
   const images = { train: 0, val: 0 };
+  const namedOf = ({ samples }: LabelledFolder) =>
+    samples.filter(({ path }) => {
+      if (isUnicode(path)) return true;
+      const error = nameless(path);
+      if (onBadImage === 'error') throw error;
+      skipped.push(path);
+      onWarning({ code: 'WARN_IMAGE_SKIPPED', message: error.message, path });
+      return false;
+    });
+  const named = { train: namedOf(dataset.train), val: namedOf(dataset.val) };
   const { warning } = await native(classifier.load());
   if (warning) onWarning(noGpu(warning));
   for (const split of ['train', 'val'] as const) {
-    const { samples } = dataset[split];
+    const samples = named[split];
     const paths = samples.map((sample) => sample.path);
     const batches = decodeBatches(paths, {
       size: imageSize,
@@ -197,4 +209,12 @@ async function ask(
     images,
     skipped,
   };
+}
+
+/** The refusal of a picture that the file cannot name. */
+function nameless(path: string): DistillError {
+  return new DistillError(
+    'ERR_BAD_IMAGE',
+    `The picture ${printable(path)} is not answered for: its name is not UTF-8, as names in a file of logits are; rename it, such as with convmv.`,
+  );
 }

@@ -10,12 +10,15 @@ const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t'
 
 /**
  * Makes a text fit for a terminal: control characters, breaks of lines, and what turns the direction of writing are
- * escaped as bash reads them in `$'…'`, such as `\n`, `\x1b` and `\u202e`.
+ * escaped as bash reads them in `$'…'`, such as `\n`, `\x1b` and `\u202e`. A byte of a name that is not UTF-8 is shown
+ * as that byte, `\xe9`.
  */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_C}]/gu, (character) => {
-    const code = character.charCodeAt(0).toString(16).padStart(2, '0');
-    return NAMED[character] ?? (character < '\x80' ? `\\x${code}` : `\\u${code.padStart(4, '0')}`);
+    const code = character.charCodeAt(0);
+    const isByte = code < 0x80 || (code >= 0xdc80 && code <= 0xdcff);
+    const digits = code.toString(16).padStart(4, '0');
+    return NAMED[character] ?? (isByte ? `\\x${digits.slice(2)}` : `\\u${digits}`);
   });
 }
 

@@ -8,7 +8,7 @@ import { readLabels } from '../lib/model/labels.js';
 const folder = mkdtempSync(path.join(tmpdir(), 'distill-labels-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function labels(text: string): Promise<string[]> {
+function labels(text: string | Uint8Array): Promise<string[]> {
   const file = path.join(folder, 'labels.txt');
   writeFileSync(file, text);
   return readLabels(file);
@@ -59,6 +59,44 @@ test.each([
     code: 'ERR_LABELS',
     message: expect.stringContaining(message),
   });
+});
+
+const bigEndian = (text: string) => Buffer.from(text, 'utf16le').swap16();
+
+test.each([
+  ['little-endian, as Windows writes it', Buffer.from('\ufeff0 fourmi\r\n1 guêpe\r\n', 'utf16le')],
+  ['big-endian', bigEndian('\ufeff0 fourmi\n1 guêpe')],
+])('UTF-16 is read: %s', async (_, bytes) => {
+  expect(await labels(bytes)).toEqual(['fourmi', 'guêpe']);
+});
+
+test.each([
+  [
+    'Latin-1',
+    Buffer.from('0 fourmi\r\n1 guêpe\r\n', 'latin1'),
+    'line 2: expected text in UTF-8, but it is not; save it as UTF-8.',
+  ],
+  [
+    'UTF-16 without a byte order mark',
+    Buffer.from('0 fourmi\n1 ant', 'utf16le'),
+    'line 1: expected text, but it holds NUL characters; save it as UTF-8.',
+  ],
+  [
+    'half a character of UTF-16',
+    Buffer.from('\ufeff0 fourmi\n1 gu\ud800pe', 'utf16le'),
+    'line 2: expected text in UTF-16LE, but it is not; save it as UTF-8.',
+  ],
+  ['a NUL in a name', Buffer.from('0 ant\n1 b\0ee'), 'line 2: expected text, but it holds NUL'],
+  ['control characters in no name', Buffer.from('0 ant\n\x1b[31m'), 'but found "\\x1b[31m".'],
+])('%s is an error that says where', async (_, bytes, message) => {
+  await expect(labels(bytes)).rejects.toMatchObject({
+    code: 'ERR_LABELS',
+    message: expect.stringContaining(message),
+  });
+});
+
+test('a name may hold U+FFFD of itself', async () => {
+  expect(await labels('0 gu\ufffdpe')).toEqual(['gu\ufffdpe']);
 });
 
 test('a file that cannot be read is an error', async () => {

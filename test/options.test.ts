@@ -253,6 +253,12 @@ describe.each<[string, string, (path: string) => PromiseLike<unknown>]>([
     );
     expect(message).toContain("'victim.pth\\x00.pth'");
   });
+
+  test(`refuses a \`${name}\` with half a character, which the system would be given as U+FFFD`, async () => {
+    const { code, message } = await refusalOf(call('victim\ud83d.pth'));
+    expect(code).toBe('ERR_OPTION');
+    expect(message).toMatch(new RegExp(`for \`${name}\` .*; a lone surrogate in it`));
+  });
 });
 
 test('the addon takes no path that the system would cut', async () => {

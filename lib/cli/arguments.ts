@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { DistillError } from '../errors.js';
+import { nameOf } from '../names.js';
 
 // What a command line says, as the API's options. Text that is no number, no triple and so on is handed
 // on as it is: the API says what was expected, and shows the user's own words.
@@ -28,6 +30,19 @@ export function numbers(text: string): Parsed<number | number[]> {
 /** `crop,flip`, or `none`. */
 export function names(text: string): Parsed<string[]> {
   return text === 'none' ? [] : text.split(',').map((name) => name.trim());
+}
+
+/**
+ * The arguments as the shell gave them: where a name is not UTF-8 Node has put U+FFFD, which may be in another file's name.
+ */
+export function exactArguments(argv: readonly string[]): readonly string[] {
+  if (!argv.some((word) => word.includes('\ufffd'))) return argv;
+  try {
+    const words = readFileSync('/proc/self/cmdline', 'latin1').split('\0').slice(0, -1);
+    return words.slice(-argv.length).map((word) => nameOf(Buffer.from(word, 'latin1')));
+  } catch {
+    return argv; // A system without /proc; on macOS and Windows a name is always Unicode.
+  }
 }
 
 /**

@@ -2,7 +2,14 @@ import { Command, CommanderError } from 'commander';
 import { DistillError } from '../errors.js';
 import { version } from '../package.js';
 import { count } from '../words.js';
-import { type Flags, flagsOf, inFlags, namesInFlags, usageError } from './arguments.js';
+import {
+  exactArguments,
+  type Flags,
+  flagsOf,
+  inFlags,
+  namesInFlags,
+  usageError,
+} from './arguments.js';
 import { addCompare } from './compare.js';
 import { addDoctor } from './doctor.js';
 import { addExport } from './export.js';
@@ -52,7 +59,7 @@ export async function main(argv: string[]): Promise<number> {
   output.inFlags = (text) => namesInFlags(text, flags);
 
   try {
-    await program.parseAsync(joinLists(argv), { from: 'user' });
+    await program.parseAsync(joinLists(exactArguments(argv)), { from: 'user' });
     output.hideBar();
     await output.flush();
     return 0;

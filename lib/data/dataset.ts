@@ -1,7 +1,8 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DistillError } from '../errors.js';
-import { count, quoted } from '../words.js';
+import { isUnicode, nameOf, systemPath } from '../names.js';
+import { count, printable, quoted } from '../words.js';
 
 /** What ImageFolder takes for a picture, in any case. The content is not looked at. */
 const EXTENSIONS = ['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'];
@@ -51,7 +52,7 @@ export interface FolderSurvey extends LabelledFolder {
  * Looks through a folder as torchvision's `ImageFolder` does: every folder in it (or link to one) is a
  * class, classes are sorted by code point, and a class has all files below it that end in .jpg .jpeg .png .ppm
  * .bmp .pgm .tif .tiff or .webp. The order is torchvision's. Links are followed, except into a folder that holds
- * them.
+ * them. Names that are not UTF-8 are as lib/names.ts says.
  *
  * @throws {DistillError} `ERR_DATASET_NOT_FOUND` if there is no such folder.
  */
@@ -73,7 +74,8 @@ export async function surveyFolder(root: string): Promise<FolderSurvey> {
  * Finds the pictures of a folder (see {@link surveyFolder}) that is to serve.
  *
  * @throws {DistillError} `ERR_DATASET_NOT_FOUND` if there is no such folder, `ERR_DATASET_NO_CLASSES` if it has no
- *   class folders, `ERR_DATASET_EMPTY_CLASS` if a class has no picture.
+ *   class folders, `ERR_DATASET_CLASS_NAME` if a class's name is not UTF-8, `ERR_DATASET_EMPTY_CLASS` if a class
+ *   has no picture.
  */
 export async function scanFolder(root: string): Promise<LabelledFolder> {
   const survey = await surveyFolder(root);
@@ -82,7 +84,7 @@ export async function scanFolder(root: string): Promise<LabelledFolder> {
   return { root, classes, samples, others };
 }
 
-/** Refuses a folder without classes, or with one that has no picture. */
+/** Refuses a folder without classes, or with one that has no picture, or whose name cannot be written as a class's. */
 export function checkFolder({ root, classes, samples, loose, others }: FolderSurvey): void {
   if (classes.length === 0) {
     throw new DistillError(
@@ -91,6 +93,13 @@ export function checkFolder({ root, classes, samples, loose, others }: FolderSur
         (loose.length > 0
           ? ` ${loose.length} pictures lie directly in it: move them into folders.`
           : ''),
+    );
+  }
+  const nameless = classes.filter((name) => !isUnicode(name));
+  if (nameless.length > 0) {
+    throw new DistillError(
+      'ERR_DATASET_CLASS_NAME',
+      `Expected names of classes in UTF-8, but in ${root} ${quoted(nameless.map(printable))} ${nameless.length === 1 ? 'is' : 'are'} not; rename ${nameless.length === 1 ? 'this folder' : 'these folders'}, such as with convmv.`,
     );
   }
   const filled = new Set(samples.map(({ label }) => label));
@@ -149,7 +158,7 @@ export async function scanPictures(
 ): Promise<string[]> {
   const found: string[] = [];
   for (const input of typeof inputs === 'string' ? [inputs] : inputs) {
-    const entry = await stat(input).catch((error: unknown) => {
+    const entry = await stat(systemPath(input)).catch((error: unknown) => {
       throw new DistillError(
         'ERR_PICTURES_NOT_FOUND',
         `Expected a picture or a folder of pictures at ${input}, but ${reason(error)}.`,
@@ -182,7 +191,10 @@ export async function statSamples(folder: LabelledFolder): Promise<SampleStat[]>
   // A bounded number at a time: each waits for one of libuv's few threads.
   for (let from = 0; from < folder.samples.length; from += 64) {
     const some = folder.samples.slice(from, from + 64).map(async (sample) => {
-      const { size, mtimeMs } = await stat(sample.path).catch(() => ({ size: 0, mtimeMs: 0 }));
+      const { size, mtimeMs } = await stat(systemPath(sample.path)).catch(() => ({
+        size: 0,
+        mtimeMs: 0,
+      }));
       return { relativePath: relativePath(folder, sample), size, mtimeMs };
     });
     stats.push(...(await Promise.all(some)));
@@ -195,7 +207,7 @@ async function filesBelow(root: string): Promise<{ pictures: string[]; others: s
   const folders: { name: string; files: string[] }[] = [];
   const walk = async (folder: string, name: string, above: string[]): Promise<void> => {
     const entries = await list(folder);
-    const real = await realpath(folder);
+    const real = await realpath(systemPath(folder), 'latin1'); // bytes, one by one
     if (above.includes(real)) return; // A link back to a folder that we are in.
     const files = entries.files.sort(byCodePoint).map((file) => path.join(folder, file));
     folders.push({ name, files });
@@ -217,14 +229,16 @@ async function list(folder: string): Promise<{ folders: string[]; files: string[
   try {
     const folders: string[] = [];
     const files: string[] = [];
-    for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const entries = await readdir(systemPath(folder), { withFileTypes: true, encoding: 'buffer' });
+    for (const entry of entries) {
+      const name = nameOf(entry.name);
       const isFolder = entry.isSymbolicLink()
-        ? await stat(path.join(folder, entry.name)).then(
+        ? await stat(systemPath(path.join(folder, name))).then(
             (target) => target.isDirectory(),
             () => false,
           )
         : entry.isDirectory();
-      (isFolder ? folders : files).push(entry.name);
+      (isFolder ? folders : files).push(name);
     }
     return { folders, files };
   } catch (error) {
@@ -260,8 +274,10 @@ function isPicture(name: string): boolean {
 
 /** Python's order of strings; JavaScript's own compares UTF-16 units, and a locale would change the classes. */
 function byCodePoint(a: string, b: string): number {
-  // UTF-8 keeps the order of code points.
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  let i = 0;
+  while (i < a.length && a[i] === b[i]) i += 1;
+  // In the middle of two pairs of surrogates, the second halves have the order of the characters.
+  return (a.codePointAt(i) ?? -1) - (b.codePointAt(i) ?? -1);
 }
 
 function reason(error: unknown): string {

@@ -1,7 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { DistillError } from '../errors.js';
+import { isUnicode, systemPath } from '../names.js';
 import { loadJpegAddon } from '../native.js';
+import { printable } from '../words.js';
 import { openBmp } from './decode/bmp.js';
 import { openNetpbm } from './decode/netpbm.js';
 import { BadPicture, centerCrop, MAX_PIXELS, type Picture } from './decode/picture.js';
@@ -55,7 +57,8 @@ export async function decodeCrop(
     );
   }
   // Ordinary JPEGs, read in one go; sharp sees to all that is unusual about one.
-  if (await loadJpegAddon()?.cropJpeg({ source, size, maxPixels: MAX_PIXELS, crop })) return crop;
+  const addon = typeof source === 'string' && !isUnicode(source) ? null : loadJpegAddon();
+  if (await addon?.cropJpeg({ source, size, maxPixels: MAX_PIXELS, crop })) return crop;
   try {
     const picture = await openPicture(source);
     const region = centerCrop(picture.width, picture.height, size);
@@ -101,7 +104,7 @@ function asBadImage(error: unknown, source: PictureSource, called?: string): unk
   const name = called ?? (typeof source === 'string' ? source : 'buffer');
   return new DistillError(
     'ERR_BAD_IMAGE',
-    `The picture ${name} is not read: it ${error.message}.`,
+    `The picture ${printable(name)} is not read: it ${error.message}.`,
     {
       cause: error.cause ?? error,
     },
@@ -112,8 +115,8 @@ function asBadImage(error: unknown, source: PictureSource, called?: string): unk
 async function readPicture(path: string): Promise<Uint8Array> {
   try {
     // Opening a pipe or a device could wait for ever.
-    if (!(await stat(path)).isFile()) throw new BadPicture('is not a file');
-    return await readFile(path);
+    if (!(await stat(systemPath(path))).isFile()) throw new BadPicture('is not a file');
+    return await readFile(systemPath(path));
   } catch (error) {
     if (error instanceof BadPicture) throw error;
     const code = (error as NodeJS.ErrnoException).code;

@@ -107,6 +107,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
     'Name the folder that holds train/ and val/ as `dataset`, or both folders as `train` and `val`.',
   ERR_DATASET_NO_CLASSES:
     'Give each class a folder of its own: train/<class>/*.jpg and val/<class>/*.jpg.',
+  ERR_DATASET_CLASS_NAME:
+    'Rename the folders in train/ and val/: `convmv -f <encoding> -t utf8 -r --notest <dataset>` does.',
   ERR_DATASET_EMPTY_CLASS: 'Add pictures to the class, or remove its folder from train/ and val/.',
   ERR_DATASET_CLASS_MISMATCH:
     'Give train/ and val/ the same class folders: add those that are missing, or remove the others.',

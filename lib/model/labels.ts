@@ -1,16 +1,17 @@
 import { DistillError } from '../errors.js';
 import { readFile, type UnreadableFile } from '../files.js';
+import { printable } from '../words.js';
 
 /** What a file of labels may have, bytes: far above a name for each of a hundred thousand classes. */
 const LARGEST = 16e6;
 
 /**
- * Reads the names of classes from a text file of `index name` lines, in any order. Names may contain spaces;
- * blank lines, Windows line ends and a byte order mark are fine.
+ * Reads the names of classes from a text file of `index name` lines, in any order: in UTF-8, or in UTF-16 with the byte
+ * order mark that Windows writes. Names may contain spaces; blank lines and Windows line ends are fine.
  *
  * @returns The names by index.
- * @throws {DistillError} `ERR_LABELS` if the file cannot be read, a line is no `index name`, an index occurs
- *   twice, or one between 0 and the largest is missing.
+ * @throws {DistillError} `ERR_LABELS` if the file cannot be read or is in another encoding, a line is no `index name`, an
+ *   index occurs twice, or one between 0 and the largest is missing.
  */
 export async function readLabels(path: string): Promise<string[]> {
   const bytes = await readFile(path, { limit: LARGEST }).catch((error: UnreadableFile) => {
@@ -20,13 +21,10 @@ export async function readLabels(path: string): Promise<string[]> {
       { cause: error.cause },
     );
   });
-  const text = bytes.toString('utf8');
+  const text = textOf(bytes, path);
 
   const names = new Map<number, { name: string; line: number }>();
-  for (const [i, raw] of text
-    .replace(/^\uFEFF/, '')
-    .split(/\r\n|\n|\r/)
-    .entries()) {
+  for (const [i, raw] of text.split(LINE_END).entries()) {
     const line = raw.trim();
     if (line === '') continue;
     const where = `${path}, line ${i + 1}`;
@@ -34,7 +32,7 @@ export async function readLabels(path: string): Promise<string[]> {
     if (index === undefined || name === undefined) {
       throw new DistillError(
         'ERR_LABELS',
-        `${where}: expected an index from 0 on, a space and a name, but found "${line}".`,
+        `${where}: expected an index from 0 on, a space and a name, but found "${shortened(line)}".`,
       );
     }
     const before = names.get(Number(index));
@@ -64,4 +62,34 @@ export async function readLabels(path: string): Promise<string[]> {
     }
     return entry.name;
   });
+}
+
+const LINE_END = /\r\n|\n|\r/;
+
+/** The text of a file, without its byte order mark. */
+function textOf(bytes: Uint8Array, path: string): string {
+  const mark = Buffer.from(bytes.subarray(0, 2)).toString('hex');
+  const encoding = mark === 'fffe' ? 'utf-16le' : mark === 'feff' ? 'utf-16be' : 'utf-8';
+  const decode = (fatal: boolean) => new TextDecoder(encoding, { fatal }).decode(bytes);
+  const refuse = (found: string, text: string, sign: string) => {
+    const line = text.slice(0, text.indexOf(sign)).split(LINE_END).length;
+    return new DistillError('ERR_LABELS', `${path}, line ${line}: ${found}; save it as UTF-8.`);
+  };
+  let text: string;
+  try {
+    text = decode(true);
+  } catch {
+    throw refuse(
+      `expected text in ${encoding.toUpperCase()}, but it is not`,
+      decode(false),
+      '\ufffd',
+    );
+  }
+  if (text.includes('\0')) throw refuse('expected text, but it holds NUL characters', text, '\0');
+  return text;
+}
+
+/** The beginning of a line, fit for a message. */
+function shortened(line: string): string {
+  return printable(line.length > 80 ? `${line.slice(0, 80)}…` : line);
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DistillError } from '../errors.js';
+import { isUnicode } from '../names.js';
 import { loadAddon } from '../native.js';
 import { preprocessing } from '../options/fields.js';
 import { version } from '../package.js';
@@ -32,7 +33,7 @@ export function madeWith(): Record<string, string> {
 }
 
 const metadataSchema = z.looseObject({
-  classes: z.array(z.string()).min(1).max(100_000),
+  classes: z.array(z.string().refine(isUnicode)).min(1).max(100_000),
   ...preprocessing,
   options: z.record(z.string(), z.unknown()).optional(),
   teacher: z.record(z.string(), z.unknown()).optional(),

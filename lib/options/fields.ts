@@ -2,8 +2,9 @@ import { inspect } from 'node:util';
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { DistillError } from '../errors.js';
+import { isUnicode } from '../names.js';
 import { bytes } from './bytes.js';
-import { hintFor, isPath } from './hints.js';
+import { hintFor, isPath, isPicture } from './hints.js';
 import { synonymOf } from './synonyms.js';
 
 // Each option's description completes the sentence "Expected … for `name`".
@@ -23,6 +24,8 @@ const MANY = 1e9;
 /** Fields that several calls share. */
 export const fields = {
   path,
+  /** A picture, whose name need not be UTF-8. */
+  picture: z.string().min(1).refine(isPicture).describe('a path'),
   count: whole(1, MANY),
   countOrNone: whole(0, MANY),
   batchSize: whole(1, 4096),
@@ -30,7 +33,12 @@ export const fields = {
     .union([
       path,
       z
-        .array(z.string().regex(/^[^\0]*$/))
+        .array(
+          z
+            .string()
+            .regex(/^[^\0]*$/)
+            .refine(isUnicode),
+        )
         .min(1)
         .readonly(),
     ])

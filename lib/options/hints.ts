@@ -1,11 +1,19 @@
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { isName, isUnicode } from '../names.js';
 
 /** What a URL or a shell's `~` begins with. */
 const NO_PATH = /^(~(\/|$)|[a-z][a-z\d+.-]*:\/\/)/i;
 
-/** Whether a text may be a file's path; `./~` and what lies in it is one. A NUL would end it for the system: it is another's. */
-export const isPath = (text: string): boolean => !NO_PATH.test(text) && !text.includes('\0');
+/**
+ * Whether a text may be a file's path; `./~` and what lies in it is one. With a NUL, which ends it for the system, or half
+ * of a character, which becomes U+FFFD, it would be another's.
+ */
+export const isPath = (text: string): boolean => isPicture(text) && isUnicode(text);
+
+/** Whether a text may be a picture's path, with what lib/names.ts makes of names that are not UTF-8. */
+export const isPicture = (text: string): boolean =>
+  !NO_PATH.test(text) && !text.includes('\0') && isName(text);
 
 /**
  * Ways in which a value is commonly wrong: what it was meant to be, or `undefined` where it is not wrong in this way,
@@ -57,6 +65,12 @@ export function hintFor(
   const isRemote = (item: unknown) => /^[a-z][a-z\d+.-]*:\/\//i.test(`${item}`);
   if ([value].flat().some((item) => `${item}`.includes('\0')))
     return 'leave out the NUL byte in it';
+  const broken = [value].flat().find((item) => !isUnicode(`${item}`));
+  if (broken !== undefined) {
+    return isName(`${broken}`)
+      ? 'that is not UTF-8: rename it'
+      : 'a lone surrogate in it is no character';
+  }
   return [value].flat().some(isRemote)
     ? 'download it first, as only files of this machine are read'
     : undefined;
