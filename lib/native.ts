@@ -195,8 +195,13 @@ export interface NativeSession {
   }): Promise<void>;
   /** [async] The store is complete: the teacher goes, a kept file is written. ERR_CACHE. */
   sealStore(): Promise<void>;
-  /** [async] The teacher's own validation, where the validation pictures are answered. */
-  validateTeacher(): Promise<{ loss: number; accuracy: number }>;
+  /**
+   * [async] How the teacher does on pictures that are answered, in all their views, beside the most common class and its
+   * share of them.
+   */
+  validateTeacher(
+    split: 'train' | 'val',
+  ): Promise<{ loss: number; accuracy: number; commonest: number; share: number }>;
   /**
    * [async] Trains a student on the store, as often as it is called. `onEpoch` is called on the
    * JavaScript thread and must not throw. ERR_NOT_FINITE, ERR_CHECKPOINT_…, ERR_WRITE.

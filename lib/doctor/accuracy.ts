@@ -5,6 +5,7 @@ import { TEACHER_BATCH } from '../data/prepare.js';
 import { checkFinite } from '../model/answers.js';
 import type { Preprocessing } from '../model/use.js';
 import { loadAddon, type NativeClassifier, native } from '../native.js';
+import { GUESSES, isGuess, told } from '../training/guessing.js';
 import { count, percent } from '../words.js';
 import type { Pictures } from './dataset.js';
 import type { DoctorProgress, Topic } from './findings.js';
@@ -226,11 +227,9 @@ class Tally {
     return { share: size / this.images, label };
   }
 
-  /** Whether the accuracy is no more than guessing may come to: two standard errors above chance. */
   isGuess(): boolean {
-    const { share } = this.chance;
-    const error = Math.sqrt((share * (1 - share)) / this.images);
-    return this.scores().accuracy < Math.min(1, share + 2 * error);
+    const { accuracy, images } = this.scores();
+    return isGuess({ accuracy, images, share: this.chance.share });
   }
 
   /** The class that it answers with for nearly all; `null` where there is none. */
@@ -283,9 +282,9 @@ function judge(
   other: string | null,
   topic: Topic,
 ): void {
-  const { accuracy, loss } = tally.scores();
+  const { loss, ...scores } = tally.scores();
   const { share, label } = tally.chance;
-  const result = `The teacher is right for ${percent(accuracy)} of ${which} (loss ${loss.toFixed(3)}); always answering '${classes[label]}' would be for ${percent(share)}`;
+  const result = told({ ...scores, share }, which, loss, `${classes[label]}`);
   const { renumbered, favourite } = tally;
   if (renumbered) {
     const moved = [...renumbered].map(
@@ -301,7 +300,7 @@ function judge(
     const only = favourite === null ? '' : ` It answers '${classes[favourite]}' for nearly all.`;
     topic.warn(
       'accuracy',
-      `${result}: that is no better than guessing, and students would learn it.${only}`,
+      `${result}: ${GUESSES}.${only}`,
       other
         ? `Give ${other}.`
         : '`mean`, `std` or `imageSize` are not those of its training (`distill inspect` shows what its file says), its classes are others than the folders, or it has not learnt these pictures.',

@@ -89,7 +89,8 @@ export class Comparison extends Series<CheckedCompareOptions, CompareResult, Com
   ): Promise<boolean> {
     const { ground, options, run, result, folder, save } = lesson;
     const { student, withTeacher, withoutTeacher } = result;
-    result.teacherScores = await native(ground.session.validateTeacher());
+    const { loss, accuracy } = await native(ground.session.validateTeacher('val'));
+    result.teacherScores = { loss, accuracy };
     const fileOf = ({ seed }: { seed: number }) =>
       path.join(folder, `${seed}-${path.basename(student ?? 'student.pth')}`);
     for (const seed of options.seeds) {

@@ -104,6 +104,7 @@ export interface DistillWarning {
     | 'WARN_BETTER_EPOCH'
     | 'WARN_FILES_IGNORED'
     | 'WARN_LOGITS_PREPROCESSING'
+    | 'WARN_TEACHER_GUESSES'
     | 'WARN_EXPORT_UNCHECKED'
     | 'WARN_NO_GPU';
   message: string;

@@ -9,6 +9,7 @@ import { madeWith, type StudentMetadata } from '../model/metadata.js';
 import { modelUse, type Preprocessing } from '../model/use.js';
 import { native } from '../native.js';
 import type { CheckedOptions } from '../options/distill.js';
+import { count } from '../words.js';
 import {
   checkClasses,
   checkClassNames,
@@ -19,6 +20,7 @@ import {
   scheduleOf,
   teacherOf,
 } from './checks.js';
+import { GUESSES, isGuess, told } from './guessing.js';
 import type { CommonEvents, Reporter, TrainingProgress } from './run.js';
 import { type Ground, type Listener, type Trained, Training } from './training.js';
 
@@ -85,6 +87,7 @@ export abstract class StudentTraining<
       },
     };
     await this.fill(ground, pictures, options, run);
+    if (ground.isFull) await warnOfGuessing(ground, source, run);
     return Object.assign(ground, { teacher, storeSize: by && storeSize });
   }
 
@@ -119,6 +122,32 @@ export abstract class StudentTraining<
     };
     return this.train(ground, options, (each) => session.train(config, each), listener);
   }
+}
+
+/** Pictures below which an accuracy says too little to warn of. */
+const FEW = 30;
+
+/** Warns where the teacher's answers for the training pictures are no better than guesses. */
+async function warnOfGuessing(
+  { session, found }: Ground,
+  { file }: ReturnType<typeof teacherOf>,
+  run: Reporter<CommonEvents>,
+): Promise<void> {
+  const images = found.images.train;
+  const { commonest, loss, ...scores } = await native(session.validateTeacher('train'));
+  const known = { ...scores, images };
+  if (images < FEW || !isGuess(known)) return;
+  const result = told(
+    known,
+    count(images, 'training picture'),
+    loss,
+    `${found.classes[commonest]}`,
+  );
+  run.report('warning', {
+    code: 'WARN_TEACHER_GUESSES',
+    message: `${result}: ${GUESSES}. Look at \`mean\`, \`std\` and \`imageSize\`, which should be those of its training, and at the order of its classes; \`distill doctor\` looks for the cause.`,
+    path: file,
+  });
 }
 
 /** Whose answers are learnt. */

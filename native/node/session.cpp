@@ -282,12 +282,19 @@ class Session : public Napi::ObjectWrap<Session> {
   }
 
   Napi::Value validate_teacher(const Napi::CallbackInfo& info) {
-    return worker_.run<Metrics>(
-        info.Env(), [this](Channel&) { return distill::validate_teacher(store_.value().val()); },
-        [](Napi::Env env, const Metrics& metrics) {
+    const bool is_train = info[0].ToString().Utf8Value() == "train";
+    return worker_.run<TeacherScores>(
+        info.Env(),
+        [this, is_train](Channel&) {
+          const SampleStore& store = store_.value();
+          return distill::validate_teacher(is_train ? store.train() : store.val());
+        },
+        [](Napi::Env env, const TeacherScores& scores) {
           auto object = Napi::Object::New(env);
-          object.Set("loss", metrics.loss);
-          object.Set("accuracy", metrics.accuracy);
+          object.Set("loss", scores.metrics.loss);
+          object.Set("accuracy", scores.metrics.accuracy);
+          object.Set("commonest", static_cast<double>(scores.commonest));
+          object.Set("share", scores.share);
           return object;
         },
         {Value()});

@@ -68,13 +68,21 @@ void validate(Learner& learner, Feeder& feed, ReplayedStep& step,
 
 }  // namespace
 
-Metrics validate_teacher(const Split& val) {
-  const at::Tensor logits = val.teacher_logits.narrow(0, 0, val.count);
-  const at::Tensor labels = val.labels.narrow(0, 0, val.count);
-  Tally tally(1, at::kCPU);
-  tally.add(outcome_of(at::cross_entropy_loss(logits, labels), logits, labels), val.count);
+TeacherScores validate_teacher(const Split& split) {
+  // Rows at once: the softmax of all would take as much memory as the logits.
+  constexpr int64_t most_rows = 1 << 14;
+  const at::Tensor labels = split.labels.narrow(0, 0, split.count);
+  const auto logits = split.teacher_logits.narrow(0, 0, split.count * split.views).split(most_rows);
+  const auto right = labels.repeat_interleave(split.views).split(most_rows);
+  Tally tally(static_cast<int64_t>(logits.size()), at::kCPU);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const at::Tensor loss = at::cross_entropy_loss(logits[i], right[i]);
+    tally.add(outcome_of(loss, logits[i], right[i]), logits[i].size(0));
+  }
   tally.read();
-  return tally.metrics(0, 1);
+  const auto [pictures, label] = at::bincount(labels).max(0);
+  const double share = pictures.item<double>() / static_cast<double>(split.count);
+  return {tally.metrics(0, tally.batches()), label.item<int64_t>(), share};
 }
 
 TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,

@@ -59,7 +59,14 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
                   const Compute& compute, RunControl& control,
                   const std::function<void(const EpochReport&)>& on_epoch);
 
-// The teacher's own validation, by its logits in the store.
-Metrics validate_teacher(const Split& val);
+// How a teacher does by its logits in the store, those of all views, beside the most common class
+// and its share of the pictures.
+struct TeacherScores {
+  Metrics metrics;
+  int64_t commonest = 0;
+  double share = 0;  // 0..1
+};
+
+TeacherScores validate_teacher(const Split& split);
 
 }  // namespace distill
