@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../lib/package.js';
@@ -110,3 +110,19 @@ test('the packed package installs elsewhere, says what it lacks, builds, trains 
     ...['--moduleResolution', 'nodenext', '--typeRoots', types, '--types', 'node', 'typed.ts'],
   );
 });
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+
+test.runIf(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19))(
+  'require() takes it as well',
+  () => {
+    mkdirSync(path.join(folder, 'commonjs/node_modules'), { recursive: true });
+    symlinkSync(packageRoot, path.join(folder, 'commonjs/node_modules/node-distill'));
+    const script =
+      "const { distill, predict } = require('node-distill'); console.log(typeof distill, typeof predict)";
+    const { stdout } = spawnSync(process.execPath, ['--eval', script], {
+      ...{ cwd: path.join(folder, 'commonjs'), encoding: 'utf8' },
+    });
+    expect(stdout).toBe('function function\n');
+  },
+);
