@@ -3,7 +3,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { systemPath } from './names.js';
 import { size } from './words.js';
 
-/** Why a file is not read: `message` is a phrase such as "it is a folder", or the system's code, such as "ENOENT". */
+/** Why a file is not read: `message` is what is said of it, such as "does not exist". */
 export class UnreadableFile extends Error {}
 
 /** An open regular file. */
@@ -43,54 +43,62 @@ export async function openFile(path: string): Promise<OpenFile> {
  * Reads a whole file.
  *
  * @param given.limit Bytes that it may have at most.
+ * @param given.check Sees the beginning before the rest is read; what it throws is thrown.
  * @param given.signal Ends the reading: the promise rejects with its reason.
  * @throws UnreadableFile As {@link openFile}, and where the file is larger.
  */
 export async function readFile(
   path: string,
-  { limit, signal }: { limit: number; signal?: AbortSignal | undefined },
+  {
+    limit,
+    check,
+    signal,
+  }: {
+    limit: number;
+    check?: (beginning: Uint8Array) => void;
+    signal?: AbortSignal | undefined;
+  },
 ): Promise<Buffer<ArrayBuffer>> {
   const { handle, size: announced } = await openFile(path);
   try {
-    const tooLarge = () => new UnreadableFile(`it is larger than ${size(limit)}`);
+    const tooLarge = () => new UnreadableFile(`is larger than ${size(limit)}`);
     if (announced > limit) throw tooLarge();
     // A byte more than it is to have, which shows that it has grown; some say that they are empty, and are not.
     let bytes = Buffer.allocUnsafeSlow(announced + 1);
     let length = 0;
-    for (;;) {
+    for (let most = BEGINNING; ; most = CHUNK) {
       signal?.throwIfAborted();
-      const { bytesRead } = await handle.read(
-        bytes,
-        length,
-        Math.min(bytes.length - length, CHUNK),
-      );
+      const { bytesRead } = await handle.read(bytes, length, Math.min(bytes.length - length, most));
+      if (length === 0) check?.(bytes.subarray(0, bytesRead));
       length += bytesRead;
       if (length > limit) throw tooLarge();
       if (bytesRead === 0) return bytes.subarray(0, length);
       if (length === bytes.length) {
-        const grown = Buffer.allocUnsafeSlow(Math.min(2 * length + CHUNK, limit + 1));
+        const grown = Buffer.allocUnsafeSlow(Math.min(2 * length + BEGINNING, limit + 1));
         grown.set(bytes);
         bytes = grown;
       }
     }
   } catch (cause) {
-    if (signal?.aborted) throw cause;
     throw asUnreadable(cause);
   } finally {
     await handle.close();
   }
 }
 
-/** Bytes between two looks at the signal. */
-const CHUNK = 16 * 2 ** 20;
+/** Bytes that are read first, which are all of most files, and between two looks at the signal. */
+const BEGINNING = 2 ** 16;
+const CHUNK = 2 ** 24;
 
 function expectRegular(status: { isFile(): boolean; isDirectory(): boolean }): void {
-  if (status.isDirectory()) throw new UnreadableFile('it is a folder');
-  if (!status.isFile()) throw new UnreadableFile('it is a device or a pipe');
+  if (status.isDirectory()) throw new UnreadableFile('is not a file but a folder');
+  if (!status.isFile()) throw new UnreadableFile('is not a file but a device or a pipe');
 }
 
-function asUnreadable(cause: unknown): UnreadableFile {
-  if (cause instanceof UnreadableFile) return cause;
-  const { code } = cause as NodeJS.ErrnoException;
-  return new UnreadableFile(code ?? String(cause), { cause });
+/** What the system reports, as an {@link UnreadableFile}; any other error stays as it is. */
+function asUnreadable(cause: unknown): unknown {
+  const { code, syscall } = cause as NodeJS.ErrnoException;
+  if (syscall === undefined) return cause;
+  const what = code === 'ENOENT' ? 'does not exist' : `cannot be opened (${code})`;
+  return new UnreadableFile(what, { cause });
 }

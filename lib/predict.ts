@@ -38,6 +38,8 @@ export interface PredictOptions {
   threads?: number | undefined;
   /** What a picture that does not decode does: end everything, or be passed over with a warning. Default 'error'. */
   onBadImage?: 'error' | 'skip' | undefined;
+  /** The largest picture that is read, in pixels. Default: as in `distill()`. */
+  maxPixels?: number | undefined;
   /** Told of pictures passed over. Default: `process.emitWarning`. */
   onWarning?: ((warning: DistillWarning) => void) | undefined;
   /** Ends the work before the next prediction: the promise or the iteration rejects with `ERR_ABORTED`. */
@@ -92,6 +94,7 @@ const schema = z.strictObject({
   precision: execution.precision.default('fp32'),
   threads: execution.threads.optional(),
   onBadImage: execution.onBadImage.default('error'),
+  maxPixels: execution.maxPixels.optional(),
   onWarning: callback<(warning: DistillWarning) => void>().optional(),
   signal: execution.signal.optional(),
 });
@@ -162,7 +165,8 @@ async function* classify(options: PredictOptions): AsyncGenerator<Prediction, vo
 async function* answer(
   checked: z.output<typeof schema>,
 ): AsyncGenerator<Prediction, void, undefined> {
-  const { student, topK, batchSize, onBadImage, onWarning = emitWarning, signal } = checked;
+  const { student, topK, batchSize, onBadImage, maxPixels, signal } = checked;
+  const { onWarning = emitWarning } = checked;
   const others: string[] = [];
   const pictures = await picturesOf(checked.images, (files) => others.push(...files));
   const ignored = filesIgnored(others);
@@ -187,6 +191,7 @@ async function* answer(
         size: imageSize,
         batchSize,
         onBadImage,
+        maxPixels,
         nameOf: (index) => pictures[index]?.name ?? '',
         ...(signal && { signal }),
         onSkip: (file, error) =>

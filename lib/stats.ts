@@ -11,6 +11,8 @@ export interface DatasetStatsOptions {
   imageSize?: number | undefined;
   /** What a picture that cannot be read does: ends the run (`error`, the default) or is left out (`skip`). */
   onBadImage?: 'error' | 'skip' | undefined;
+  /** The largest picture that is read, in pixels. Default: as in `distill()`. */
+  maxPixels?: number | undefined;
   /** Told of each picture left out. */
   onSkip?: ((path: PictureSource, error: DistillError) => void) | undefined;
   /** Told how many pictures of how many have been read. */
@@ -34,6 +36,7 @@ const schema = z.strictObject({
   folder: fields.path,
   imageSize: z.int().min(1).max(4096).describe('a whole number of pixels in 1..4096').default(224),
   onBadImage: execution.onBadImage.default('error'),
+  maxPixels: execution.maxPixels.optional(),
   onSkip: callback<(path: PictureSource, error: DistillError) => void>().optional(),
   onProgress: callback<(done: number, total: number) => void>().optional(),
   signal: execution.signal.optional(),
@@ -64,6 +67,7 @@ async function measure({
   folder,
   imageSize,
   onBadImage,
+  maxPixels,
   onSkip,
   onProgress,
   signal,
@@ -77,6 +81,7 @@ async function measure({
     size: imageSize,
     batchSize: BATCH_SIZE,
     onBadImage,
+    maxPixels,
     ...(onSkip && { onSkip }),
     ...(signal && { signal }),
   });

@@ -43,6 +43,8 @@ export interface TeacherLogitsOptions {
   threads?: number | undefined;
   /** What a picture that does not decode does: end everything, or be passed over with a warning. Default 'error'. */
   onBadImage?: 'error' | 'skip' | undefined;
+  /** The largest picture that is read, in pixels. Default: as in `distill()`. */
+  maxPixels?: number | undefined;
   /** Told after each batch how many pictures the teacher has answered for. */
   onProgress?: ((progress: PrepareProgress) => void) | undefined;
   /** Told of pictures passed over. Default: `process.emitWarning`. */
@@ -79,6 +81,7 @@ const schema = z.strictObject({
   precision: execution.precision.default('fp32'),
   threads: execution.threads.optional(),
   onBadImage: execution.onBadImage.default('error'),
+  maxPixels: execution.maxPixels.optional(),
   onProgress: callback<(progress: PrepareProgress) => void>().optional(),
   onWarning: callback<(warning: DistillWarning) => void>().optional(),
   signal: execution.signal.optional(),
@@ -150,7 +153,7 @@ async function ask(
   imageSize: number,
   options: z.output<typeof schema>,
 ) {
-  const { teacher, onBadImage, onProgress, onWarning = emitWarning, signal } = options;
+  const { teacher, onBadImage, maxPixels, onProgress, onWarning = emitWarning, signal } = options;
   const total = dataset.train.samples.length + dataset.val.samples.length;
   const logits = new Float32Array(total * dataset.classes.length);
   const names: string[] = [];
@@ -176,6 +179,7 @@ async function ask(
       // A distillation's: in batches of another size, an answer's last bits may be others.
       batchSize: TEACHER_BATCH,
       onBadImage,
+      maxPixels,
       ...(signal && { signal }),
       onSkip: (source, { message }) => {
         skipped.push(source as string);

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import sharp, { type Sharp } from 'sharp';
+import sharp from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
 import { centerCrop, MAX_PIXELS } from '../lib/data/decode/picture.js';
 import { openWithSharp } from '../lib/data/decode/sharp.js';
@@ -20,6 +20,7 @@ import { decodeBatches, decodeCrop, type PictureSource } from '../lib/data/decod
 import type { DistillError } from '../lib/errors.js';
 import { loadJpegAddon } from '../lib/native.js';
 import { refusalOf } from './helpers/outcome.js';
+import { bmpHeader, fixture, noise, pngHeader, ppm } from './helpers/pictures.js';
 import { python, runPython } from './helpers/python.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -33,8 +34,6 @@ afterAll(() => rmSync(folder, { recursive: true }));
 if (!existsSync(hymenoptera)) {
   console.warn(`Skipping the comparison over hymenoptera: there is no ${hymenoptera}.`);
 }
-
-const fixture = (name: string) => path.join(fixtures, name);
 
 function write(name: string, data: string | Uint8Array): string {
   const file = path.join(folder, name);
@@ -58,21 +57,6 @@ async function refusal(source: PictureSource, name?: string): Promise<DistillErr
   const error = await refusalOf(decodeCrop(source, 16, name === undefined ? {} : { name }));
   expect(error.code).toBe('ERR_BAD_IMAGE');
   return error;
-}
-
-/** A picture that takes a while. */
-function noise(width: number, height: number): Sharp {
-  const noise = { type: 'gaussian', mean: 128, sigma: 30 } as const;
-  return sharp({ create: { width, height, channels: 3, background: 'black', noise } });
-}
-
-/** A P6 file whose values are all different from their neighbours'. */
-function ppm(width: number, height: number): Uint8Array {
-  const pixels = Uint8Array.from(
-    { length: width * height * 3 },
-    (_, i) => (i * 37 + (i >> 3)) % 251,
-  );
-  return Buffer.concat([Buffer.from(`P6 ${width} ${height} 255\n`), pixels]);
 }
 
 // ---------------------------------------------------------------------------------- the values that Pillow reads
@@ -424,7 +408,7 @@ describe('a picture that is none', () => {
 
   test('a header with a size and nothing behind it takes no memory', async () => {
     const before = process.memoryUsage();
-    for (const data of [bmpHeader(16000, 16000, 8, 1), Buffer.from('P3 16000 16000 255\n')]) {
+    for (const data of [bmpHeader(13000, 13000, 8, 1), Buffer.from('P3 13000 13000 255\n')]) {
       expect((await refusal(data)).message).toContain('cut short');
     }
     const after = process.memoryUsage();
@@ -482,40 +466,6 @@ test('an array of another size is not written', async () => {
   );
   expect(into).toEqual(new Uint8Array(100));
 });
-
-function bmpHeader(
-  width: number,
-  height: number,
-  bits: number,
-  compression: number,
-  colours = 0,
-): Buffer {
-  const data = Buffer.alloc(70);
-  data.write('BM');
-  data.writeUInt32LE(54, 10);
-  data.writeUInt32LE(40, 14);
-  data.writeInt32LE(width, 18);
-  data.writeInt32LE(height, 22);
-  data.writeUInt16LE(1, 26);
-  data.writeUInt16LE(bits, 28);
-  data.writeUInt32LE(compression, 30);
-  data.writeUInt32LE(colours, 46);
-  return data;
-}
-
-/** A one-pixel PNG that claims another size, with a checksum that agrees. */
-function pngHeader(width: number, height: number): Buffer {
-  const data = readFileSync(fixture('rgb.png'));
-  data.writeUInt32BE(width, 16);
-  data.writeUInt32BE(height, 20);
-  let crc = 0xffffffff;
-  for (const byte of data.subarray(12, 29)) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  }
-  data.writeUInt32BE(~crc >>> 0, 29);
-  return data;
-}
 
 // ------------------------------------------------------------------------------------------------------ batches
 

@@ -114,9 +114,9 @@ test('a file that is none is refused without being opened, and a large one witho
   writeFileSync(sparse, '0 ant\n');
   truncateSync(sparse, 2 ** 40);
   for (const [file, reason] of [
-    [pipe, 'it is a device or a pipe'],
-    ['/dev/zero', 'it is a device or a pipe'],
-    [folder, 'it is a folder'],
+    [pipe, 'it is not a file but a device or a pipe'],
+    ['/dev/zero', 'it is not a file but a device or a pipe'],
+    [folder, 'it is not a file but a folder'],
     [sparse, 'it is larger than 16 MB'],
   ] as const) {
     await expect(readLabels(file)).rejects.toMatchObject({

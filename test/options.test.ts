@@ -66,6 +66,7 @@ const trainingOptions = {
   signal: notASignal,
   shuffle: [0, 1, 'false', null],
   onBadImage: notOnBadImage,
+  maxPixels: notACount,
   cacheMemory: [-1, NaN, Infinity, '-1', '2 apples', '', null],
   cacheDir: notAPath,
 } satisfies Record<keyof TrainingOptions, unknown[]>;
@@ -122,6 +123,7 @@ const predictOptions = {
   precision: notAPrecision,
   threads: notThreads,
   onBadImage: notOnBadImage,
+  maxPixels: notACount,
   onWarning: notAFunction,
   signal: notASignal,
 } satisfies Record<keyof PredictOptions, unknown[]>;
@@ -139,6 +141,7 @@ const teacherLogitsOptions = {
   precision: notAPrecision,
   threads: notThreads,
   onBadImage: notOnBadImage,
+  maxPixels: notACount,
   onProgress: notAFunction,
   onWarning: notAFunction,
   signal: notASignal,

@@ -95,6 +95,11 @@ export const shared = {
     }),
   threads: () =>
     option('--threads <n>', 'threads of LibTorch', { parse: number, shown: 'one a core' }),
+  maxPixels: () =>
+    option('--max-pixels <n>', 'the largest picture that is read', {
+      parse: number,
+      shown: '178956970, or half where it takes much memory',
+    }),
   onBadImage: () =>
     option('--on-bad-image <what>', 'error: a picture that does not decode ends it; skip: warn', {
       shown: 'error',
@@ -138,6 +143,7 @@ export function trainingOptions(shown: { schedule: string; augmented: string }):
     shared.threads(),
     option('--no-shuffle', 'show the pictures in the same order in every epoch'),
     shared.onBadImage(),
+    shared.maxPixels(),
     option('--cache-memory <size>', 'memory for prepared pictures, such as 2GB or 512MiB', {
       shown: 'half of what is free; beyond it, a file',
     }),

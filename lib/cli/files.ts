@@ -71,6 +71,7 @@ export function addStats(program: Command, output: Output): void {
     .argument('<folder>', 'a dataset (its train/ is used), class folders, or pictures')
     .addOption(shared.imageSize('224'))
     .addOption(shared.onBadImage())
+    .addOption(shared.maxPixels())
     .addOption(shared.json())
     .action(async (folder: string, { json, ...given }) => {
       const found = await interruptible(output, 'Stopping.', (signal) =>

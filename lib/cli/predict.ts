@@ -26,6 +26,7 @@ export function addPredict(program: Command, output: Output): void {
     .addOption(shared.precision())
     .addOption(shared.threads())
     .addOption(shared.onBadImage())
+    .addOption(shared.maxPixels())
     .addOption(shared.json())
     .action(async (images: string[], { json, ...given }) => {
       demand('predict', { '--student': given.student });

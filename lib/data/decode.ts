@@ -1,18 +1,33 @@
-import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { DistillError } from '../errors.js';
-import { isUnicode, systemPath } from '../names.js';
+import { readFile, UnreadableFile } from '../files.js';
+import { isUnicode } from '../names.js';
 import { loadJpegAddon } from '../native.js';
 import { printable } from '../words.js';
 import { openBmp } from './decode/bmp.js';
+import { notAPicture } from './decode/kinds.js';
 import { openNetpbm } from './decode/netpbm.js';
 import { BadPicture, centerCrop, MAX_PIXELS, type Picture } from './decode/picture.js';
 import { openWithSharp } from './decode/sharp.js';
+import { turns } from './decode/turns.js';
 
 /** A picture file: its path, or its bytes. */
 export type PictureSource = string | Uint8Array;
 
-export interface DecodeCropOptions {
+/** Bytes that a picture's file may have: those of any picture within the limit of pixels, and far above others. */
+const LARGEST_FILE = 2 ** 30;
+
+export interface ReadOptions {
+  /**
+   * The largest picture that is read, in pixels, before anything is allocated for it. Default: {@link MAX_PIXELS}, and
+   * half of it for the kinds of which a decoder keeps the whole picture (WebP, AVIF, GIF, progressive JPEG, interlaced PNG).
+   */
+  maxPixels?: number | undefined;
+  /** Ends the reading between two parts: the promise rejects with its reason. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface DecodeCropOptions extends ReadOptions {
   /** Where the crop goes, `size * size * 3` bytes, every one of which is written; a new array by default. */
   into?: Uint8Array;
   /** What errors call the picture; by default its path, or `buffer`. */
@@ -57,10 +72,11 @@ export async function decodeCrop(
     );
   }
   // Ordinary JPEGs, read in one go; sharp sees to all that is unusual about one.
+  const { maxPixels = MAX_PIXELS } = options;
   const addon = typeof source === 'string' && !isUnicode(source) ? null : loadJpegAddon();
-  if (await addon?.cropJpeg({ source, size, maxPixels: MAX_PIXELS, crop })) return crop;
+  if (await addon?.cropJpeg({ source, size, maxPixels, crop })) return crop;
   try {
-    const picture = await openPicture(source);
+    const picture = await openPicture(source, options);
     const region = centerCrop(picture.width, picture.height, size);
     const rgb = await picture.read(region);
 
@@ -82,9 +98,10 @@ export async function decodeCrop(
  */
 export async function pictureSize(
   source: PictureSource,
+  options: ReadOptions = {},
 ): Promise<{ width: number; height: number }> {
   try {
-    const { width, height } = await openPicture(source);
+    const { width, height } = await openPicture(source, options);
     return { width, height };
   } catch (error) {
     throw asBadImage(error, source);
@@ -92,15 +109,28 @@ export async function pictureSize(
 }
 
 /** Reads a picture's header. */
-async function openPicture(source: PictureSource): Promise<Picture> {
-  const data = typeof source === 'string' ? await readPicture(source) : source;
-  if (data.length === 0) throw new BadPicture('is empty');
-  return openBmp(data) ?? openNetpbm(data) ?? (await openWithSharp(data));
+async function openPicture(source: PictureSource, options: ReadOptions): Promise<Picture> {
+  const { maxPixels, signal } = options;
+  const check = (beginning: Uint8Array) => {
+    const foreign = beginning.length === 0 ? 'is empty' : notAPicture(beginning.subarray(0, 4096));
+    if (foreign !== null) throw new BadPicture(foreign);
+  };
+  // sharp is given a file's bytes, as libvips would keep a path's pixels beyond a change of the file.
+  const data =
+    typeof source === 'string'
+      ? await readFile(source, { limit: LARGEST_FILE, check, signal })
+      : source;
+  if (typeof source !== 'string') check(source);
+  return (
+    openBmp(data, maxPixels) ??
+    openNetpbm(data, maxPixels) ??
+    (await openWithSharp(data, { maxPixels, signal }))
+  );
 }
 
 /** What the caller is told of a picture that cannot be read; another error stays as it is. */
 function asBadImage(error: unknown, source: PictureSource, called?: string): unknown {
-  if (!(error instanceof BadPicture)) return error;
+  if (!(error instanceof BadPicture || error instanceof UnreadableFile)) return error;
   const name = called ?? (typeof source === 'string' ? source : 'buffer');
   return new DistillError(
     'ERR_BAD_IMAGE',
@@ -111,23 +141,7 @@ function asBadImage(error: unknown, source: PictureSource, called?: string): unk
   );
 }
 
-/** Reads a whole file; sharp is given its bytes, as libvips would keep a path's pixels beyond a change of the file. */
-async function readPicture(path: string): Promise<Uint8Array> {
-  try {
-    // Opening a pipe or a device could wait for ever.
-    if (!(await stat(systemPath(path))).isFile()) throw new BadPicture('is not a file');
-    return await readFile(systemPath(path));
-  } catch (error) {
-    if (error instanceof BadPicture) throw error;
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new BadPicture(
-      code === 'ENOENT' ? 'does not exist' : `cannot be opened (${code ?? String(error)})`,
-      { cause: error },
-    );
-  }
-}
-
-export interface DecodeBatchesOptions {
+export interface DecodeBatchesOptions extends ReadOptions {
   /** The side of the crops in pixels. */
   size: number;
   /** Pictures a batch; the last batch may be smaller. */
@@ -145,7 +159,7 @@ export interface DecodeBatchesOptions {
   /** Told of each picture left out, in order, before its batch is handed over. */
   onSkip?: (source: PictureSource, error: DistillError, index: number) => void;
   /** Ends the decoding: the generator throws the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface PictureBatch {
@@ -175,7 +189,7 @@ export async function* decodeBatches(
   sources: readonly PictureSource[],
   options: DecodeBatchesOptions,
 ): AsyncGenerator<PictureBatch, void, void> {
-  const { size, batchSize, onBadImage = 'error', onSkip, signal } = options;
+  const { size, batchSize, onBadImage = 'error', onSkip, maxPixels, signal } = options;
   const turn = turns(options.concurrency ?? availableParallelism() + 1);
   const bytes = size * size * 3; // a picture
   let stopped = false;
@@ -188,7 +202,7 @@ export async function* decodeBatches(
       const source = sources[index] ?? '';
       const name =
         options.nameOf?.(index) ?? (typeof source === 'string' ? source : `buffer ${index}`);
-      await decodeCrop(source, size, { into, name });
+      await decodeCrop(source, size, { into, name, maxPixels, signal });
       return null;
     } catch (error) {
       if (onBadImage === 'skip' && error instanceof DistillError) return error;
@@ -253,21 +267,4 @@ export async function* decodeBatches(
     stopped = true;
     await Promise.allSettled(ahead);
   }
-}
-
-/** Lets at most `limit` tasks run at the same time, in the order in which they came. */
-function turns(limit: number): <T>(task: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-  return async (task) => {
-    if (running < limit) running += 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await task();
-    } finally {
-      const first = waiting.shift();
-      if (first) first();
-      else running -= 1;
-    }
-  };
 }

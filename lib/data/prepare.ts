@@ -88,6 +88,7 @@ export async function prepare(
       size,
       batchSize: TEACHER_BATCH,
       onBadImage: options.onBadImage,
+      maxPixels: options.maxPixels,
       signal: options.signal,
       onSkip: (source, error) => {
         done += 1;

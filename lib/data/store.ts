@@ -37,6 +37,8 @@ export interface StoreOptions {
   /** `null` where nobody answers for the training pictures. */
   teacher: Answering | null;
   onBadImage: 'error' | 'skip';
+  /** The largest picture that is read; with 'skip' it decides which ones there are. */
+  maxPixels?: number | undefined;
   /** Bytes. */
   cacheMemory: number | undefined;
   cacheDir: string | undefined;
@@ -98,6 +100,7 @@ function temporaryFolder(): string {
 /** The SHA-256 of all that a store's contents follow from. */
 async function fingerprint(dataset: Dataset, options: StoreOptions): Promise<string> {
   const { imageSize, storeSize, views, teacher, onBadImage } = options;
+  const maxPixels = onBadImage === 'skip' ? options.maxPixels : undefined;
   const answers = teacher && {
     ...{ sha256: teacher.sha256, val: teacher.val, mean: teacher.mean, std: teacher.std },
     ...{ device: teacher.device.split(':')[0], precision: teacher.precision },
@@ -108,7 +111,7 @@ async function fingerprint(dataset: Dataset, options: StoreOptions): Promise<str
     .update(
       JSON.stringify([
         2, // raised when the meaning of a store changes
-        { answers, imageSize, storeSize, views, onBadImage },
+        { answers, imageSize, storeSize, views, onBadImage, maxPixels },
         dataset.classes,
         labels,
         files,

@@ -26,6 +26,7 @@ export interface Scores {
 /** Where and how a teacher is asked. */
 export interface Asking extends Compute {
   threads: number;
+  maxPixels?: number | undefined;
   onProgress?: ((progress: DoctorProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -89,7 +90,7 @@ async function ask(
   classifier: NativeClassifier,
   samples: Sample[],
   { file, use: { imageSize }, classes }: Teacher & { use: Preprocessing },
-  { onProgress, signal }: Asking,
+  { maxPixels, onProgress, signal }: Asking,
 ) {
   const tally = new Tally(classes);
   const kept: { pixels: Uint8Array[]; labels: number[] } = { pixels: [], labels: [] };
@@ -97,7 +98,8 @@ async function ask(
   const batches = decodeBatches(paths, {
     size: imageSize,
     batchSize: TEACHER_BATCH,
-    ...(signal && { signal }),
+    maxPixels,
+    signal,
   });
   // Evenly over the classes, by which the samples are sorted.
   const place = (index: number) => Math.floor((index * TRIED) / Math.max(TRIED, samples.length));

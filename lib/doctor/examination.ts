@@ -131,7 +131,7 @@ export class Examination {
     imageSize: number,
   ): Promise<StoreNeeds | null> {
     const topic = this.#findings.about('needs');
-    const { onBadImage, cacheMemory, cacheDir } = this.#options;
+    const { onBadImage, maxPixels, cacheMemory, cacheDir } = this.#options;
     const views = await topic.attempt('views', () => {
       refuseOtherPixels(this.#options);
       return viewsOf(this.#options, { imageSize });
@@ -147,7 +147,7 @@ export class Examination {
       dataset,
       {
         ...{ imageSize, storeSize, views: by && { count: this.#options.views, by } },
-        ...{ teacher: answering ?? null, onBadImage, cacheMemory, cacheDir },
+        ...{ teacher: answering ?? null, onBadImage, maxPixels, cacheMemory, cacheDir },
       },
       memory.free,
       topic,
@@ -156,9 +156,9 @@ export class Examination {
 
   async #decode(pictures: Pictures, imageSize: number): Promise<Decoded> {
     const topic = this.#findings.about('dataset');
-    const { signal } = this.#options;
+    const { maxPixels, signal } = this.#options;
     const decoded = await decodeAll(pictures, { ...this.#options, imageSize }, topic);
-    await checkSizes(pictures, { imageSize, bad: decoded.bad, signal }, topic);
+    await checkSizes(pictures, { imageSize, bad: decoded.bad, maxPixels, signal }, topic);
     await checkDuplicates(pictures, signal, topic);
     return decoded;
   }

@@ -31,12 +31,13 @@ export async function decodeAll(
   options: {
     imageSize: number;
     onBadImage: 'error' | 'skip';
+    maxPixels?: number | undefined;
     onProgress?: ((progress: DoctorProgress) => void) | undefined;
     signal?: AbortSignal | undefined;
   },
   topic: Topic,
 ): Promise<Decoded> {
-  const { imageSize, onBadImage, onProgress, signal } = options;
+  const { imageSize, onBadImage, maxPixels, onProgress, signal } = options;
   const paths = pathsOf(pictures);
   const bad: string[] = [];
   const reasons: string[] = [];
@@ -44,8 +45,11 @@ export async function decodeAll(
   let good = 0;
   const started = performance.now();
   const batches = decodeBatches(paths, {
-    ...{ size: imageSize, batchSize: BATCH, onBadImage: 'skip' },
-    ...(signal && { signal }),
+    size: imageSize,
+    batchSize: BATCH,
+    onBadImage: 'skip',
+    maxPixels,
+    signal,
     onSkip: (source, { message }: DistillError) => {
       bad.push(source as string);
       reasons.push(message);
@@ -118,8 +122,14 @@ export async function checkSizes(
   {
     imageSize,
     bad,
+    maxPixels,
     signal,
-  }: { imageSize: number; bad: string[]; signal?: AbortSignal | undefined },
+  }: {
+    imageSize: number;
+    bad: string[];
+    maxPixels?: number | undefined;
+    signal?: AbortSignal | undefined;
+  },
   topic: Topic,
 ): Promise<void> {
   const skipped = new Set(bad);
@@ -128,7 +138,9 @@ export async function checkSizes(
   const sizes: { width: number; height: number }[] = [];
   for (let first = 0; first < paths.length; first += BATCH) {
     signal?.throwIfAborted();
-    const some = paths.slice(first, first + BATCH).map((path) => pictureSize(path));
+    const some = paths
+      .slice(first, first + BATCH)
+      .map((path) => pictureSize(path, { maxPixels, signal }));
     sizes.push(...(await Promise.all(some)));
   }
   const typical = sizes.sort((a, b) => a.width * a.height - b.width * b.height)[sizes.length >> 1];

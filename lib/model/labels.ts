@@ -14,13 +14,16 @@ const LARGEST = 16e6;
  *   index occurs twice, or one between 0 and the largest is missing.
  */
 export async function readLabels(path: string): Promise<string[]> {
-  const bytes = await readFile(path, { limit: LARGEST }).catch((error: UnreadableFile) => {
-    throw new DistillError(
-      'ERR_LABELS',
-      `The labels file ${path} cannot be read (${error.message}); name a text file with a line of \`index name\` for each class.`,
-      { cause: error.cause },
-    );
-  });
+  const bytes = await readFile(path, { limit: LARGEST }).catch(
+    ({ message, cause }: UnreadableFile) => {
+      const { code = `it ${message}` } = (cause ?? {}) as NodeJS.ErrnoException;
+      throw new DistillError(
+        'ERR_LABELS',
+        `The labels file ${path} cannot be read (${code}); name a text file with a line of \`index name\` for each class.`,
+        { cause },
+      );
+    },
+  );
   const text = textOf(bytes, path);
 
   const names = new Map<number, { name: string; line: number }>();

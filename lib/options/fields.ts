@@ -77,6 +77,7 @@ export const execution = {
   precision: z.enum(['fp32', 'bf16', 'auto']).describe("'fp32', 'bf16' or 'auto'"),
   threads: whole(1, 1024),
   onBadImage: z.enum(['error', 'skip']).describe("'error' or 'skip'"),
+  maxPixels: z.int().min(1).describe('a whole number of pixels of at least 1'),
   signal: z.instanceof(AbortSignal).describe('an AbortSignal'),
 };
 
@@ -106,6 +107,7 @@ export const training = {
   signal: execution.signal.optional(),
   shuffle: z.boolean().describe('true or false').default(true),
   onBadImage: execution.onBadImage.default('error'),
+  maxPixels: execution.maxPixels.optional(),
   cacheMemory: z
     .preprocess((size) => (typeof size === 'string' ? bytes(size) : size), z.number().min(0))
     .describe("a number of bytes, or a size such as '2GB' or '512MiB',")

@@ -34,6 +34,7 @@ const SYNONYMS: readonly (readonly [option: string, called: string])[] = [
   ['precision', 'dtype amp bf16 fp16 half mixedPrecision'],
   ['threads', 'numThreads nThreads numWorkers workers jobs cpus'],
   ['onBadImage', 'badImage onError skipBad skipBadImages ignoreErrors'],
+  ['maxPixels', 'maxImagePixels pixelLimit limitInputPixels'],
   ['cacheMemory', 'memory maxMemory memoryLimit ram'],
   ['cacheDir', 'cache cacheFolder cachePath'],
   ['signal', 'abortSignal abort controller'],

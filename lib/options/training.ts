@@ -52,6 +52,12 @@ export interface TrainingOptions {
   /** What a picture that does not decode does: end the run, or be passed over with a warning. Default 'error'. */
   onBadImage?: 'error' | 'skip' | undefined;
   /**
+   * The largest picture that is read, in pixels, before memory is taken for it. Default: 178,956,970, and half of it for
+   * kinds of which a decoder keeps the whole picture, in up to 8 bytes a pixel: WebP, AVIF, GIF, interlaced PNG and
+   * progressive JPEG.
+   */
+  maxPixels?: number | undefined;
+  /**
    * Memory for prepared pictures, in bytes or as `'2GB'` or `'512MiB'`; beyond it they are kept in a file. Default: half
    * of what is free.
    */

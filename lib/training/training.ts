@@ -161,7 +161,7 @@ export abstract class Training<
   protected async fill(
     ground: Ground,
     pictures: Pick<PrepareOptions, 'imageSize' | 'storeSize' | 'views' | 'teacher'>,
-    { onBadImage, cacheMemory, cacheDir }: Options,
+    { onBadImage, maxPixels, cacheMemory, cacheDir }: Options,
     run: Reporter<CommonEvents>,
   ): Promise<void> {
     const started = performance.now();
@@ -170,7 +170,7 @@ export abstract class Training<
     try {
       const prepared = await prepare(session, dataset, {
         ...pictures,
-        ...{ onBadImage, cacheMemory, cacheDir, signal },
+        ...{ onBadImage, maxPixels, cacheMemory, cacheDir, signal },
         onProgress: (progress) => run.report('prepare', progress),
         onSkip: (file, message) => {
           found.skipped.push(file);

@@ -5,7 +5,14 @@
  * The quirks of the format are resolved as Pillow resolves them, so that both read the same values. The npm
  * packages for the format read fewer kinds, round 16-bit colours otherwise, and allocate what a header says.
  */
-import { BadPicture, checkSize, type Picture, type Region, truncated } from './picture.js';
+import {
+  BadPicture,
+  checkSize,
+  MAX_PIXELS,
+  type Picture,
+  type Region,
+  truncated,
+} from './picture.js';
 
 // Compression values of the header.
 const RAW = 0;
@@ -29,10 +36,10 @@ interface Header {
 }
 
 /** Reads a bitmap's headers; null if the data is not a bitmap. */
-export function openBmp(data: Uint8Array): Picture | null {
+export function openBmp(data: Uint8Array, maxPixels = MAX_PIXELS): Picture | null {
   if (data[0] !== 0x42 || data[1] !== 0x4d) return null; // 'BM'
   const header = readHeader(data);
-  checkSize(header.width, header.height);
+  checkSize(header.width, header.height, maxPixels);
   const { width, height, compression } = header;
   const read =
     compression === RLE8 || compression === RLE4

@@ -5,6 +5,7 @@
 import {
   BadPicture,
   checkSize,
+  MAX_PIXELS,
   type Picture,
   type Region,
   roundHalfEven,
@@ -16,7 +17,7 @@ const LINE_ENDS = [0x0a, 0x0d];
 const SPACES = [0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d];
 
 /** Reads the header of a PBM, PGM or PPM file; null if the data is none. */
-export function openNetpbm(data: Uint8Array): Picture | null {
+export function openNetpbm(data: Uint8Array, maxPixels = MAX_PIXELS): Picture | null {
   const kind = (data[1] ?? 0) - 0x30;
   if (data[0] !== 0x50 || kind < 1 || kind > 6 || !SPACES.includes(data[2] ?? 0)) return null; // 'P1 '
 
@@ -25,7 +26,7 @@ export function openNetpbm(data: Uint8Array): Picture | null {
   const width = header.number();
   const height = header.number();
   const maxval = bitmap ? 1 : header.number();
-  checkSize(width, height);
+  checkSize(width, height, maxPixels);
   if (maxval < 1 || maxval > 65535) {
     throw new BadPicture(
       `is a PNM file with the largest value ${maxval}, which should be 1 to 65535`,

@@ -21,8 +21,10 @@ export interface Picture {
 /** Says in plain words why a picture cannot be read: `message` completes "The picture … is not read: it". */
 export class BadPicture extends Error {}
 
-/** The largest picture that is read, in pixels: sharp's own default. */
-export const MAX_PIXELS = 0x3fff ** 2;
+/** The largest picture that is read unless another limit is given, in pixels: Pillow's limit. */
+export const MAX_PIXELS = 178_956_970;
+/** The same where a decoder keeps the whole picture, in up to 8 bytes a pixel: where Pillow begins to warn. */
+export const MAX_PIXELS_KEPT = 89_478_485;
 
 /**
  * What torchvision's `CenterCrop(size)` takes from a picture. A side longer than `size` loses
@@ -55,14 +57,18 @@ export function roundHalfEven(value: number): number {
   return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
 }
 
-/** Refuses a size that no picture has, before anything is allocated for it. */
-export function checkSize(width: number, height: number): void {
+/**
+ * Refuses a size that no picture has, and one above the limit, before anything is allocated for it.
+ *
+ * @param limit Pixels.
+ */
+export function checkSize(width: number, height: number, limit: number): void {
   if (width < 1 || height < 1) {
     throw new BadPicture(`has no pixels: its header says ${width} x ${height}`);
   }
-  if (width * height > MAX_PIXELS) {
+  if (width * height > limit) {
     throw new BadPicture(
-      `is too large: ${width} x ${height}, at most ${MAX_PIXELS} pixels are read`,
+      `is too large: ${width} x ${height} are ${width * height} pixels, and at most ${limit} are read; resize it, or raise \`maxPixels\``,
     );
   }
 }

@@ -7,36 +7,89 @@
  * read in order pass by libvips's cache, and many small pictures at once leave its threads little to do.
  */
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
-import { BadPicture, MAX_PIXELS, type Picture, type Region } from './picture.js';
+import { beginsAsRead, unreadPicture } from './kinds.js';
+import {
+  BadPicture,
+  checkSize,
+  MAX_PIXELS,
+  MAX_PIXELS_KEPT,
+  type Picture,
+  type Region,
+} from './picture.js';
+import { turns } from './turns.js';
 
-/** Reads a picture's header; throws a {@link BadPicture} if sharp knows no such format. */
-export async function openWithSharp(data: Uint8Array): Promise<Picture> {
+/** Pixels from which a picture that is kept as a whole is decoded alone: it takes 130 MB and more. */
+const LARGE = 2 ** 24;
+const alone = turns(1);
+
+/** Scans of a progressive JPEG; others have about ten, and each is a pass over the whole picture. */
+const MAX_SCANS = 100;
+
+/**
+ * Reads a picture's header; throws a {@link BadPicture} if sharp knows no such format.
+ *
+ * @param given.maxPixels The largest picture that is read; by default half of {@link MAX_PIXELS} where it is kept as a whole.
+ * @param given.signal Ends the waiting for another large picture.
+ */
+export async function openWithSharp(
+  data: Uint8Array,
+  { maxPixels, signal }: { maxPixels?: number | undefined; signal?: AbortSignal | undefined } = {},
+): Promise<Picture> {
   const options: SharpOptions = {
     // The level at which libvips and Pillow refuse the same damaged files: warnings pass, missing data does not.
     failOn: 'error',
     ignoreIcc: true,
-    limitInputPixels: MAX_PIXELS,
+    limitInputPixels: false, // `checkSize` tells of it
   };
-  const header = await inPlainWords(() => sharp(data, options).metadata());
+  const header = await inPlainWords(data, () => sharp(data, options).metadata());
   if (header.format === 'svg' || header.format === 'pdf') {
     throw new BadPicture(`is a drawing (${header.format}) without pixels of its own`);
   }
   if (header.format === 'tiff') options.autoOrient = true;
   const { width, height } = options.autoOrient ? header.autoOrient : header;
+  const isKept = isKeptWhole(header);
+  checkSize(width, height, maxPixels ?? (isKept ? MAX_PIXELS_KEPT : MAX_PIXELS));
+  if (header.format === 'jpeg' && header.isProgressive) checkScans(data);
   const samples = samplesOf(header, data);
 
   const read = async (region: Region) => {
     // All rows of the crop's columns, though only its own are wanted: libvips decodes in order and stops at
     // the last row asked for, and would not notice that the file is cut short below the crop.
     const columns = { left: region.left, top: 0, width: region.width, height };
-    const strip = await inPlainWords(() =>
-      samples.select(sharp(data, options).extract(columns).removeAlpha()).toBuffer(),
-    );
+    const decode = () => {
+      signal?.throwIfAborted();
+      return inPlainWords(data, () =>
+        samples.select(sharp(data, options).extract(columns).removeAlpha()).toBuffer(),
+      );
+    };
+    const strip = await (isKept && width * height > LARGE ? alone(decode) : decode());
     const row = strip.length / height; // bytes
     return samples.toRgb(strip.subarray(region.top * row, (region.top + region.height) * row));
   };
   return { width, height, read };
 }
+
+/** Whether libvips has all of a picture in memory to decode it; the others it reads row by row. */
+function isKeptWhole({ format, isProgressive, orientation = 1 }: Metadata): boolean {
+  const isTurned = format === 'tiff' && orientation > 1;
+  return isProgressive || isTurned || !['jpeg', 'png', 'tiff'].includes(format);
+}
+
+/** Refuses a small file that would take minutes. */
+function checkScans(data: Uint8Array): void {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  let scans = 0;
+  for (let at = bytes.indexOf(START_OF_SCAN); at >= 0; at = bytes.indexOf(START_OF_SCAN, at + 2)) {
+    scans += 1;
+  }
+  if (scans <= MAX_SCANS) return;
+  throw new BadPicture(
+    `is a JPEG of ${scans} scans, and at most ${MAX_SCANS} are read: save it as an ordinary one`,
+  );
+}
+
+/** A marker that cannot come up within a scan. */
+const START_OF_SCAN = Buffer.of(0xff, 0xda);
 
 /** How sharp is asked for the samples of a picture, and how they become RGB. */
 interface Samples {
@@ -96,20 +149,17 @@ function cutOff(samples: Buffer): Uint8Array {
 }
 
 /** Says what libvips has against a picture, keeping its own error as the cause. */
-async function inPlainWords<T>(work: () => Promise<T>): Promise<T> {
+async function inPlainWords<T>(data: Uint8Array, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const said = error instanceof Error ? error.message : String(error);
-    if (/unsupported image format/.test(said)) {
-      throw new BadPicture(
-        'is not a JPEG, PNG, WebP, TIFF, GIF, BMP, PPM or PGM file, whatever its name',
-        { cause: error },
-      );
-    }
-    if (/exceeds pixel limit/.test(said)) {
-      throw new BadPicture(`is too large: at most ${MAX_PIXELS} pixels are read`, { cause: error });
-    }
-    throw new BadPicture(`is damaged or cut short (${said.split('\n', 1)[0]})`, { cause: error });
+    throw new BadPicture(unreadPicture(data) ?? reason(error, data), { cause: error });
   }
+}
+
+function reason(error: unknown, data: Uint8Array): string {
+  const said = error instanceof Error ? error.message : String(error);
+  return /unsupported image format/.test(said) && !beginsAsRead(data)
+    ? 'is not a JPEG, PNG, WebP, TIFF, GIF, BMP, PPM or PGM file, whatever its name'
+    : `is damaged or cut short (${said.split('\n', 1)[0]})`;
 }

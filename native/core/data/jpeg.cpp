@@ -17,6 +17,10 @@ namespace {
 // What a file, and the coefficients of a progressive picture, may take; a header can lie. Bytes.
 constexpr size_t max_bytes = size_t{256} << 20;
 
+// Passes over the whole of a progressive picture: ordinary ones have about ten. A small file can
+// ask for thousands, which take minutes.
+constexpr int max_scans = 100;
+
 // Which part of a side lies in the crop, as lib/data/decode/picture.ts's `centerCrop` has it.
 // Pixels.
 struct Span {
@@ -63,6 +67,10 @@ class Decoder {
       if (level < 0) decline(info);
     };
     jpeg_create_decompress(&info_);
+    progress_.progress_monitor = [](j_common_ptr info) {
+      if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > max_scans) decline(info);
+    };
+    info_.progress = &progress_;
     info_.mem->max_memory_to_use = max_bytes;
     jpeg_mem_src(&info_, data, length);
     jpeg_read_header(&info_, TRUE);
@@ -127,6 +135,7 @@ class Decoder {
 
   jpeg_decompress_struct info_{};
   jpeg_error_mgr errors_{};
+  jpeg_progress_mgr progress_{};
   std::jmp_buf declined_;
 };
 
