@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { SetupFailure, sentence } from './failure.js';
 import { inspect } from './inspect.js';
+import { hasEnded, maker } from './maker.js';
 import { VERSION } from './pinned.js';
 import { size } from './progress.js';
 
@@ -106,7 +107,7 @@ async function newFolder(cache) {
     await mkdir(cache, { recursive: true });
     await removeLeftovers(cache);
     // At once, so that no signal comes between the folder and whoever is to remove it.
-    return mkdtempSync(path.join(cache, INCOMING));
+    return mkdtempSync(path.join(cache, `${INCOMING}${maker()}-`));
   } catch (error) {
     // No rung below needs the cache less.
     throw new SetupFailure(`the cache cannot be written: ${sentence(error)}`, {
@@ -116,7 +117,8 @@ async function newFolder(cache) {
 }
 
 /**
- * Removes what killed installs left. Young folders may belong to an install that still runs.
+ * Removes what killed installs left, also those of another machine or container that shares the folder, of which only
+ * their age is known.
  *
  * @param {string} cache
  */
@@ -125,6 +127,8 @@ async function removeLeftovers(cache) {
     if (!name.startsWith(INCOMING)) continue;
     const folder = path.join(cache, name);
     const age = Date.now() - (await stat(folder).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
-    if (age > DAY) await rm(folder, { recursive: true, force: true });
+    if (age > DAY || hasEnded(name.slice(INCOMING.length))) {
+      await rm(folder, { recursive: true, force: true });
+    }
   }
 }
