@@ -13,11 +13,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { loadAddon, native } from '../lib/native.js';
 import { built, runChild } from './helpers/child.js';
 import { filesIn, temporaryFolder } from './helpers/dataset.js';
+import { halfMadeIn, hold } from './helpers/hold.js';
 
 const folder = temporaryFolder();
 const newFolder = () => mkdtempSync(path.join(folder, 'place-'));
@@ -31,25 +31,15 @@ const refusalOf = (promise: Promise<unknown>) =>
     (error) => error,
   );
 
-const TEMPORARY = /^\.node-distill-[0-9A-Za-z]{6}\.part$/;
-
 describe('what a killed run has left', () => {
   /** Starts a process and stops it once something under a temporary name is there. */
-  async function hold(place: string, text: string): Promise<ChildProcess> {
+  async function start(place: string, text: string): Promise<ChildProcess> {
     const module = `import { loadAddon } from '${new URL('native.js', built)}';\n${text}`;
     const child = spawn(process.execPath, ['--input-type=module', '--eval', module, '--', place], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
-    for (;;) {
-      if (child.exitCode !== null) return expect.unreachable('the child has ended');
-      if (filesIn(place).some((name) => TEMPORARY.test(name))) {
-        child.kill('SIGSTOP');
-        await wait(20); // a stop takes effect at the end of a system call
-        if (filesIn(place).some((name) => TEMPORARY.test(name))) return child;
-        child.kill('SIGCONT');
-      }
-      await wait(1);
-    }
+    await hold(child, () => halfMadeIn(place).length > 0);
+    return child;
   }
   const kill = async (child: ChildProcess) => {
     child.kill('SIGKILL');
@@ -69,7 +59,7 @@ describe('what a killed run has left', () => {
     ['a folder with files in it', inFolder],
   ])('%s goes with the next run, but not while it is being made', async (_, text) => {
     const place = newFolder();
-    const child = await hold(place, text);
+    const child = await start(place, text);
     try {
       const live = filesIn(place);
       await checkWritable(path.join(place, 'other'));
@@ -77,7 +67,7 @@ describe('what a killed run has left', () => {
     } finally {
       await kill(child);
     }
-    expect(filesIn(place)).toContainEqual(expect.stringMatching(TEMPORARY));
+    expect(halfMadeIn(place)).toHaveLength(1);
     await checkWritable(path.join(place, 'other'));
     expect(filesIn(place).filter((name) => name !== 'file')).toEqual([]);
   });
