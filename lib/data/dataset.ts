@@ -1,11 +1,10 @@
-import { readdir, realpath, stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DistillError } from '../errors.js';
-import { isUnicode, nameOf, systemPath } from '../names.js';
+import { isUnicode, systemPath } from '../names.js';
 import { count, printable, quoted } from '../words.js';
-
-/** What ImageFolder takes for a picture, in any case. The content is not looked at. */
-const EXTENSIONS = ['.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'];
+import { type DatasetFolders, explainMissing } from './layout.js';
+import { EXTENSIONS, isPicture, list, reason } from './listing.js';
 
 /** What pictures' names end in that a folder is not searched for: passed over, and seldom meant to be. */
 const UNREAD = [
@@ -71,6 +70,20 @@ export async function surveyFolder(root: string): Promise<FolderSurvey> {
 }
 
 /**
+ * Looks through one of the two folders of a dataset.
+ *
+ * @throws {DistillError} `ERR_DATASET_NOT_FOUND` that says what there is instead, and what mends it.
+ */
+export async function surveySplit(
+  folders: DatasetFolders,
+  split: 'train' | 'val',
+): Promise<FolderSurvey> {
+  return surveyFolder(folders[split]).catch(async (error) => {
+    throw await explainMissing(error, folders, split);
+  });
+}
+
+/**
  * Finds the pictures of a folder (see {@link surveyFolder}) that is to serve.
  *
  * @throws {DistillError} `ERR_DATASET_NOT_FOUND` if there is no such folder, `ERR_DATASET_NO_CLASSES` if it has no
@@ -78,9 +91,12 @@ export async function surveyFolder(root: string): Promise<FolderSurvey> {
  *   has no picture.
  */
 export async function scanFolder(root: string): Promise<LabelledFolder> {
-  const survey = await surveyFolder(root);
+  return usable(await surveyFolder(root));
+}
+
+function usable(survey: FolderSurvey): LabelledFolder {
   checkFolder(survey);
-  const { classes, samples, others } = survey;
+  const { root, classes, samples, others } = survey;
   return { root, classes, samples, others };
 }
 
@@ -118,12 +134,11 @@ export function checkFolder({ root, classes, samples, loose, others }: FolderSur
  *
  * @throws {DistillError} `ERR_DATASET_CLASS_MISMATCH`, and what {@link scanFolder} throws.
  */
-export async function scanDataset(folders: {
-  train: string;
-  val: string;
-}): Promise<{ classes: string[]; train: LabelledFolder; val: LabelledFolder }> {
-  const train = await scanFolder(folders.train);
-  const val = await scanFolder(folders.val);
+export async function scanDataset(
+  folders: DatasetFolders,
+): Promise<{ classes: string[]; train: LabelledFolder; val: LabelledFolder }> {
+  const train = usable(await surveySplit(folders, 'train'));
+  const val = usable(await surveySplit(folders, 'val'));
   checkSameClasses(train, val);
   return { classes: train.classes, train, val };
 }
@@ -139,9 +154,15 @@ export function checkSameClasses(train: LabelledFolder, val: LabelledFolder): vo
     ];
     throw new DistillError(
       'ERR_DATASET_CLASS_MISMATCH',
-      `Expected the same class folders for training and validation, but ${parts.filter(Boolean).join(' and ')}.`,
+      `Expected the same class folders for training and validation, but ${parts.filter(Boolean).join(' and ')}.${wholeHint(train)}${wholeHint(val)}`,
     );
   }
+}
+
+/** What mends that a whole dataset is given as one of its halves. */
+function wholeHint({ root, classes }: LabelledFolder): string {
+  const isWhole = classes.includes('train') && classes.includes('val');
+  return isWhole ? ` '${root}' holds train/ and val/: give it as \`dataset\`.` : '';
 }
 
 /**
@@ -224,32 +245,6 @@ async function filesBelow(root: string): Promise<{ pictures: string[]; others: s
   };
 }
 
-/** What a folder holds; links count as what they lead to, and as files if that is nothing. */
-async function list(folder: string): Promise<{ folders: string[]; files: string[] }> {
-  try {
-    const folders: string[] = [];
-    const files: string[] = [];
-    const entries = await readdir(systemPath(folder), { withFileTypes: true, encoding: 'buffer' });
-    for (const entry of entries) {
-      const name = nameOf(entry.name);
-      const isFolder = entry.isSymbolicLink()
-        ? await stat(systemPath(path.join(folder, name))).then(
-            (target) => target.isDirectory(),
-            () => false,
-          )
-        : entry.isDirectory();
-      (isFolder ? folders : files).push(name);
-    }
-    return { folders, files };
-  } catch (error) {
-    throw new DistillError(
-      'ERR_DATASET_NOT_FOUND',
-      `Expected a folder at ${folder}, but ${reason(error)}.`,
-      { cause: error },
-    );
-  }
-}
-
 /** Files that are passed over though they look like pictures, and what is said of them; `null` where there are none. */
 export function unreadPictures(
   others: readonly string[],
@@ -267,22 +262,10 @@ function unreadHint(others: readonly string[]): string {
   return unread ? ` ${unread.message}` : '';
 }
 
-function isPicture(name: string): boolean {
-  const lower = name.toLowerCase();
-  return EXTENSIONS.some((extension) => lower.endsWith(extension));
-}
-
 /** Python's order of strings; JavaScript's own compares UTF-16 units, and a locale would change the classes. */
 function byCodePoint(a: string, b: string): number {
   let i = 0;
   while (i < a.length && a[i] === b[i]) i += 1;
   // In the middle of two pairs of surrogates, the second halves have the order of the characters.
   return (a.codePointAt(i) ?? -1) - (b.codePointAt(i) ?? -1);
-}
-
-function reason(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'ENOENT') return 'there is nothing';
-  if (code === 'ENOTDIR') return 'that is a file';
-  return `it cannot be read (${code ?? String(error)})`;
 }

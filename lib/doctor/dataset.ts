@@ -3,9 +3,10 @@ import {
   checkSameClasses,
   type FolderSurvey,
   statSamples,
-  surveyFolder,
+  surveySplit,
   unreadPictures,
 } from '../data/dataset.js';
+import type { DatasetFolders } from '../data/layout.js';
 import { sha256 } from '../data/prepare.js';
 import type { Dataset } from '../data/store.js';
 import { checkSeveral } from '../training/checks.js';
@@ -31,12 +32,9 @@ const FEW_VAL = 30;
  */
 const IMBALANCE = 10;
 /** Finds the pictures and counts them, without opening any. */
-export async function surveyPictures(
-  folders: { train: string; val: string },
-  topic: Topic,
-): Promise<Pictures> {
-  const train = await topic.attempt('train', () => surveyFolder(folders.train));
-  const val = await topic.attempt('val', () => surveyFolder(folders.val));
+export async function surveyPictures(folders: DatasetFolders, topic: Topic): Promise<Pictures> {
+  const train = await topic.attempt('train', () => surveySplit(folders, 'train'));
+  const val = await topic.attempt('val', () => surveySplit(folders, 'val'));
   let isSound = true;
   for (const [split, survey] of [
     ['train', train],

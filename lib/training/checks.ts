@@ -1,5 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
+import type { DatasetFolders } from '../data/layout.js';
 import type { TeacherLogits } from '../data/logits-file.js';
 import { DistillError } from '../errors.js';
 import { type CheckpointContents, inspect } from '../model/inspect.js';
@@ -15,12 +16,9 @@ export function datasetFolders({
   dataset,
   train,
   val,
-}: Pick<CheckedOptions, 'dataset' | 'train' | 'val'>): {
-  train: string;
-  val: string;
-} {
+}: Pick<CheckedOptions, 'dataset' | 'train' | 'val'>): DatasetFolders {
   if (dataset !== undefined && train === undefined && val === undefined) {
-    return { train: path.join(dataset, 'train'), val: path.join(dataset, 'val') };
+    return { train: path.join(dataset, 'train'), val: path.join(dataset, 'val'), dataset };
   }
   if (dataset === undefined && train !== undefined && val !== undefined) return { train, val };
   throw new DistillError(
