@@ -22,13 +22,13 @@ export const isPicture = (text: string): boolean =>
 const MENDINGS: readonly (readonly [mend: (value: unknown) => unknown, how: string])[] = [
   [each(homeOf), 'only a shell expands ~, so write'],
   [each(pathOfUrl), 'a file URL becomes a path by fileURLToPath() of node:url:'],
-  [(value) => numbersOf(value)?.map((n) => +(n / 255).toPrecision(6)), 'divided by 255 it is'],
+  [sharesOf, 'divided by 255 it is'],
   [(value) => numbersOf(wordsOf(value)?.map(numberOf)), 'as numbers it is'],
   [each(numberOf), 'as a number it is'],
   [booleanOf, 'without quotes it is'],
   [(value) => value instanceof AbortController && value.signal, 'its signal is meant:'],
   [each((value) => SPELLINGS[squash(value)] ?? spelt(value)), 'it is spelt'],
-  [(value) => [value], 'as a list it is'],
+  [(value) => typeof value === 'string' && [value], 'as a list it is'],
 ];
 
 /** What other systems call the values of options here. */
@@ -95,6 +95,13 @@ function pathOfUrl(value: unknown): string | undefined {
 function numbersOf(value: unknown): number[] | undefined {
   const isList = Array.isArray(value) && value.every((item) => Number.isFinite(item));
   return isList ? value : undefined;
+}
+
+/** Of red, green and blue in 0..255, those in 0..1. */
+function sharesOf(value: unknown): number[] | undefined {
+  const levels = numbersOf(value);
+  const isRgb = levels?.length === 3 && levels.some((level) => level > 10);
+  return isRgb ? levels.map((level) => +(level / 255).toPrecision(6)) : undefined;
 }
 
 /** The parts of `(0.485, 0.456, 0.406)` or `0.485 0.456 0.406`. */
