@@ -2,14 +2,19 @@ import path from 'node:path';
 import { z } from 'zod';
 import { DistillError } from './errors.js';
 import { inspect } from './model/inspect.js';
+import { refuseOthers, refuseSource } from './model/output.js';
 import { loadAddon, native } from './native.js';
 import { checkOptions, fields } from './options/fields.js';
-import { refuseToOverwrite } from './training/checks.js';
 
 /** Options of {@link convert}. */
 export interface ConvertOptions {
   /** PyTorch's format or safetensors. Default: what the name of the file to write ends in. */
   format?: 'pth' | 'safetensors' | undefined;
+  /**
+   * Whether a file that is there is replaced, whatever it is. Default false: only a student by a student and a teacher by a
+   * teacher, where this package wrote it.
+   */
+  overwrite?: boolean | undefined;
 }
 
 /** What was written. */
@@ -26,6 +31,7 @@ const schema = z.strictObject({
   model: fields.path,
   output: fields.path,
   format: z.enum(['pth', 'safetensors']).describe("'pth' or 'safetensors'").optional(),
+  overwrite: fields.overwrite,
 });
 
 /**
@@ -34,7 +40,7 @@ const schema = z.strictObject({
  *
  * @param model A file in either format.
  * @param output The file to write.
- * @throws DistillError `ERR_OPTION`, `ERR_CHECKPOINT_…`, `ERR_MODEL_ARCHITECTURE` where the file holds another network,
+ * @throws DistillError `ERR_OPTION`, `ERR_EXISTS`, `ERR_CHECKPOINT_…`, `ERR_MODEL_ARCHITECTURE` where the file holds another network,
  * and `ERR_WRITE`; then nothing is written.
  */
 export async function convert(
@@ -47,8 +53,10 @@ export async function convert(
   const addon = loadAddon();
   const target = path.resolve(output);
   await native(addon.checkWritable(target));
-  await refuseToOverwrite('model', model, 'output', target);
+  await refuseSource('model', model, 'output', target);
   const { architecture, classes } = await inspect(model);
+  const kind = architecture === 'student' ? 'student' : 'teacher';
+  await refuseOthers({ option: 'output', file: target, kind, overwrite: given.overwrite });
   await native(addon.convert({ from: model, to: target, format }));
   return { path: target, format, architecture: architecture ?? '', classes: classes ?? 0 };
 }

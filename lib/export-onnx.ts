@@ -15,10 +15,10 @@ import {
   type StudentTensor,
   studentModel,
 } from './model/onnx/student.js';
+import { checkOutput, type OutputFile, writeOutput } from './model/output.js';
 import { type ModelUse, modelUse } from './model/use.js';
 import { loadAddon, native } from './native.js';
 import { callback, checkOptions, fields, preprocessing } from './options/fields.js';
-import { refuseToOverwrite } from './training/checks.js';
 import { type DistillWarning, emitWarning } from './training/run.js';
 
 /** Options of {@link exportOnnx}. */
@@ -45,6 +45,8 @@ export interface OnnxOptions {
   std?: readonly [number, number, number] | undefined;
   /** Pixels a side. Default: from the student's file, else 224. */
   imageSize?: number | undefined;
+  /** Whether a file that is there is replaced, whatever it is. Default false: only a model that this function wrote. */
+  overwrite?: boolean | undefined;
   /** Told where the model was not checked. Default: `process.emitWarning`. */
   onWarning?: ((warning: DistillWarning) => void) | undefined;
 }
@@ -83,6 +85,7 @@ const schema = z.strictObject({
   mean: preprocessing.mean.optional(),
   std: preprocessing.std.optional(),
   imageSize: preprocessing.imageSize.optional(),
+  overwrite: fields.overwrite,
   onWarning: callback<(warning: DistillWarning) => void>().optional(),
 });
 
@@ -109,11 +112,11 @@ export async function exportOnnx(
   options: OnnxOptions = {},
 ): Promise<OnnxExport> {
   const checked = checkOptions(schema, { ...options, student, output });
-  const { onWarning = emitWarning, opset } = checked;
+  const { onWarning = emitWarning, opset, overwrite } = checked;
   const addon = loadAddon();
   const target = path.resolve(output);
-  await native(addon.checkWritable(target));
-  await refuseToOverwrite('student', student, 'output', target);
+  const file: OutputFile = { option: 'output', file: target, kind: 'onnx', overwrite };
+  await checkOutput(file, { model: 'student', file: student });
   const contents = await inspect(student);
   expectStudent(contents);
   const use = await modelUse(contents, checked);
@@ -134,7 +137,7 @@ export async function exportOnnx(
     const message = `The ONNX model was not checked: ${runtime}.`;
     onWarning({ code: 'WARN_EXPORT_UNCHECKED', message, path: target });
   }
-  await native(addon.writeFile(target, bytes));
+  await writeOutput(file, bytes);
   return { path: target, bytes: bytes.length, opset, ...model, check };
 }
 

@@ -80,6 +80,8 @@ export interface NativeTraining {
    * None by default.
    */
   start?: string;
+  /** Whether the network's file may replace one that is no such network with metadata; false by default. ERR_EXISTS. */
+  overwrite?: boolean;
 }
 
 /** How the learning rate goes; by default it is constant. */

@@ -9,11 +9,12 @@ import { abortable, DistillError, throwIfAborted } from './errors.js';
 import { checkFinite } from './model/answers.js';
 import { inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
+import { checkOutput, type OutputFile, refuseOthers } from './model/output.js';
 import { modelUse } from './model/use.js';
 import { isUnicode } from './names.js';
 import { loadAddon, type NativeClassifier, native } from './native.js';
 import { callback, checkOptions, execution, fields, preprocessing } from './options/fields.js';
-import { checkClasses, datasetFolders, refuseToOverwrite } from './training/checks.js';
+import { checkClasses, datasetFolders } from './training/checks.js';
 import { type DistillWarning, emitWarning, filesIgnored, noGpu } from './training/run.js';
 import { printable } from './words.js';
 
@@ -45,6 +46,8 @@ export interface TeacherLogitsOptions {
   onBadImage?: 'error' | 'skip' | undefined;
   /** The largest picture that is read, in pixels. Default: as in `distill()`. */
   maxPixels?: number | undefined;
+  /** Whether a file that is there is replaced, whatever it is. Default false: only one that this function wrote. */
+  overwrite?: boolean | undefined;
   /** Told after each batch how many pictures the teacher has answered for. */
   onProgress?: ((progress: PrepareProgress) => void) | undefined;
   /** Told of pictures passed over. Default: `process.emitWarning`. */
@@ -82,6 +85,7 @@ const schema = z.strictObject({
   threads: execution.threads.optional(),
   onBadImage: execution.onBadImage.default('error'),
   maxPixels: execution.maxPixels.optional(),
+  overwrite: fields.overwrite,
   onProgress: callback<(progress: PrepareProgress) => void>().optional(),
   onWarning: callback<(warning: DistillWarning) => void>().optional(),
   signal: execution.signal.optional(),
@@ -106,12 +110,12 @@ export async function teacherLogits(options: TeacherLogitsOptions): Promise<Teac
 
 async function write(checked: z.output<typeof schema>): Promise<TeacherLogitsResult> {
   const started = performance.now();
-  const { teacher, onWarning = emitWarning, signal } = checked;
+  const { teacher, onWarning = emitWarning, signal, overwrite } = checked;
   const folders = datasetFolders(checked);
   const addon = loadAddon();
   const output = path.resolve(checked.output);
-  await native(addon.checkWritable(output));
-  await refuseToOverwrite('teacher', teacher, 'output', output);
+  const file: OutputFile = { option: 'output', file: output, kind: 'logits', overwrite };
+  await checkOutput(file, { model: 'teacher', file: teacher });
   const dataset = await scanDataset(folders);
   const { classes, train, val } = dataset;
   const ignored = filesIgnored([...train.others, ...val.others]);
@@ -137,6 +141,7 @@ async function write(checked: z.output<typeof schema>): Promise<TeacherLogitsRes
   );
   throwIfAborted(signal);
   const { names, logits, images, skipped } = answers;
+  await refuseOthers(file);
   await writeLogits(output, names, logits, {
     ...{ classes, mean, std, imageSize },
     teacher: { file: path.basename(teacher), architecture, sha256: await sha256(teacher, signal) },

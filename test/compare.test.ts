@@ -24,7 +24,7 @@ import {
   writePicture,
   writeTeacher,
 } from './helpers/dataset.js';
-import { numbersOf, refusalOf } from './helpers/outcome.js';
+import { flagsFor, numbersOf, refusalOf } from './helpers/outcome.js';
 
 const folder = temporaryFolder();
 const inFolder = (...names: string[]) => path.join(folder, ...names);
@@ -421,13 +421,10 @@ describe('the command', () => {
 
   test('has a flag for every option', async () => {
     const { stdout } = await runCommand(['compare', '--help']);
-    const { message } = await refusalOf(compare({ ...base, aaaaaaaaaaaaaaaaaaaaaaa: 1 } as never));
-    const names = /the options are (.*)\.$/.exec(message)?.[1]?.split(', ') ?? [];
-    expect(names).toEqual(expect.arrayContaining(['temperature', 'seeds', 'out', 'student']));
-    for (const name of names.filter((name) => !['signal', 'dataset'].includes(name))) {
-      const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-      expect(stdout).toMatch(new RegExp(`^ +(-o, )?--(no-)?${flag}\\b`, 'm'));
-    }
+    const flags = await flagsFor(compare({ ...base, aaaaaaaaaaaaaaaaaaaaaaa: 1 } as never));
+    const some = ['--temperature', '--seeds', '--out', '--student'];
+    expect(flags).toEqual(expect.arrayContaining(some));
+    for (const flag of flags) expect(stdout).toMatch(new RegExp(`^ +(-o, )?${flag}\\b`, 'm'));
   });
 
   test.each<[string[], RegExp]>([

@@ -510,13 +510,18 @@ describe('what the run needs', () => {
     expect(own.message).toContain("the teacher's own file");
     expect(own.remedy).toContain('Name another file');
 
-    const student = await writeStudent(at('older.pth'));
+    const student = at('older.pth');
+    await distill({ ...good, student, epochs: 1 });
     const before = readFileSync(student);
     const older = found(await examine({ student }), 'output');
     expect(older.status).toBe('warning');
     expect(older.message).toContain('the first save replaces it');
     expect(older.remedy).toContain('if it is to be kept');
     expect(readFileSync(student)).toEqual(before);
+
+    const foreign = await problem({ student: await writeStudent(at('foreign.pth')) }, 'output');
+    expect(foreign.code).toBe('ERR_EXISTS');
+    expect(foreign.remedy).toContain('`overwrite`');
   });
 
   test('a student of these classes to start from', async () => {

@@ -491,7 +491,8 @@ describe('teacherLogits() refuses', () => {
     const controller = new AbortController();
     const reason = new Error('enough');
     const onProgress = () => controller.abort(reason);
-    const work = teacherLogits({ ...asking, output, signal: controller.signal, onProgress });
+    const { signal } = controller;
+    const work = teacherLogits({ ...asking, output, overwrite: true, signal, onProgress });
     await expect(work).rejects.toMatchObject({
       ...{ code: 'ERR_ABORTED', name: 'AbortError', cause: reason },
     });

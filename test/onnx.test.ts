@@ -314,7 +314,7 @@ describe('a model that would not answer as its student', () => {
     writeBytes(broken, bytes);
     mkdirSync(inFolder('kept'));
     const file = writeBytes(inFolder('kept/old.onnx'), 'old');
-    const error = await refusalOf(exportOnnx(broken, file));
+    const error = await refusalOf(exportOnnx(broken, file, { overwrite: true }));
     expect(error).toMatchObject({
       code: 'ERR_NOT_FINITE',
       message: expect.stringContaining(`The answers of '${broken}' for made-up pictures`),

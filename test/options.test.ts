@@ -48,6 +48,7 @@ const notAPrecision = ['fp16', 'float32', 'FP32', '', 32, null];
 const notThreads = [...notACount, 1025];
 const notASignal = [{}, 'abort', null, new AbortController()];
 const notAFunction = ['log', null, {}];
+const notABoolean = [0, 1, 'false', null];
 const notOnBadImage = ['ignore', 'Skip', '', true, null];
 
 const trainingOptions = {
@@ -64,7 +65,8 @@ const trainingOptions = {
   precision: notAPrecision,
   threads: notThreads,
   signal: notASignal,
-  shuffle: [0, 1, 'false', null],
+  overwrite: notABoolean,
+  shuffle: notABoolean,
   onBadImage: notOnBadImage,
   maxPixels: notACount,
   cacheMemory: [-1, NaN, Infinity, '-1', '2 apples', '', null],
@@ -142,6 +144,7 @@ const teacherLogitsOptions = {
   threads: notThreads,
   onBadImage: notOnBadImage,
   maxPixels: notACount,
+  overwrite: notABoolean,
   onProgress: notAFunction,
   onWarning: notAFunction,
   signal: notASignal,

@@ -104,6 +104,12 @@ export const shared = {
     option('--on-bad-image <what>', 'error: a picture that does not decode ends it; skip: warn', {
       shown: 'error',
     }),
+  force: () => {
+    const made = option('--force', 'replace what is to be written, whatever is there');
+    // The API's name: what is there, not the user, is forced here.
+    made.attributeName = () => 'overwrite';
+    return made;
+  },
   json: () => option('--json', 'for machines: one JSON object a line'),
 };
 
@@ -150,6 +156,7 @@ export function trainingOptions(shown: { schedule: string; augmented: string }):
     option('--cache-dir <folder>', 'keep prepared pictures there for the next run', {
       shown: 'kept nowhere',
     }),
+    shared.force(),
     shared.json(),
     option('--quiet', 'print only the outcome, warnings and errors'),
   ];

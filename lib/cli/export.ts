@@ -47,6 +47,7 @@ export function addExport(program: Command, output: Output): void {
     command.addOption(made);
   }
   command
+    .addOption(shared.force())
     .addOption(shared.json())
     .action(async (model: string, { json, output: file, format: asked, ...given }) => {
       demand('export', { '--output': file });
@@ -59,7 +60,7 @@ export function addExport(program: Command, output: Output): void {
         (made) => command.getOptionValueSource(made.attributeName()) === 'cli',
       );
       if (foreign) throw usageError(`${foreign.long} is of ONNX, not of --format ${format}.`);
-      const found = await convert(model, file, { format });
+      const found = await convert(model, file, { format, overwrite: given.overwrite });
       if (output.json) output.event('export', found);
       else output.print(`${file}: ${found.architecture} of ${found.classes} classes, ${format}`);
     });

@@ -23,6 +23,7 @@ export function addLogits(program: Command, output: Output): void {
     .addOption(shared.threads())
     .addOption(shared.onBadImage())
     .addOption(shared.maxPixels())
+    .addOption(shared.force())
     .addOption(shared.json())
     .action(async (dataset: string | undefined, { json, ...given }) => {
       demand('logits', { '--teacher': given.teacher, '--output': given.output });

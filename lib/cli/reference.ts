@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { distill } from '../distill.js';
 import { DistillError } from '../errors.js';
-import { demand, type Flags, learningOptions, number, triple } from './arguments.js';
+import { demand, type Flags, learningOptions, number, shared, triple } from './arguments.js';
 import type { Output } from './output.js';
 import { predictionFields, printPredictions } from './predict.js';
 import { epochLine, follow, standOf } from './training.js';
@@ -22,6 +22,9 @@ export const REFERENCE_FLAGS: Flags = new Map([
   ['images', '--images_path'],
   ['labels', '--labels_file'],
   ['dropRate', '--drop_rate'],
+  ['overwrite', '--force'],
+  // The script has no such choice.
+  ['keep', '`distill train --keep`'],
   ...['mean', 'std', 'epochs', 'lr', 'temperature', 'alpha'].map(
     (name) => [name, `--${name}`] as const,
   ),
@@ -45,6 +48,7 @@ interface ReferenceOptions {
   dataset_path: string;
   temperature: number;
   alpha: number;
+  overwrite?: boolean;
 }
 
 export function referenceProgram(program: Command, output: Output): void {
@@ -63,6 +67,8 @@ export function referenceProgram(program: Command, output: Output): void {
   for (const learning of learningOptions('_')) program.addOption(learning);
   program
     .option('--dataset_path <folder>', 'folder with train/ and val/')
+    // Not the script's, which replaces any file.
+    .addOption(shared.force())
     .action(async (given: ReferenceOptions) => {
       if (given.task === 'train') {
         const isGiven = program.getOptionValueSource('classes_number') === 'cli';
@@ -99,6 +105,7 @@ async function train(
     dropRate: given.drop_rate,
     temperature,
     alpha,
+    overwrite: given.overwrite,
   });
   run.on('dataset', ({ classes, train, val }) => {
     if (classesNumber !== undefined && classesNumber !== classes.length) {

@@ -2,8 +2,9 @@ import { access, constants, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { type Dataset, planStore, type StoreOptions } from '../data/store.js';
 import { DistillError } from '../errors.js';
+import { refuseOthers, refuseSource } from '../model/output.js';
 import { loadAddon, native } from '../native.js';
-import { checkInitialStudent, refuseToOverwrite } from '../training/checks.js';
+import { checkInitialStudent } from '../training/checks.js';
 import { size } from '../words.js';
 import type { Topic } from './findings.js';
 import type { CheckedDoctorOptions } from './options.js';
@@ -25,7 +26,7 @@ export interface StoreNeeds {
 
 /** Whether the student can be written, and what is lost by that. */
 export async function checkOutput(
-  { student, initialStudent }: CheckedDoctorOptions,
+  { student, initialStudent, overwrite }: CheckedDoctorOptions,
   {
     teacher,
     classes,
@@ -42,10 +43,15 @@ export async function checkOutput(
       teacher === null ||
       (await topic.passes(
         'output',
-        () => refuseToOverwrite('teacher', teacher, 'student', student),
+        () => refuseSource('teacher', teacher, 'student', student),
         'Name another file as `student`.',
       ));
-    if (passes && isOther) await tellOutput(student, initialStudent, topic);
+    const isFree =
+      !(passes && isOther && hasAddon) ||
+      (await topic.passes('output', () =>
+        refuseOthers({ option: 'student', file: student, kind: 'student', overwrite }),
+      ));
+    if (passes && isOther && isFree) await tellOutput(student, initialStudent, topic);
   }
   if (initialStudent !== undefined && hasAddon && classes !== null) {
     const passes = await topic.passes(

@@ -12,8 +12,8 @@ export interface DistillOptions extends TrainingOptions {
    */
   teacherLogits?: string | undefined;
   /**
-   * Where the student is written: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A file that
-   * is there is replaced by the first save.
+   * Where the student is written: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A student
+   * that this package wrote is replaced by the first save; another file needs `overwrite`.
    */
   student: string;
   /**

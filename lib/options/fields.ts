@@ -49,6 +49,7 @@ export const fields = {
   temperature: between(0.01, 1000),
   alpha: between(0, 1),
   seed: z.int().min(0).describe('a whole number in 0..2^53-1'),
+  overwrite: z.boolean().describe('true or false').default(false),
   schedule: z
     .enum(['one-cycle', 'cosine', 'constant'])
     .describe("'one-cycle', 'cosine' or 'constant'"),
@@ -105,6 +106,7 @@ export const training = {
   precision: execution.precision.default('fp32'),
   threads: execution.threads.optional(),
   signal: execution.signal.optional(),
+  overwrite: fields.overwrite,
   shuffle: z.boolean().describe('true or false').default(true),
   onBadImage: execution.onBadImage.default('error'),
   maxPixels: execution.maxPixels.optional(),

@@ -9,7 +9,7 @@ export interface SeriesOptions {
    * from equal weights and see the pictures in the same order.
    */
   seeds?: number | readonly number[] | undefined;
-  /** Where the result is written as JSON: a file that is there is replaced. Default: nowhere. */
+  /** Where the result is written as JSON: it replaces its like, and another file with `overwrite`. Default: nowhere. */
   out?: string | undefined;
 }
 

@@ -37,6 +37,7 @@ const SYNONYMS: readonly (readonly [option: string, called: string])[] = [
   ['maxPixels', 'maxImagePixels pixelLimit limitInputPixels'],
   ['cacheMemory', 'memory maxMemory memoryLimit ram'],
   ['cacheDir', 'cache cacheFolder cachePath'],
+  ['overwrite', 'force replace clobber yes'],
   ['signal', 'abortSignal abort controller'],
   ['optimizer', 'optim'],
   ['weightDecay', 'wd decay l2'],

@@ -5,8 +5,8 @@ import type { TrainingOptions } from './training.js';
 /** Options of `teach()`. Paths are relative to the current folder. */
 export interface TeachOptions extends TrainingOptions {
   /**
-   * Where the teacher is written: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A file that
-   * is there is replaced by the first save.
+   * Where the teacher is written: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A teacher
+   * that this package wrote is replaced by the first save; another file needs `overwrite`.
    */
   teacher: string;
   /** torchvision's name of the DenseNet. Default: that of `weights`, else 'densenet121'. */

@@ -45,6 +45,11 @@ export interface TrainingOptions {
   precision?: 'fp32' | 'bf16' | 'auto' | undefined;
   /** Threads of LibTorch. Default: one a core. */
   threads?: number | undefined;
+  /**
+   * Whether files are replaced, whatever they are. Default false: only files of the same kind that this package wrote are;
+   * others are refused with `ERR_EXISTS` before the work begins.
+   */
+  overwrite?: boolean | undefined;
   /** Ends the run after its current batch; it then rejects with `ERR_ABORTED`. */
   signal?: AbortSignal | undefined;
   /** Whether each epoch sees the pictures in a new order. Default true. */

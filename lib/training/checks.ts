@@ -1,4 +1,3 @@
-import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { DatasetFolders } from '../data/layout.js';
 import type { TeacherLogits } from '../data/logits-file.js';
@@ -56,26 +55,6 @@ export function teacherOf({
   throw new DistillError(
     'ERR_OPTION',
     `Expected either \`teacher\`, a DenseNet's file, or \`teacherLogits\`, a file of its answers, but received ${file === undefined ? 'neither' : 'both'}.`,
-  );
-}
-
-/**
- * A file written over the model that it is made of would be the loss of the more valuable of the two.
- *
- * @param model What the option with the model is called.
- * @param option What the option with the file to write is called.
- */
-export async function refuseToOverwrite(
-  model: 'teacher' | 'student' | 'model',
-  modelFile: string,
-  option: string,
-  file: string,
-): Promise<void> {
-  const real = await realpath(file).catch(() => null);
-  if (real === null || real !== (await realpath(modelFile).catch(() => null))) return;
-  throw new DistillError(
-    'ERR_OPTION',
-    `\`${option}\` is the ${model}'s own file '${modelFile}'; name another to write to.`,
   );
 }
 

@@ -11,7 +11,6 @@ import { checkOptions } from '../options/fields.js';
 import { keptOf } from './kept.js';
 import {
   bestRunOf,
-  keep,
   type Lesson,
   Series,
   type SeriesEvents,
@@ -70,7 +69,7 @@ export class Comparison extends Series<CheckedCompareOptions, CompareResult, Com
   }
 
   protected plan({ seeds }: CheckedCompareOptions) {
-    return { trainings: 2 * seeds.length, val: true };
+    return { trainings: 2 * seeds.length, val: true, kind: 'comparison' } as const;
   }
 
   protected begin(options: CheckedCompareOptions, result: SeriesResult): CompareResult {
@@ -87,7 +86,7 @@ export class Comparison extends Series<CheckedCompareOptions, CompareResult, Com
   protected async trainAll(
     lesson: Lesson<CheckedCompareOptions, CompareResult, CompareEvents>,
   ): Promise<boolean> {
-    const { ground, options, run, result, folder, save } = lesson;
+    const { ground, options, run, result, folder, keepStudent, save } = lesson;
     const { student, withTeacher, withoutTeacher } = result;
     const { loss, accuracy } = await native(ground.session.validateTeacher('val'));
     result.teacherScores = { loss, accuracy };
@@ -104,9 +103,7 @@ export class Comparison extends Series<CheckedCompareOptions, CompareResult, Com
         );
         if (!done) return false;
         Object.assign(arm, standingOf([...arm.runs, done]));
-        if (isTaught && student !== null && bestRunOf(arm.runs) === done) {
-          await keep(fileOf(done), student);
-        }
+        if (isTaught && bestRunOf(arm.runs) === done) await keepStudent(fileOf(done));
         result.gain = gainOf(withTeacher.runs, withoutTeacher.runs);
         await save();
         run.report('training', { ...done, withTeacher: isTaught });

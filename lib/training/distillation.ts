@@ -33,7 +33,9 @@ export class Distillation extends StudentTraining<
     run: Reporter<TrainingEvents>,
   ): Promise<DistillResult> {
     const student = path.resolve(options.student);
-    const ground = await this.prepare(options, run, { student });
+    const { overwrite } = options;
+    const output = { option: 'student', file: student, kind: 'student', overwrite } as const;
+    const ground = await this.prepare(options, run, [output]);
     const { lr, temperature, alpha, seed = drawSeed() } = options;
     const settings = { lr, temperature, alpha, seed };
     const listener = listenerOf(run, student);

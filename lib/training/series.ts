@@ -5,8 +5,9 @@ import path from 'node:path';
 import { DistillError } from '../errors.js';
 import { readFile } from '../files.js';
 import { madeWith } from '../model/metadata.js';
+import { type Kind, type OutputFile, refuseSource, writeOutput } from '../model/output.js';
 import { loadAddon, native } from '../native.js';
-import { refuseToOverwrite, scheduleOf } from './checks.js';
+import { scheduleOf } from './checks.js';
 import { byMerit, keptOf, meritOf, passedOver } from './kept.js';
 import type {
   CommonEvents,
@@ -139,6 +140,8 @@ export interface Lesson<Options, Result, Events> {
   result: Result;
   /** For files that nobody asked for: gone afterwards. */
   folder: string;
+  /** Makes a file of that folder the student that is kept, where one was asked for. */
+  keepStudent: (file: string) => Promise<void>;
   /** Writes the result as it is now, where a file was asked for. */
   save: () => Promise<void>;
 }
@@ -154,8 +157,12 @@ export abstract class Series<
   /** Trainings of which a more accurate epoch was passed over. */
   #passedOver = 0;
 
-  /** How many trainings there are to be, and whether the teacher answers for the validation pictures as well. */
-  protected abstract plan(options: Options): { trainings: number; val: boolean };
+  /** How many trainings there are to be, whether the teacher answers for the validation pictures as well, and what `out` is. */
+  protected abstract plan(options: Options): {
+    trainings: number;
+    val: boolean;
+    kind: 'sweep' | 'comparison';
+  };
   /** The result of nothing yet. */
   protected abstract begin(options: Options, result: SeriesResult): Result;
   /** Does the trainings, and tells whether all were done. */
@@ -166,16 +173,24 @@ export abstract class Series<
   }
 
   protected async work(options: Options, run: Reporter<Events>): Promise<Result> {
-    const { trainings, val } = this.plan(options);
+    const { trainings, val, kind } = this.plan(options);
     this.#trainings = trainings;
-    const [student, out] = [options.student, options.out].map((file) => file && path.resolve(file));
-    await refuseSameFile({ ...options, student, out });
-    const ground = await this.prepare(options, run, { student, out }, { val });
+    const outputOf = (option: 'student' | 'out', kind: Kind): OutputFile | null => {
+      const file = options[option];
+      return file === undefined
+        ? null
+        : { option, file: path.resolve(file), kind, overwrite: options.overwrite };
+    };
+    const student = outputOf('student', 'student');
+    const out = outputOf('out', kind);
+    await refuseSameFile({ ...options, student: student?.file, out: out?.file });
+    const outputs = [student, out].filter((output) => output !== null);
+    const ground = await this.prepare(options, run, outputs, { val });
 
     const { epochs, dropRate, batchSize, shuffle, keep, seeds } = options;
     const seconds = { prepare: ground.seconds, train: 0, validate: 0, total: 0 };
     const result = this.begin(options, {
-      ...{ reason: 'stopped', seeds: [...seeds], student: student ?? null },
+      ...{ reason: 'stopped', seeds: [...seeds], student: student?.file ?? null },
       options: {
         ...{ epochs, ...scheduleOf(options), dropRate, batchSize, shuffle, keep },
         ...ground.teacher.use,
@@ -186,12 +201,15 @@ export abstract class Series<
     });
     const save = async () => {
       seconds.total = this.elapsed;
-      if (out) await writeJson(out, result);
+      if (out) await writeOutput(out, encode(result));
+    };
+    const keepStudent = async (file: string) => {
+      if (student) await writeOutput(student, await readFile(file, { limit: LARGEST_STUDENT }));
     };
     const isDone =
       ground.isFull &&
       (await withTemporaryFolder((folder) =>
-        this.trainAll({ ground, options, run, result, folder, save }),
+        this.trainAll({ ground, options, run, result, folder, keepStudent, save }),
       ));
     if (options.keep === 'both') this.#tellPassedOver(run);
     if (isDone) {
@@ -274,7 +292,7 @@ async function refuseSameFile({
       `\`out\` and \`student\` are the same file '${out}'; name another for one of them.`,
     );
   }
-  if (initialStudent !== undefined) await refuseToOverwrite('student', initialStudent, 'out', out);
+  if (initialStudent !== undefined) await refuseSource('student', initialStudent, 'out', out);
 }
 
 /** Gives `work` a folder of its own among the system's temporary ones, which is gone afterwards. */
@@ -291,12 +309,6 @@ async function withTemporaryFolder<T>(work: (folder: string) => Promise<T>): Pro
 /** Far above a student's file, which this package has just written. Bytes. */
 const LARGEST_STUDENT = 1e9;
 
-/** Copies a student's file, replacing the other in one step. */
-export async function keep(student: string, file: string): Promise<void> {
-  await native(loadAddon().writeFile(file, await readFile(student, { limit: LARGEST_STUDENT })));
-}
-
-async function writeJson(file: string, result: object): Promise<void> {
-  const text = `${JSON.stringify(result, null, 2)}\n`;
-  await native(loadAddon().writeFile(file, new TextEncoder().encode(text)));
+function encode(result: object): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(result, null, 2)}\n`);
 }

@@ -6,6 +6,7 @@ import type { Dataset } from '../data/store.js';
 import { DistillError } from '../errors.js';
 import { inspect } from '../model/inspect.js';
 import { madeWith, type StudentMetadata } from '../model/metadata.js';
+import type { OutputFile } from '../model/output.js';
 import { modelUse, type Preprocessing } from '../model/use.js';
 import { native } from '../native.js';
 import type { CheckedOptions } from '../options/distill.js';
@@ -47,13 +48,13 @@ export abstract class StudentTraining<
   /**
    * Checks what can be known beforehand, and fills a session's store, unless the run is stopped before.
    *
-   * @param outputs The files to be written, by option.
+   * @param outputs The files to be written.
    * @param given.val Whether the teacher answers for the validation pictures as well.
    */
   protected async prepare(
     options: Options,
     run: Reporter<CommonEvents>,
-    outputs: Record<string, string | undefined>,
+    outputs: readonly OutputFile[],
     { val = false } = {},
   ): Promise<StudentGround> {
     const source = teacherOf(options);
@@ -118,6 +119,7 @@ export abstract class StudentTraining<
       ...{ ...learning, student, agreement },
       initialStudent: options.initialStudent ?? '',
       start: options.initialStudent ?? '',
+      overwrite: options.overwrite,
       metadata: JSON.stringify(metadata),
     };
     return this.train(ground, options, (each) => session.train(config, each), listener);

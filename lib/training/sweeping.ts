@@ -4,7 +4,6 @@ import { type CheckedSweepOptions, type SweepOptions, sweepOptions } from '../op
 import { byMerit } from './kept.js';
 import {
   bestRunOf,
-  keep,
   type Lesson,
   Series,
   type SeriesEvents,
@@ -52,7 +51,11 @@ export class Sweeping extends Series<CheckedSweepOptions, SweepResult, SweepEven
   }
 
   protected plan(options: CheckedSweepOptions) {
-    return { trainings: gridOf(options).length * options.seeds.length, val: false };
+    return {
+      trainings: gridOf(options).length * options.seeds.length,
+      val: false,
+      kind: 'sweep',
+    } as const;
   }
 
   protected begin(_: CheckedSweepOptions, result: SeriesResult): SweepResult {
@@ -62,7 +65,7 @@ export class Sweeping extends Series<CheckedSweepOptions, SweepResult, SweepEven
   protected async trainAll(
     lesson: Lesson<CheckedSweepOptions, SweepResult, SweepEvents>,
   ): Promise<boolean> {
-    const { options, run, result, folder, save } = lesson;
+    const { options, run, result, folder, keepStudent, save } = lesson;
     const { student } = result;
     const fileOf = (seed: number) => path.join(folder, `${seed}-${path.basename(student ?? '')}`);
     for (const point of gridOf(options)) {
@@ -77,7 +80,7 @@ export class Sweeping extends Series<CheckedSweepOptions, SweepResult, SweepEven
       result.points.push(reached);
       result.best = bestPointOf(result.points);
       const bestRun = result.best === reached ? bestRunOf(runs) : undefined;
-      if (bestRun && student !== null) await keep(fileOf(bestRun.seed), student);
+      if (bestRun) await keepStudent(fileOf(bestRun.seed));
       await save();
       run.report('point', reached);
     }

@@ -47,7 +47,9 @@ export class Teaching extends Training<
     const teacher = path.resolve(options.teacher);
     const { weights: file } = options;
     const source = file === undefined ? null : ({ model: 'model', file } as const);
-    const dataset = await this.find(options, run, { teacher }, source);
+    const { overwrite } = options;
+    const output = { option: 'teacher', file: teacher, kind: 'teacher', overwrite } as const;
+    const dataset = await this.find(options, run, [output], source);
     const { classes, train } = dataset;
     checkClasses(classes, classes.length, teacher, train.root);
 
@@ -84,6 +86,7 @@ export class Teaching extends Training<
             ...learning,
             ...{ teacher, architecture, keepHead, weights: options.weights ?? '' },
             start: (keepHead && options.weights) || '',
+            overwrite,
             ...(by && { augment: by }),
             metadata: JSON.stringify(metadata),
           },

@@ -4,6 +4,7 @@ import { scanDataset } from '../data/dataset.js';
 import { type PrepareOptions, prepare } from '../data/prepare.js';
 import type { Dataset } from '../data/store.js';
 import { abortable } from '../errors.js';
+import { checkOutput, type OutputFile } from '../model/output.js';
 import type { Preprocessing } from '../model/use.js';
 import {
   loadAddon,
@@ -13,7 +14,7 @@ import {
   native,
 } from '../native.js';
 import type { training } from '../options/fields.js';
-import { datasetFolders, refuseToOverwrite } from './checks.js';
+import { datasetFolders } from './checks.js';
 import { keptOf, passedOver } from './kept.js';
 import {
   type CommonEvents,
@@ -107,21 +108,17 @@ export abstract class Training<
   /**
    * Finds the pictures, once it is sure that what is to be written can be.
    *
-   * @param outputs The files to be written, by option.
+   * @param outputs The files to be written.
    * @param source What they are made of, which must not be written over.
    */
   protected async find(
     options: Options,
     run: Reporter<CommonEvents>,
-    outputs: Record<string, string | undefined>,
+    outputs: readonly OutputFile[],
     source: { model: 'teacher' | 'model'; file: string } | null,
   ): Promise<Dataset> {
     const folders = datasetFolders(options);
-    for (const [option, file] of Object.entries(outputs)) {
-      if (file === undefined) continue;
-      await native(loadAddon().checkWritable(file));
-      if (source) await refuseToOverwrite(source.model, source.file, option, file);
-    }
+    for (const output of outputs) await checkOutput(output, source);
     const dataset = await scanDataset(folders);
     const { classes, train, val } = dataset;
     run.report('dataset', { classes, train: train.samples.length, val: val.samples.length });

@@ -118,6 +118,7 @@ inline TrainConfig read_train_config(const Napi::Object& object, const char* pat
   config.augmentation = read_augmentation(object.Get("augment"));
   config.path = read_path(object, path);
   if (object.Has("start")) config.start = read_path(object, "start");
+  config.overwrite = read_bool(object, "overwrite");
   config.metadata = read_string(object, "metadata");
   config.agreement = read_bool(object, "agreement");
   return config;

@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   statSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -43,6 +44,12 @@ export class Ledger {
     const state = () => hash(JSON.stringify([settings, [...from, ...makes].flatMap(contents)]));
     const name = makes.join();
     if (name && makes.every(existsSync) && this.#done[name] === state()) return true;
+    // A damaged file would not be replaced: it is nobody's.
+    for (const file of makes.filter((made) =>
+      statSync(made, { throwIfNoEntry: false })?.isFile(),
+    )) {
+      unlinkSync(file);
+    }
     await work();
     if (name) {
       this.#done[name] = state();

@@ -19,6 +19,9 @@ export function numbersOf<Report extends EpochReport | null>(report: Report) {
   return { epoch, trainLoss, trainAccuracy, valLoss, valAccuracy, saved };
 }
 
+/** Flags that are not called as their options are. */
+const FLAGS: Record<string, string> = { shuffle: '--no-shuffle', overwrite: '--force' };
+
 /** The command line's flags for the options that a function of the API lists where it is given an unknown one. */
 export async function flagsFor(call: PromiseLike<unknown>): Promise<string[]> {
   const { message } = await refusalOf(call);
@@ -26,5 +29,5 @@ export async function flagsFor(call: PromiseLike<unknown>): Promise<string[]> {
   return options
     .filter((name) => name !== 'signal' && name !== 'dataset')
     .map((name) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`))
-    .map((name) => (name === 'shuffle' ? '--no-shuffle' : `--${name}`));
+    .map((name) => FLAGS[name] ?? `--${name}`);
 }

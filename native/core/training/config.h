@@ -23,6 +23,7 @@ struct TrainConfig {
   // A file with the network to start from that is good already: it is judged first, and is the best
   // so far. Empty: the first epoch has nothing to beat.
   std::string start;
+  bool overwrite = false;  // whether `path` is replaced, whatever has come there
   std::string metadata;    // a JSON object kept in its file
   bool agreement = false;  // whether to tell how often the network says what the teacher says
 };

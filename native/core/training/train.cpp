@@ -2,12 +2,14 @@
 
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <sstream>
 #include <utility>
 
+#include "core/checkpoint/checkpoint.h"
 #include "core/checkpoint/writer.h"
 #include "core/data/normalize.h"
 #include "core/device/graph.h"
@@ -33,7 +35,26 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// Refuses to replace what is no network of this kind that a run wrote: it has come there since the
+// caller looked.
+void refuse_others(const std::string& path, const StateDict& state) {
+  std::error_code missing;
+  if (!std::filesystem::exists(path, missing)) return;
+  try {
+    const Checkpoint checkpoint = Checkpoint::open(path);
+    const auto is_in_file = [&](const auto& entry) { return checkpoint.find(entry.first); };
+    if (checkpoint.record(metadata_record) && std::all_of(state.begin(), state.end(), is_in_file)) {
+      return;
+    }
+  } catch (const Error&) {
+  }
+  throw Error("ERR_EXISTS", "'" + path +
+                                "' has come there since the run began, and is not replaced: move "
+                                "it away, or name another file to write to");
+}
+
 void save(const StateDict& state, const TrainConfig& config, const EpochReport& report) {
+  if (!config.overwrite) refuse_others(config.path, state);
   // The caller's metadata with what only the training knows: a JSON object, extended at its end.
   std::ostringstream metadata;
   metadata.precision(17);

@@ -1,0 +1,128 @@
+import { realpath, stat } from 'node:fs/promises';
+import { fromBinary } from '@bufbuild/protobuf';
+import { DistillError } from '../errors.js';
+import { readFile } from '../files.js';
+import { loadAddon, native } from '../native.js';
+import { inspect } from './inspect.js';
+import { ModelProtoSchema } from './onnx/onnx_pb.js';
+
+// Files that are written, and what is lost by that.
+
+/** What this package writes, each of which replaces its own kind alone. */
+const KINDS = {
+  student: 'a student',
+  teacher: 'a teacher',
+  logits: "a file of a teacher's logits",
+  onnx: 'an ONNX model',
+  sweep: 'the figures of a sweep',
+  comparison: 'the figures of a comparison',
+} as const;
+export type Kind = keyof typeof KINDS;
+
+/** A file to be written. */
+export interface OutputFile {
+  /** What it is given as. */
+  option: string;
+  file: string;
+  kind: Kind;
+  /** Whether it may replace what is there, whatever that is. */
+  overwrite: boolean;
+}
+
+/**
+ * Makes sure before the work begins that a file can be written, and that nothing is lost by it.
+ *
+ * @param source What it is made of, which must not be written over.
+ * @throws DistillError `ERR_WRITE`, `ERR_OPTION` where it is the source, and `ERR_EXISTS`.
+ */
+export async function checkOutput(
+  output: OutputFile,
+  source: { model: 'teacher' | 'student' | 'model'; file: string } | null,
+): Promise<void> {
+  await native(loadAddon().checkWritable(output.file));
+  if (source) await refuseSource(source.model, source.file, output.option, output.file);
+  await refuseOthers(output);
+}
+
+/**
+ * A file written over the model that it is made of would be the loss of the more valuable of the two.
+ *
+ * @param model What the option with the model is called.
+ * @param option What the option with the file to write is called.
+ */
+export async function refuseSource(
+  model: 'teacher' | 'student' | 'model',
+  modelFile: string,
+  option: string,
+  file: string,
+): Promise<void> {
+  const real = await realpath(file).catch(() => null);
+  if (real === null || real !== (await realpath(modelFile).catch(() => null))) return;
+  throw new DistillError(
+    'ERR_OPTION',
+    `\`${option}\` is the ${model}'s own file '${modelFile}'; name another to write to.`,
+  );
+}
+
+/**
+ * Refuses to replace a file, unless this package wrote it and it is of the same kind. Called again right before a file is
+ * written, as it may have come there meanwhile.
+ *
+ * @throws DistillError `ERR_EXISTS`.
+ */
+export async function refuseOthers({ option, file, kind, overwrite }: OutputFile): Promise<void> {
+  if (overwrite || !(await stat(file).catch(() => null))) return;
+  const found = await look(file);
+  if (found.kind === kind) return;
+  throw new DistillError(
+    'ERR_EXISTS',
+    `'${file}' is there already, with ${found.holds ?? 'something else'} in it, and only ${KINDS[kind]} by this package may be replaced; name another file as \`${option}\`, or set \`overwrite\`.`,
+  );
+}
+
+/** Writes a whole file, unless another has come there meanwhile. */
+export async function writeOutput(output: OutputFile, bytes: Uint8Array): Promise<void> {
+  await refuseOthers(output);
+  await native(loadAddon().writeFile(output.file, bytes));
+}
+
+/** Bytes of the largest file that is looked into: figures and ONNX models are much smaller. */
+const LIMIT = 256 * 2 ** 20;
+
+/** What a file is, where this package wrote it, and what it holds, as far as that can be told. */
+async function look(file: string): Promise<{ kind: Kind | null; holds: string | null }> {
+  const checkpoint = await inspect(file).catch(() => null);
+  if (checkpoint) {
+    const { architecture, metadata, tensors } = checkpoint;
+    const isOurs = metadata?.versions?.['node-distill'] !== undefined;
+    const named = ['logits', 'paths'].every((name) => tensors.some((one) => one.name === name));
+    const logits = named ? ('logits' as const) : null;
+    const model = architecture === 'student' ? 'student' : 'teacher';
+    const kind = architecture === null ? logits : model;
+    const what = architecture ? `a ${architecture}` : (logits && KINDS.logits) || 'a network';
+    return { kind: isOurs ? kind : null, holds: `${what}${isOurs ? '' : ' from elsewhere'}` };
+  }
+  const bytes = await readFile(file, { limit: LIMIT }).catch(() => null);
+  if (bytes?.length === 0) return { kind: null, holds: 'nothing' };
+  const kind = bytes && (figuresIn(bytes) ?? onnxIn(bytes));
+  return { kind, holds: kind && KINDS[kind] };
+}
+
+function figuresIn(bytes: Buffer): Kind | null {
+  try {
+    const { versions, points, withTeacher } = JSON.parse(bytes.toString('utf8'));
+    if (versions['node-distill'] === undefined) return null;
+    if (Array.isArray(points)) return 'sweep';
+    return withTeacher === undefined ? null : 'comparison';
+  } catch {
+    return null;
+  }
+}
+
+function onnxIn(bytes: Uint8Array): Kind | null {
+  try {
+    return fromBinary(ModelProtoSchema, bytes).producerName === 'node-distill' ? 'onnx' : null;
+  } catch {
+    return null;
+  }
+}
