@@ -158,6 +158,21 @@ describe('usage', () => {
       "unknown option '--temprature'; did you mean --temperature? (ERR_USAGE)",
     ],
     [
+      "another system's name of an option",
+      train('s.pth', '--learning-rate', '1e-3'),
+      "unknown option '--learning-rate'; did you mean --lr? (ERR_USAGE)",
+    ],
+    [
+      'a name spelt otherwise',
+      train('s.pth', '--batch_size', '8'),
+      "unknown option '--batch_size'; did you mean --batch-size? (ERR_USAGE)",
+    ],
+    [
+      'an argument that is given as an option',
+      ['train', '--data-dir', 'photos'],
+      "unknown option '--data-dir'; did you mean <dataset>? (ERR_USAGE)",
+    ],
+    [
       'what is missing',
       ['train', 'hard', '--teacher', 'teacher.pth'],
       'train needs --student. (ERR_USAGE)',

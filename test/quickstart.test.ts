@@ -83,8 +83,22 @@ function done(name: string): string {
 }
 
 let first: Awaited<ReturnType<typeof run>>;
+let second: typeof first;
 beforeAll(async () => {
-  first = await run('first');
+  // The second is begun when the first is under way.
+  let begun: ReturnType<typeof run> | undefined;
+  first = await run('first', {}, () => {
+    begun ??= run('first');
+  });
+  second = (await begun) as typeof first;
+});
+
+test('a second one in the same folder waits, and takes what the first has made', () => {
+  expect(second).toMatchObject({
+    code: 0,
+    stderr: 'quickstart: waiting for another one in this folder\n',
+  });
+  expect(reused(second.stdout)).toEqual(ALL);
 });
 
 describe('a first run', () => {

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { DistillError } from '../errors.js';
+import { synonymOf } from '../options/synonyms.js';
 import { version } from '../package.js';
 import { count } from '../words.js';
 import {
@@ -128,6 +129,20 @@ function usageMessage(code: string, message: string, command: Command): string {
     const words = command.args.map((word) => `'${word}'`).join(' ');
     const most = command.registeredArguments.length;
     return `${command.name()} takes ${count(most, 'argument')}, but received ${words}; put quotes around a name with spaces, and commas between the items of a list.`;
+  }
+  if (code === 'commander.unknownOption') {
+    const [, flag = ''] = /'--([^']+)'/.exec(message) ?? [];
+    const names = [
+      ...command.options.map((made) => [made.attributeName(), made.long ?? made.flags] as const),
+      ...command.registeredArguments.map((made) => [made.name(), `<${made.name()}>`] as const),
+    ];
+    const meant = new Map(names).get(
+      synonymOf(
+        flag,
+        names.map(([name]) => name),
+      ) ?? '',
+    );
+    if (meant) return `unknown option '--${flag}'; did you mean ${meant}?`;
   }
   return message.replace(/^error: /, '').replace(/\n\((?:D)(id you mean .*\?)\)$/, '; d$1');
 }

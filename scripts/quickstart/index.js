@@ -2,6 +2,7 @@
 // run has made is taken as it is.
 import { mkdirSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
+import { withLock } from '../setup/lock.js';
 import { outcomeOf } from './outcome.js';
 import { DEFAULTS, Ended, takeSteps } from './steps.js';
 
@@ -30,7 +31,8 @@ try {
   mkdirSync(folder, { recursive: true });
   // The commands are shown with the names of the files alone.
   process.chdir(folder);
-  await takeSteps(settings);
+  const onWait = () => process.stderr.write('quickstart: waiting for another one in this folder\n');
+  await withLock(process.cwd(), () => takeSteps(settings), onWait);
   process.stdout.write(await outcomeOf(folder));
 } catch (error) {
   process.stderr.write(`quickstart: ${/** @type {Error} */ (error).message}\n`);
