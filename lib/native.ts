@@ -2,7 +2,8 @@
  * The contract of the native addons, written by hand: what crosses between JavaScript and C++.
  *
  * `[sync]` returns at once. `[async]` runs on a thread of the addon and settles its promise exactly
- * once, in the order of the calls on one object; it rejects with an `Error` that has a `code`.
+ * once, in the order of the calls on one object; it rejects with an `Error` that has a `code`, among them ERR_THREADS where
+ * no thread can be made, and ERR_OUT_OF_MEMORY.
  * Plain values are copied when a call is made. Typed arrays are borrowed: the caller keeps them
  * unchanged until the promise settles.
  */
@@ -206,7 +207,7 @@ export interface NativeSession {
   ): Promise<{ loss: number; accuracy: number; commonest: number; share: number }>;
   /**
    * [async] Trains a student on the store, as often as it is called. `onEpoch` is called on the
-   * JavaScript thread and must not throw. ERR_NOT_FINITE, ERR_CHECKPOINT_…, ERR_WRITE.
+   * JavaScript thread; what it throws ends the training, which rejects with it. ERR_NOT_FINITE, ERR_CHECKPOINT_…, ERR_WRITE.
    */
   train(
     config: NativeTrainConfig,
@@ -221,7 +222,10 @@ export interface NativeSession {
   stop(): void;
   /** [sync] Where a training stands: epoch from 1, batches done and in all of this epoch. */
   progress(): { epoch: number; step: number; steps: number };
-  /** [async] Gives teacher and store back to the system, without waiting for the collector. */
+  /**
+   * [async] Gives teacher, store and thread back to the system, without waiting for the collector, after the calls before
+   * it. Those after it reject with ERR_CLOSED, but `close` itself.
+   */
   close(): Promise<void>;
 }
 
@@ -236,7 +240,7 @@ export interface NativeClassifier {
   logits(pixels: Uint8Array): Promise<Float32Array>;
   /** [async] The same after softmax. */
   probabilities(pixels: Uint8Array): Promise<Float32Array>;
-  /** [async] Gives the model back to the system. */
+  /** [async] Gives model and thread back to the system, as a session's. */
   close(): Promise<void>;
 }
 

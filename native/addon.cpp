@@ -13,21 +13,25 @@
 #include "node/worker.h"
 
 // lib/native.ts describes what is exported here, with its errors and who owns what.
+using namespace distill::node;
+
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
-  distill::register_cuda_graphs();
-  distill::keep_freed_memory();
-  exports.Set("libtorch", TORCH_VERSION);
-  exports.Set("cuda", distill::cuda_library().handle != nullptr);
-  distill::node::register_checkpoints(env, exports);
-  distill::node::register_diagnostics(env, exports);
-  distill::node::register_step_diagnostics(env, exports);
-  distill::node::register_machine(env, exports);
-  distill::node::register_session(env, exports);
-  distill::node::register_classifier(env, exports);
-  exports.Set("shutDown", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
-                distill::node::Worker::shut_down_all(info.Env());
-              }));
-  return exports;
+  return guarded(env, [&] {
+    distill::register_cuda_graphs();
+    distill::keep_freed_memory();
+    exports.Set("libtorch", TORCH_VERSION);
+    exports.Set("cuda", distill::cuda_library().handle != nullptr);
+    register_checkpoints(env, exports);
+    register_diagnostics(env, exports);
+    register_step_diagnostics(env, exports);
+    register_machine(env, exports);
+    register_session(env, exports);
+    register_classifier(env, exports);
+    exports.Set("shutDown", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
+                  guarded(info.Env(), [&] { Worker::shut_down_all(info.Env()); });
+                }));
+    return exports;
+  });
 }
 
 NODE_API_MODULE(distill, init)

@@ -279,7 +279,7 @@ test('the addon takes no path that the system would cut', async () => {
     () => addon.convert({ from: 'none', to: path, format: 'pth' }),
     () => addon.createModel({ path, architecture: 'student', classes: 2, seed: 1 }),
   ]) {
-    expect(call).toThrow(/NUL byte/);
+    await expect(call()).rejects.toThrow(/NUL byte/);
   }
 });
 

@@ -205,7 +205,8 @@ export async function* decodeBatches(
       await decodeCrop(source, size, { into, name, maxPixels, signal });
       return null;
     } catch (error) {
-      if (onBadImage === 'skip' && error instanceof DistillError) return error;
+      const isBad = error instanceof DistillError && error.code === 'ERR_BAD_IMAGE';
+      if (onBadImage === 'skip' && isBad) return error;
       stopped = true;
       throw error;
     }
@@ -218,7 +219,7 @@ export async function* decodeBatches(
       { length: Math.min(batchSize, sources.length - first) },
       (_, i) => first + i,
     );
-    const pixels = new Uint8Array(indices.length * bytes);
+    const pixels = roomFor(indices.length * bytes);
     const results = await Promise.allSettled(
       Array.from(indices, (index, i) =>
         turn(() => decode(index, pixels.subarray(i * bytes, (i + 1) * bytes))),
@@ -266,5 +267,14 @@ export async function* decodeBatches(
   } finally {
     stopped = true;
     await Promise.allSettled(ahead);
+  }
+}
+
+function roomFor(bytes: number): Uint8Array {
+  try {
+    return new Uint8Array(bytes);
+  } catch (cause) {
+    const message = `There is no memory for a batch of ${bytes} bytes; lower \`batchSize\` or \`imageSize\`.`;
+    throw new DistillError('ERR_OUT_OF_MEMORY', message, { cause });
   }
 }

@@ -127,6 +127,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ERR_NOT_FINITE:
     'Check `mean` and `std`, lower `lr`, or take a teacher from before its training diverged.',
   ERR_CACHE: 'Name a folder with room as `cacheDir`, or raise `cacheMemory`.',
+  ERR_THREADS: "Raise `ulimit -u` or the container's `pids.max`.",
   ERR_OUT_OF_MEMORY: 'Lower `batchSize`, `imageSize` or `cacheMemory`.',
   ERR_EXISTS: 'Name another file, or set `overwrite` if it is not to be kept.',
   ERR_WRITE: 'Name a file in a folder that is there and can be written, on a disk with room.',

@@ -71,7 +71,7 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
 Napi::Value read_tensor(Worker& worker, const Napi::CallbackInfo& info) {
   return worker.run<at::Tensor>(
       info.Env(),
-      [path = read_path(info[0]), name = info[1].ToString().Utf8Value()](Channel&) {
+      [path = read_path(info[0]), name = read_string(info[1], "name")](Channel&) {
         const Checkpoint checkpoint = Checkpoint::open(path);
         const TensorEntry* entry = checkpoint.find(name);
         if (!entry)
@@ -91,8 +91,9 @@ Napi::Value read_tensor(Worker& worker, const Napi::CallbackInfo& info) {
 // Floating-point tensors as float32, uint8 ones as they are.
 Napi::Value read_tensors(Worker& worker, const Napi::CallbackInfo& info) {
   std::vector<std::string> names;
-  const auto listed = info[1].As<Napi::Array>();
-  for (uint32_t i = 0; i < listed.Length(); ++i) names.push_back(listed.Get(i).ToString());
+  const auto listed = read_list(info[1], "names");
+  for (uint32_t i = 0; i < listed.Length(); ++i)
+    names.push_back(read_string(listed.Get(i), "name"));
   return worker.run<std::vector<at::Tensor>>(
       info.Env(),
       [path = read_path(info[0]), names = std::move(names)](Channel&) {
@@ -132,28 +133,28 @@ Napi::Value read_tensors(Worker& worker, const Napi::CallbackInfo& info) {
 }
 
 Napi::Value write_tensors(Worker& worker, const Napi::CallbackInfo& info) {
-  const auto options = info[0].ToObject();
-  const auto listed = options.Get("tensors").As<Napi::Array>();
+  const auto options = read_object(info[0], "options");
+  const auto listed = read_list(options.Get("tensors"), "tensors");
   StateDict tensors;
   std::vector<Napi::Object> kept;
   for (uint32_t i = 0; i < listed.Length(); ++i) {
-    const auto tensor = listed.Get(i).ToObject();
-    const auto sizes = tensor.Get("shape").As<Napi::Array>();
+    const auto tensor = read_object(listed.Get(i), "tensor");
+    const auto data = read_array<Napi::TypedArray>(tensor, "data");
+    const auto length = static_cast<int64_t>(data.ElementLength());
+    const auto sizes = read_list(tensor.Get("shape"), "shape");
     std::vector<int64_t> shape;
     int64_t numel = 1;
     for (uint32_t k = 0; k < sizes.Length(); ++k) {
-      shape.push_back(sizes.Get(k).ToNumber().Int64Value());
-      numel *= shape.back();
+      shape.push_back(read_int(sizes.Get(k), "size", 0, max_safe_integer));
+      if (__builtin_mul_overflow(numel, shape.back(), &numel)) numel = -1;
     }
-    const auto data = tensor.Get("data").As<Napi::TypedArray>();
-    const auto type = data.TypedArrayType();
-    if ((type != napi_float32_array && type != napi_uint8_array) ||
-        static_cast<int64_t>(data.ElementLength()) != numel) {
-      throw Napi::RangeError::New(info.Env(), "a tensor's data is not what its shape says");
+    if (length != numel) {
+      throw out_of_range(info.Env(), "a tensor's data is not what its shape says");
     }
     auto* bytes = static_cast<char*>(data.ArrayBuffer().Data()) + data.ByteOffset();
+    const bool is_bytes = data.TypedArrayType() == napi_uint8_array;
     tensors.insert(read_string(tensor, "name"),
-                   at::from_blob(bytes, shape, type == napi_uint8_array ? at::kByte : at::kFloat));
+                   at::from_blob(bytes, shape, is_bytes ? at::kByte : at::kFloat));
     kept.push_back(data);
   }
   return worker.run<bool>(
@@ -167,11 +168,12 @@ Napi::Value write_tensors(Worker& worker, const Napi::CallbackInfo& info) {
 }
 
 Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
-  const auto options = info[0].ToObject();
+  const auto options = read_object(info[0], "options");
   return worker.run<bool>(
       info.Env(),
       [path = read_path(options, "path"), architecture = read_string(options, "architecture"),
-       classes = read_int(options, "classes"), seed = read_int(options, "seed")](Channel&) {
+       classes = read_int(options, "classes", 1, 1'000'000),
+       seed = read_int(options, "seed", 0)](Channel&) {
         const c10::NoGradGuard no_grad;
         const auto write = [&](auto model) {
           model.initialize(at::detail::createCPUGenerator(static_cast<uint64_t>(seed)));
@@ -181,15 +183,19 @@ Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
         for (const DenseNetVariant& variant : densenet_variants()) {
           if (variant.name == architecture) return write(DenseNet(variant, classes));
         }
-        return write(Student(classes));
+        if (architecture == "student") return write(Student(classes));
+        throw Error("ERR_MODEL_ARCHITECTURE", "there is no architecture '" + architecture + "'");
       },
       [](Napi::Env env, const bool&) { return env.Undefined(); });
 }
 
 Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
-  const auto options = info[0].ToObject();
-  const Format format =
-      read_string(options, "format") == "safetensors" ? Format::safetensors : Format::pth;
+  const auto options = read_object(info[0], "options");
+  const std::string name = read_string(options, "format");
+  if (name != "pth" && name != "safetensors") {
+    throw wrong_type(info.Env(), "format", "'pth' or 'safetensors'");
+  }
+  const Format format = name == "safetensors" ? Format::safetensors : Format::pth;
   return worker.run<bool>(
       info.Env(),
       [from = read_path(options, "from"), to = read_path(options, "to"), format](Channel&) {
@@ -202,7 +208,7 @@ Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
 }
 
 Napi::Value write_file(Worker& worker, const Napi::CallbackInfo& info) {
-  const auto bytes = info[1].As<Napi::Uint8Array>();
+  auto bytes = read_array<Napi::Uint8Array>(info[1], "bytes");
   const std::string_view view(reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength());
   return worker.run<bool>(
       info.Env(),
@@ -247,22 +253,16 @@ Napi::Value make_temporary_folder(Worker& worker, const Napi::CallbackInfo& info
 }  // namespace
 
 void register_checkpoints(Napi::Env env, Napi::Object exports) {
-  // One thread for files, for as long as one of the functions is reachable.
-  auto worker = std::make_shared<Worker>(env);
-  const auto add = [&](const char* name, auto function) {
-    exports.Set(name, Napi::Function::New(env, [worker, function](const Napi::CallbackInfo& info) {
-                  return function(*worker, info);
-                }));
-  };
-  add("inspect", inspect);
-  add("readTensor", read_tensor);
-  add("readTensors", read_tensors);
-  add("writeTensors", write_tensors);
-  add("createModel", create_model);
-  add("convert", convert);
-  add("writeFile", write_file);
-  add("checkWritable", check_writable);
-  add("makeTemporaryFolder", make_temporary_folder);
+  export_functions(env, exports,
+                   {{"inspect", inspect},
+                    {"readTensor", read_tensor},
+                    {"readTensors", read_tensors},
+                    {"writeTensors", write_tensors},
+                    {"createModel", create_model},
+                    {"convert", convert},
+                    {"writeFile", write_file},
+                    {"checkWritable", check_writable},
+                    {"makeTemporaryFolder", make_temporary_folder}});
 }
 
 }  // namespace distill::node

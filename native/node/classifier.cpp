@@ -14,23 +14,24 @@
 namespace distill::node {
 namespace {
 
-class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
+class ClassifierWrap {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Classifier",
-                       {InstanceMethod<&ClassifierWrap::load>("load"),
-                        InstanceMethod<&ClassifierWrap::logits>("logits"),
-                        InstanceMethod<&ClassifierWrap::probabilities>("probabilities"),
-                        InstanceMethod<&ClassifierWrap::close>("close")});
+    return Class<ClassifierWrap>()
+        .with_promise<&ClassifierWrap::load>("load")
+        .with_promise<&ClassifierWrap::logits>("logits")
+        .with_promise<&ClassifierWrap::probabilities>("probabilities")
+        .with_promise<&ClassifierWrap::close>("close")
+        .define(env, "Classifier");
   }
 
-  explicit ClassifierWrap(const Napi::CallbackInfo& info) : ObjectWrap(info), worker_(info.Env()) {
-    const auto options = info[0].ToObject();
+  explicit ClassifierWrap(const Napi::CallbackInfo& info) : worker_(info.Env()) {
+    const auto options = read_object(info[0], "options");
     model_ = read_path(options, "model");
     preprocessing_ = read_preprocessing(options);
     device_name_ = read_string(options, "device");
     precision_ = read_string(options, "precision");
-    threads_ = read_int(options, "threads");
+    threads_ = read_threads(options);
   }
 
  private:
@@ -50,7 +51,7 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
           object.Set("warning", text_or_null(env, warning));
           return object;
         },
-        {Value()});
+        {this_of(info)});
   }
 
   Napi::Value logits(const Napi::CallbackInfo& info) {
@@ -66,37 +67,29 @@ class ClassifierWrap : public Napi::ObjectWrap<ClassifierWrap> {
   }
 
   Napi::Value answer(const Napi::CallbackInfo& info, at::Tensor (*finish)(const at::Tensor&)) {
-    const auto pixels = info[0].As<Napi::Uint8Array>();
+    auto pixels = read_array<Napi::Uint8Array>(info[0], "pixels");
     const int64_t side = preprocessing_.image_size;
-    const auto length = static_cast<int64_t>(pixels.ElementLength());
-    if (!pixels.IsTypedArray() || length == 0 || length % (side * side * 3) != 0) {
-      throw Napi::RangeError::New(info.Env(), "pixels are not whole pictures");
-    }
+    const int64_t count = count_pictures(pixels, side);
     return worker_.run<at::Tensor>(
         info.Env(),
-        [this, data = pixels.Data(), side, length, finish](Channel&) {
-          const int64_t count = length / (side * side * 3);
-          return finish(classifier_.value().logits(
-              at::from_blob(const_cast<uint8_t*>(data), {count, side, side, 3}, at::kByte)));
-        },
+        [this, pictures = at::from_blob(pixels.Data(), {count, side, side, 3}, at::kByte),
+         finish](Channel&) { return finish(classifier_.value().logits(pictures)); },
         [](Napi::Env env, const at::Tensor& answers) {
           auto array = Napi::Float32Array::New(env, answers.numel());
           std::memcpy(array.Data(), answers.const_data_ptr(), answers.nbytes());
           return array;
         },
-        {Value(), pixels});
+        {this_of(info), pixels});
   }
 
   Napi::Value close(const Napi::CallbackInfo& info) {
-    return worker_.run<bool>(
-        info.Env(),
-        [this](Channel&) {
-          classifier_.reset();
-          release_freed_memory();
-          release_device_memory(device_);
-          return true;
-        },
-        [](Napi::Env env, const bool&) { return env.Undefined(); }, {Value()});
+    return worker_.close(info.Env(),
+                         [this] {
+                           classifier_.reset();
+                           release_freed_memory();
+                           release_device_memory(device_);
+                         },
+                         {this_of(info)});
   }
 
   std::string model_, device_name_, precision_;

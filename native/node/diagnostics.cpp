@@ -76,16 +76,16 @@ std::vector<Rate> measure_convolutions(int64_t batch, int64_t size, at::ScalarTy
 }
 
 Napi::Value convolution_rates(Worker& worker, const Napi::CallbackInfo& info) {
-  const auto options = info[0].ToObject();
+  const auto options = read_object(info[0], "options");
   const std::string precision = read_string(options, "precision");
   if (precision != "fp32" && precision != "bf16") {
-    throw Napi::RangeError::New(info.Env(), "precision is 'fp32' or 'bf16'");
+    throw wrong_type(info.Env(), "precision", "'fp32' or 'bf16'");
   }
   return worker.run<std::vector<Rate>>(
       info.Env(),
-      [batch = read_int(options, "batchSize"), size = read_int(options, "imageSize"),
-       dtype = precision == "bf16" ? at::kBFloat16 : at::kFloat,
-       threads = read_int(options, "threads"), repeats = read_int(options, "repeats")](Channel&) {
+      [batch = read_int(options, "batchSize", 1, 1'000'000), size = read_side(options, "imageSize"),
+       dtype = precision == "bf16" ? at::kBFloat16 : at::kFloat, threads = read_threads(options),
+       repeats = read_int(options, "repeats", 1, 1'000'000)](Channel&) {
         if (threads > 0) at::set_num_threads(static_cast<int>(threads));
         return measure_convolutions(batch, size, dtype, repeats);
       },
@@ -108,11 +108,7 @@ Napi::Value convolution_rates(Worker& worker, const Napi::CallbackInfo& info) {
 }  // namespace
 
 void register_diagnostics(Napi::Env env, Napi::Object exports) {
-  auto worker = std::make_shared<Worker>(env);
-  exports.Set("convolutionRates",
-              Napi::Function::New(env, [worker](const Napi::CallbackInfo& info) {
-                return convolution_rates(*worker, info);
-              }));
+  export_functions(env, exports, {{"convolutionRates", convolution_rates}});
 }
 
 }  // namespace distill::node

@@ -2,10 +2,28 @@
 
 #include <napi.h>
 
+#include <memory>
+#include <new>
 #include <string>
+
+#include "node/entry.h"
+#include "node/read.h"
 
 // An addon of its own, without LibTorch. lib/native.ts describes it.
 namespace distill::node {
+
+Failure current_failure() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return {"ERR_OUT_OF_MEMORY", "out of memory; lower batchSize or imageSize"};
+  } catch (const std::exception& error) {
+    return {"ERR_INTERNAL", error.what()};
+  } catch (...) {
+    return {"ERR_INTERNAL", "an unknown failure in the addon"};
+  }
+}
+
 namespace {
 
 // Settles once, from one of libuv's threads.
@@ -14,19 +32,19 @@ class CropJpeg : public Napi::AsyncWorker {
   CropJpeg(Napi::Env env, const Napi::Object& options) : AsyncWorker(env), deferred_(env) {
     const Napi::Value source = options.Get("source");
     if (source.IsString()) {
-      path_ = source.ToString().Utf8Value();
+      path_ = source.As<Napi::String>();
     } else {
-      auto bytes = source.As<Napi::Uint8Array>();
+      auto bytes = read_array<Napi::Uint8Array>(source, "source");
       data_ = bytes.Data();
       length_ = bytes.ByteLength();
       kept_source_ = Napi::Persistent(bytes);
     }
-    auto pixels = options.Get("crop").As<Napi::Uint8Array>();
-    crop_.size = options.Get("size").ToNumber().Int64Value();
-    crop_.max_pixels = options.Get("maxPixels").ToNumber().Int64Value();
+    auto pixels = read_array<Napi::Uint8Array>(options, "crop");
+    crop_.size = read_int(options, "size", 1, max_side);
+    crop_.max_pixels = read_int(options, "maxPixels", 0);
     crop_.pixels = pixels.Data();
-    if (static_cast<int64_t>(pixels.ByteLength()) != crop_.size * crop_.size * 3) {
-      throw Napi::RangeError::New(env, "the crop has another size");
+    if (count_pictures(pixels, crop_.size) != 1) {
+      throw out_of_range(env, "the crop has another size");
     }
     kept_crop_ = Napi::Persistent(pixels);
   }
@@ -35,11 +53,14 @@ class CropJpeg : public Napi::AsyncWorker {
 
  private:
   void Execute() override {
-    done_ = data_ ? crop_jpeg(data_, length_, crop_) : crop_jpeg_file(path_, crop_);
+    try {
+      done_ = data_ ? crop_jpeg(data_, length_, crop_) : crop_jpeg_file(path_, crop_);
+    } catch (const std::exception&) {
+      // Out of memory, say: sharp is to try.
+    }
   }
 
   void OnOK() override { deferred_.Resolve(Napi::Boolean::New(Env(), done_)); }
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
 
   Napi::Promise::Deferred deferred_;
   std::string path_;
@@ -51,9 +72,10 @@ class CropJpeg : public Napi::AsyncWorker {
 };
 
 Napi::Value crop_jpeg_async(const Napi::CallbackInfo& info) {
-  auto* const work = new CropJpeg(info.Env(), info[0].ToObject());
+  auto work = std::make_unique<CropJpeg>(info.Env(), read_object(info[0], "options"));
   const Napi::Promise promise = work->promise();
-  work->Queue();  // and deletes it in the end
+  work->Queue();
+  work.release();  // it deletes itself in the end
   return promise;
 }
 
@@ -61,8 +83,10 @@ Napi::Value crop_jpeg_async(const Napi::CallbackInfo& info) {
 }  // namespace distill::node
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
-  exports.Set("cropJpeg", Napi::Function::New(env, distill::node::crop_jpeg_async));
-  return exports;
+  return distill::node::guarded(env, [&] {
+    exports.Set("cropJpeg", distill::node::promising(env, distill::node::crop_jpeg_async));
+    return exports;
+  });
 }
 
 NODE_API_MODULE(jpeg, init)

@@ -29,14 +29,15 @@ Napi::Value to_value(Napi::Env env, const Machine& machine) {
   return object;
 }
 
+Napi::Value machine(Worker& worker, const Napi::CallbackInfo& info) {
+  return worker.run<Machine>(
+      info.Env(), [](Channel&) { return describe_machine(); }, to_value);
+}
+
 }  // namespace
 
 void register_machine(Napi::Env env, Napi::Object exports) {
-  auto worker = std::make_shared<Worker>(env);
-  exports.Set("machine", Napi::Function::New(env, [worker](const Napi::CallbackInfo& info) {
-                return worker->run<Machine>(
-                    info.Env(), [](Channel&) { return describe_machine(); }, to_value);
-              }));
+  export_functions(env, exports, {{"machine", machine}});
 }
 
 }  // namespace distill::node

@@ -21,8 +21,6 @@
 namespace distill::node {
 namespace {
 
-struct Nothing {};
-
 Napi::Value to_undefined(Napi::Env env, const Nothing&) {
   return env.Undefined();
 }
@@ -68,30 +66,32 @@ const char* to_string(Ending ending) {
   return "";
 }
 
-class Session : public Napi::ObjectWrap<Session> {
+class Session {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(
-        env, "Session",
-        {InstanceMethod<&Session::open>("open"),
-         InstanceMethod<&Session::load_teacher>("loadTeacher"),
-         InstanceMethod<&Session::create_store>("createStore"),
-         InstanceMethod<&Session::reopen_store>("reopenStore"),
-         InstanceMethod<&Session::append>("append"),
-         InstanceMethod<&Session::seal_store>("sealStore"),
-         InstanceMethod<&Session::validate_teacher>("validateTeacher"),
-         InstanceMethod<&Session::train>("train"), InstanceMethod<&Session::teach>("teach"),
-         InstanceMethod<&Session::stop>("stop"), InstanceMethod<&Session::progress>("progress"),
-         InstanceMethod<&Session::close>("close")});
+    return Class<Session>()
+        .with_promise<&Session::open>("open")
+        .with_promise<&Session::load_teacher>("loadTeacher")
+        .with_promise<&Session::create_store>("createStore")
+        .with_promise<&Session::reopen_store>("reopenStore")
+        .with_promise<&Session::append>("append")
+        .with_promise<&Session::seal_store>("sealStore")
+        .with_promise<&Session::validate_teacher>("validateTeacher")
+        .with_promise<&Session::train>("train")
+        .with_promise<&Session::teach>("teach")
+        .with<&Session::stop>("stop")
+        .with<&Session::progress>("progress")
+        .with_promise<&Session::close>("close")
+        .define(env, "Session");
   }
 
   explicit Session(const Napi::CallbackInfo& info)
-      : ObjectWrap(info), worker_(info.Env(), [this] { control_.stop = true; }) {
-    const auto options = info[0].ToObject();
+      : worker_(info.Env(), [this] { control_.stop = true; }) {
+    const auto options = read_object(info[0], "options");
     preprocessing_ = read_preprocessing(options);
     device_name_ = read_string(options, "device");
     precision_ = read_string(options, "precision");
-    threads_ = read_int(options, "threads");
+    threads_ = read_threads(options);
   }
 
  private:
@@ -112,7 +112,7 @@ class Session : public Napi::ObjectWrap<Session> {
           object.Set("warning", text_or_null(env, warning));
           return object;
         },
-        {Value()});
+        {this_of(info)});
   }
 
   Napi::Value load_teacher(const Napi::CallbackInfo& info) {
@@ -137,11 +137,11 @@ class Session : public Napi::ObjectWrap<Session> {
           object.Set("parameters", static_cast<double>(loaded.parameters));
           return object;
         },
-        {Value()});
+        {this_of(info)});
   }
 
   Napi::Value create_store(const Napi::CallbackInfo& info) {
-    const auto options = info[0].ToObject();
+    const auto options = read_object(info[0], "options");
     return worker_.run<Nothing>(
         info.Env(),
         [this, shape = read_store_shape(options), place = read_store_place(options),
@@ -151,12 +151,12 @@ class Session : public Napi::ObjectWrap<Session> {
           store_ = SampleStore::create(shape, place);
           return Nothing{};
         },
-        to_undefined, {Value()});
+        to_undefined, {this_of(info)});
   }
 
   Napi::Value reopen_store(const Napi::CallbackInfo& info) {
     using Sources = std::optional<std::array<std::vector<int32_t>, 2>>;
-    const auto options = info[0].ToObject();
+    const auto options = read_object(info[0], "options");
     return worker_.run<Sources>(
         info.Env(),
         [this, shape = read_store_shape(options),
@@ -182,23 +182,23 @@ class Session : public Napi::ObjectWrap<Session> {
           object.Set("val", list((*sources)[1]));
           return object;
         },
-        {Value()});
+        {this_of(info)});
   }
 
   Napi::Value append(const Napi::CallbackInfo& info) {
-    const auto options = info[0].ToObject();
+    const auto options = read_object(info[0], "options");
     const bool is_train = read_string(options, "split") == "train";
     // Validation is plain cross entropy: it needs no teacher, unless its agreement is asked for.
     const bool is_answered = options.Has("answered") ? read_bool(options, "answered") : is_train;
-    auto pixels = options.Get("pixels").As<Napi::Uint8Array>();
-    const auto labels = options.Get("labels").As<Napi::Int32Array>();
-    const auto sources = options.Get("sources").As<Napi::Int32Array>();
-    const auto count = static_cast<int64_t>(labels.ElementLength());
-    const auto values = static_cast<int64_t>(pixels.ElementLength());
-    const int64_t side = read_int(options, "size", preprocessing_.image_size);
-    if (!pixels.IsTypedArray() || values != count * side * side * 3 ||
+    auto pixels = read_array<Napi::Uint8Array>(options, "pixels");
+    const auto labels = read_array<Napi::Int32Array>(options, "labels");
+    const auto sources = read_array<Napi::Int32Array>(options, "sources");
+    const int64_t side =
+        options.Has("size") ? read_side(options, "size") : preprocessing_.image_size;
+    const int64_t count = count_pictures(pixels, side);
+    if (static_cast<int64_t>(labels.ElementLength()) != count ||
         static_cast<int64_t>(sources.ElementLength()) != count) {
-      throw Napi::RangeError::New(info.Env(), "pixels, labels and sources disagree in length");
+      throw out_of_range(info.Env(), "pixels, labels and sources disagree in length");
     }
     return worker_.run<Nothing>(
         info.Env(),
@@ -208,7 +208,7 @@ class Session : public Napi::ObjectWrap<Session> {
           append(is_train, is_answered, pictures, labels, sources, given);
           return Nothing{};
         },
-        to_undefined, {Value(), options, pixels, labels, sources});
+        to_undefined, {this_of(info), options, pixels, labels, sources});
   }
 
   // `given` are the teacher's logits, where no teacher is there to be asked.
@@ -278,7 +278,7 @@ class Session : public Napi::ObjectWrap<Session> {
                                   release_device_memory(compute_.device);
                                   return Nothing{};
                                 },
-                                to_undefined, {Value()});
+                                to_undefined, {this_of(info)});
   }
 
   Napi::Value validate_teacher(const Napi::CallbackInfo& info) {
@@ -297,11 +297,11 @@ class Session : public Napi::ObjectWrap<Session> {
           object.Set("share", scores.share);
           return object;
         },
-        {Value()});
+        {this_of(info)});
   }
 
   Napi::Value train(const Napi::CallbackInfo& info) {
-    const auto options = info[0].ToObject();
+    const auto options = read_object(info[0], "options");
     return run_training(info, read_train_config(options, "student"),
                         [config = read_distill_config(options)](const auto&... given) {
                           return make_student(config, given...);
@@ -309,7 +309,7 @@ class Session : public Napi::ObjectWrap<Session> {
   }
 
   Napi::Value teach(const Napi::CallbackInfo& info) {
-    const auto options = info[0].ToObject();
+    const auto options = read_object(info[0], "options");
     return run_training(info, read_train_config(options, "teacher"),
                         [config = read_teach_config(options)](const auto&... given) {
                           return make_teacher(config, given...);
@@ -327,12 +327,11 @@ class Session : public Napi::ObjectWrap<Session> {
         [this, config, make_learner](Channel& channel) {
           at::Generator generator = at::detail::createCPUGenerator(config.seed);
           const auto learner = make_learner(store_.value().shape().classes, generator, compute_);
-          return distill::train(*store_, preprocessing_, config, *learner, generator, compute_,
-                                control_, [&channel](const EpochReport& report) {
-                                  channel.send([report](Napi::Env env, Napi::Function on_epoch) {
-                                    on_epoch.Call({to_object(env, report)});
-                                  });
-                                });
+          return distill::train(
+              *store_, preprocessing_, config, *learner, generator, compute_, control_,
+              [&channel](const EpochReport& report) {
+                channel.call([report](Napi::Env env) { return to_object(env, report); });
+              });
         },
         [](Napi::Env env, const TrainResult& result) {
           auto object = Napi::Object::New(env);
@@ -341,7 +340,7 @@ class Session : public Napi::ObjectWrap<Session> {
           object.Set("last", to_value(env, result.last));
           return object;
         },
-        {Value()}, info[1].As<Napi::Function>());
+        {this_of(info)}, read_function(info[1], "onEpoch"));
   }
 
   Napi::Value stop(const Napi::CallbackInfo& info) {
@@ -358,15 +357,14 @@ class Session : public Napi::ObjectWrap<Session> {
   }
 
   Napi::Value close(const Napi::CallbackInfo& info) {
-    return worker_.run<Nothing>(info.Env(),
-                                [this](Channel&) {
-                                  teacher_.reset();
-                                  store_.reset();
-                                  release_freed_memory();
-                                  release_device_memory(compute_.device);
-                                  return Nothing{};
-                                },
-                                to_undefined, {Value()});
+    return worker_.close(info.Env(),
+                         [this] {
+                           teacher_.reset();
+                           store_.reset();
+                           release_freed_memory();
+                           release_device_memory(compute_.device);
+                         },
+                         {this_of(info)});
   }
 
   Preprocessing preprocessing_;

@@ -61,18 +61,17 @@ at::Tensor copy(const T* values, at::IntArrayRef sizes, at::ScalarType dtype) {
 }
 
 Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
-  const auto options = info[0].ToObject();
-  const auto pixels = options.Get("pixels").As<Napi::Uint8Array>();
-  const auto labels = options.Get("labels").As<Napi::Int32Array>();
-  const auto teacher = options.Get("teacherLogits").As<Napi::Float32Array>();
+  const auto options = read_object(info[0], "options");
+  const auto pixels = read_array<Napi::Uint8Array>(options, "pixels");
+  const auto labels = read_array<Napi::Int32Array>(options, "labels");
+  const auto teacher = read_array<Napi::Float32Array>(options, "teacherLogits");
   const Preprocessing preprocessing = read_preprocessing(options);
-  const auto count = static_cast<int64_t>(labels.ElementLength());
   const int64_t side = preprocessing.image_size;
-  const int64_t classes =
-      static_cast<int64_t>(teacher.ElementLength()) / std::max<int64_t>(count, 1);
-  if (count == 0 || static_cast<int64_t>(pixels.ElementLength()) != count * side * side * 3 ||
+  const int64_t count = count_pictures(pixels, side);
+  const int64_t classes = static_cast<int64_t>(teacher.ElementLength()) / count;
+  if (static_cast<int64_t>(labels.ElementLength()) != count ||
       static_cast<int64_t>(teacher.ElementLength()) != count * classes) {
-    throw Napi::RangeError::New(info.Env(), "pixels, labels and teacherLogits disagree in length");
+    throw out_of_range(info.Env(), "pixels, labels and teacherLogits disagree in length");
   }
   return worker.run<Gradients>(
       info.Env(),
@@ -103,14 +102,14 @@ Napi::Value teacher_gradients(Worker& worker, const Napi::CallbackInfo& info) {
     Gradients gradients;
     std::vector<std::pair<std::string, at::Tensor>> statistics;
   };
-  const auto options = info[0].ToObject();
-  const auto pixels = options.Get("pixels").As<Napi::Uint8Array>();
-  const auto labels = options.Get("labels").As<Napi::Int32Array>();
+  const auto options = read_object(info[0], "options");
+  const auto pixels = read_array<Napi::Uint8Array>(options, "pixels");
+  const auto labels = read_array<Napi::Int32Array>(options, "labels");
   const Preprocessing preprocessing = read_preprocessing(options);
-  const auto count = static_cast<int64_t>(labels.ElementLength());
   const int64_t side = preprocessing.image_size;
-  if (count == 0 || static_cast<int64_t>(pixels.ElementLength()) != count * side * side * 3) {
-    throw Napi::RangeError::New(info.Env(), "pixels and labels disagree in length");
+  const int64_t count = count_pictures(pixels, side);
+  if (static_cast<int64_t>(labels.ElementLength()) != count) {
+    throw out_of_range(info.Env(), "pixels and labels disagree in length");
   }
   return worker.run<Step>(
       info.Env(),
@@ -147,19 +146,19 @@ Napi::Value optimize(Worker& worker, const Napi::CallbackInfo& info) {
   struct Steps {
     at::Tensor values, learning_rates, betas;
   };
-  const auto options = info[0].ToObject();
-  const auto values = options.Get("values").As<Napi::Float32Array>();
-  const auto gradients = options.Get("gradients").As<Napi::Float32Array>();
+  const auto options = read_object(info[0], "options");
+  const auto values = read_array<Napi::Float32Array>(options, "values");
+  const auto gradients = read_array<Napi::Float32Array>(options, "gradients");
   const auto count = static_cast<int64_t>(values.ElementLength());
   const auto steps = static_cast<int64_t>(gradients.ElementLength()) / std::max<int64_t>(count, 1);
   if (static_cast<int64_t>(gradients.ElementLength()) != steps * count) {
-    throw Napi::RangeError::New(info.Env(), "values and gradients disagree in length");
+    throw out_of_range(info.Env(), "values and gradients disagree in length");
   }
   return worker.run<Steps>(
       info.Env(),
       [steps, decay = read_double(options, "weightDecay"),
        schedule = Schedule(read_schedule(options), read_double(options, "lr"),
-                           read_int(options, "totalSteps"), read_int(options, "warmupSteps")),
+                           read_int(options, "totalSteps", 1), read_int(options, "warmupSteps", 0)),
        values = copy(values.Data(), {count}, at::kFloat),
        gradients = copy(gradients.Data(), {steps, count}, at::kFloat)](Channel&) {
         Adam adam({values}, decay);
@@ -189,20 +188,17 @@ Napi::Value augment(Worker& worker, const Napi::CallbackInfo& info) {
     at::Tensor pixels, by_operators, images;
     std::vector<int32_t> windows;
   };
-  const auto options = info[0].ToObject();
-  const auto pixels = options.Get("pixels").As<Napi::Uint8Array>();
-  const auto from = read_int(options, "from");
-  const auto count = static_cast<int64_t>(pixels.ElementLength()) / (from * from * 3);
-  if (static_cast<int64_t>(pixels.ElementLength()) != count * from * from * 3) {
-    throw Napi::RangeError::New(info.Env(), "pixels are not of whole pictures");
-  }
+  const auto options = read_object(info[0], "options");
+  const auto pixels = read_array<Napi::Uint8Array>(options, "pixels");
+  const int64_t from = read_side(options, "from");
+  const int64_t count = count_pictures(pixels, from);
   return worker.run<Augmented>(
       info.Env(),
       [count, from, preprocessing = read_preprocessing(options),
        augmentation = read_augmentation(options.Get("augment")),
-       seed = static_cast<uint64_t>(read_int(options, "seed")),
-       occasion = static_cast<uint64_t>(read_int(options, "occasion")),
-       threads = read_int(options, "threads"),
+       seed = static_cast<uint64_t>(read_int(options, "seed", 0)),
+       occasion = static_cast<uint64_t>(read_int(options, "occasion", 0)),
+       threads = read_threads(options),
        pictures = copy(pixels.Data(), {count, from, from, 3}, at::kByte)](Channel&) {
         at::set_num_threads(static_cast<int>(threads));
         const int64_t to = preprocessing.image_size;
@@ -246,16 +242,11 @@ Napi::Value augment(Worker& worker, const Napi::CallbackInfo& info) {
 }  // namespace
 
 void register_step_diagnostics(Napi::Env env, Napi::Object exports) {
-  auto worker = std::make_shared<Worker>(env);
-  const auto add = [&](const char* name, auto function) {
-    exports.Set(name, Napi::Function::New(env, [worker, function](const Napi::CallbackInfo& info) {
-                  return function(*worker, info);
-                }));
-  };
-  add("gradients", gradients);
-  add("teacherGradients", teacher_gradients);
-  add("optimize", optimize);
-  add("augment", augment);
+  export_functions(env, exports,
+                   {{"gradients", gradients},
+                    {"teacherGradients", teacher_gradients},
+                    {"optimize", optimize},
+                    {"augment", augment}});
 }
 
 }  // namespace distill::node

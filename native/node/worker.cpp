@@ -1,7 +1,5 @@
 #include "node/worker.h"
 
-#include <ATen/ATen.h>
-
 #include <set>
 
 #include "core/error.h"
@@ -22,73 +20,89 @@ Live& live() {
 
 }  // namespace
 
-Failure current_failure() {
-  try {
-    throw;
-  } catch (const Error& error) {
-    return {error.code, error.what()};
-  } catch (const c10::OutOfMemoryError& error) {
-    return {"ERR_OUT_OF_MEMORY", "the device is out of memory; lower batchSize or imageSize (" +
-                                     std::string(error.what_without_backtrace()) + ")"};
-  } catch (const c10::Error& error) {
-    const std::string what = error.what_without_backtrace();
-    if (what.find("allocate memory") != std::string::npos) {
-      return {"ERR_OUT_OF_MEMORY", "out of memory; lower batchSize or imageSize"};
-    }
-    return {"ERR_LIBTORCH", "LibTorch failed: " + what.substr(0, what.find('\n'))};
-  } catch (const std::bad_alloc&) {
-    return {"ERR_OUT_OF_MEMORY", "out of memory; lower batchSize, imageSize or cacheMemory"};
-  } catch (const std::exception& error) {
-    return {"ERR_INTERNAL", error.what()};
-  } catch (...) {
-    return {"ERR_INTERNAL", "an unknown failure in the addon"};
-  }
-}
-
-Napi::Error to_error(Napi::Env env, const Failure& failure) {
-  Napi::Error error = Napi::Error::New(env, failure.message);
-  error.Set("code", Napi::String::New(env, failure.code));
-  return error;
-}
-
-Channel::Channel(Napi::Env env, Napi::Function callback)
-    : queue_(Queue::New(env, callback, "node-distill", /*maxQueueSize=*/0, /*threads=*/1)) {}
-
-Channel::~Channel() {
-  queue_.Release();
-}
-
-void Channel::send(Message message) {
-  auto* queued = new Message(std::move(message));
-  // Refused only when the environment is ending, and then nobody waits for the message.
-  if (queue_.NonBlockingCall(queued) != napi_ok) delete queued;
-}
-
-void Channel::receive(Napi::Env env, Napi::Function callback, std::nullptr_t*, Message* message) {
-  const std::unique_ptr<Message> owned(message);
-  if (env != nullptr && !callback.IsEmpty()) (*owned)(env, callback);
-}
-
-Worker::Job::Job(Napi::Env env, const std::vector<Napi::Object>& objects) : deferred(env) {
+Job::Job(Napi::Env env, std::function<void()> request_stop,
+         const std::vector<Napi::Object>& objects, Napi::Function function)
+    : deferred(env), request_stop(std::move(request_stop)) {
   for (const Napi::Object& object : objects) kept.push_back(Napi::Persistent(object));
+  if (!function.IsEmpty()) callback = Napi::Persistent(function);
 }
 
-Worker::Job::~Job() {
+Job::~Job() {
   // Left over only when the environment has ended, which took the references with it.
   for (Napi::ObjectReference& reference : kept) reference.SuppressDestruct();
+  callback.SuppressDestruct();
+  if (callback_failure) callback_failure->SuppressDestruct();
 }
 
-void Worker::Job::settle(Napi::Env env, const std::function<void()>& settle_promise) {
-  const Napi::HandleScope scope(env);
+void Job::let_go() {
   kept.clear();
-  settle_promise();
+  callback.Reset();
+  callback_failure.reset();
+}
+
+void Job::settle(Napi::Env env, const std::function<Napi::Value()>& value) {
+  const Napi::HandleScope scope(env);
+  try {
+    if (callback_failure) throw Napi::Error(*callback_failure);
+    if (failure) std::rethrow_exception(failure);
+    deferred.Resolve(value());
+  } catch (...) {
+    deferred.Reject(current_error(env).Value());
+  }
+  let_go();
+}
+
+Channel::Channel(Napi::Env env, std::shared_ptr<Job> job, Message last)
+    : job_(std::move(job)),
+      last_(std::make_unique<Message>(std::move(last))),
+      queue_(Queue::New(env, "node-distill", /*maxQueueSize=*/0, /*initialThreadCount=*/1)) {}
+
+Channel::~Channel() {
+  if (is_open_) queue_.Release();
+}
+
+void Channel::call(std::function<Napi::Value(Napi::Env)> argument) {
+  send(std::make_unique<Message>([job = job_, argument = std::move(argument)](Napi::Env env) {
+    const Napi::HandleScope scope(env);
+    try {
+      if (!job->callback_failure) job->callback.Value().Call({argument(env)});
+    } catch (...) {
+      job->callback_failure = current_error(env);
+      job->request_stop();
+    }
+  }));
+}
+
+void Channel::finish() noexcept {
+  send(std::move(last_));
+}
+
+void Channel::send(std::unique_ptr<Message> message) noexcept {
+  if (!is_open_) return;
+  const napi_status status = queue_.NonBlockingCall(message.get());
+  if (status == napi_ok) message.release();
+  // The environment is ending, and nobody waits for the message. The queue must not be touched
+  // again.
+  if (status == napi_closing) is_open_ = false;
+}
+
+void Channel::receive(Napi::Env env, Napi::Function, std::nullptr_t*, Message* message) {
+  const std::unique_ptr<Message> owned(message);
+  if (env == nullptr) return;
+  try {
+    (*owned)(env);
+  } catch (...) {
+    // Messages catch what is thrown to them: this is an environment that no longer takes errors.
+  }
 }
 
 Worker::Worker(Napi::Env env, std::function<void()> request_stop)
     : env_(env), request_stop_(std::move(request_stop)) {
+  {
+    const std::lock_guard lock(live().mutex);
+    live().workers.insert(this);
+  }
   napi_add_env_cleanup_hook(env_, on_environment_end, this);
-  const std::lock_guard lock(live().mutex);
-  live().workers.insert(this);
 }
 
 Worker::~Worker() {
@@ -117,21 +131,60 @@ void Worker::shut_down_all(Napi::Env env) {
   for (Worker* worker : workers) worker->shut_down();
 }
 
+Napi::Value Worker::close(Napi::Env env, std::function<void()> work,
+                          std::vector<Napi::Object> kept) {
+  if (is_closed_ || !thread_.joinable()) {  // without a thread, there is nothing that it has left
+    is_closed_ = true;
+    const auto deferred = Napi::Promise::Deferred::New(env);
+    if (thread_.joinable()) {
+      also_closing_.push_back(deferred);
+    } else {
+      deferred.Resolve(env.Undefined());
+    }
+    return deferred.Promise();
+  }
+  const auto failure = std::make_shared<std::exception_ptr>();
+  const Napi::Value promise = start<Nothing>(
+      env,
+      [work = std::move(work), failure](Channel&) {
+        try {
+          work();
+        } catch (...) {
+          *failure = std::current_exception();
+        }
+        return Nothing();
+      },
+      [this, failure](Napi::Env env, const Nothing&) {
+        thread_.join();  // it has nothing more to do than to end
+        for (const auto& deferred : std::exchange(also_closing_, {})) {
+          deferred.Resolve(env.Undefined());
+        }
+        if (*failure) std::rethrow_exception(*failure);
+        return env.Undefined();
+      },
+      std::move(kept));
+  is_closed_ = true;
+  const std::lock_guard lock(mutex_);
+  is_closing_ = true;
+  wake_.notify_one();
+  return promise;
+}
+
 void Worker::post(std::function<void()> task) {
   const std::lock_guard lock(mutex_);
-  if (ending_) return;
-  tasks_.push_back(std::move(task));
+  if (is_ending_) return;
   if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
+  tasks_.push_back(std::move(task));
   wake_.notify_one();
 }
 
-void Worker::loop() {
+void Worker::loop() noexcept {
   while (true) {
     std::function<void()> task;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return ending_ || !tasks_.empty(); });
-      if (ending_) return;
+      wake_.wait(lock, [this] { return is_ending_ || is_closing_ || !tasks_.empty(); });
+      if (is_ending_ || tasks_.empty()) return;
       task = std::move(tasks_.front());
       tasks_.pop_front();
     }
@@ -142,13 +195,23 @@ void Worker::loop() {
 void Worker::shut_down() {
   {
     const std::lock_guard lock(mutex_);
-    ending_ = true;
+    is_ending_ = true;
     wake_.notify_one();
   }
   request_stop_();
   if (thread_.joinable()) thread_.join();
   // Now, while the environment still holds the channels of the jobs that never ran.
   tasks_.clear();
+}
+
+void export_functions(Napi::Env env, Napi::Object exports,
+                      std::initializer_list<std::pair<const char*, WorkerFunction*>> functions) {
+  const auto worker = std::make_shared<Worker>(env);
+  for (const auto& [name, function] : functions) {
+    exports.Set(name, promising(env, [worker, function = function](const Napi::CallbackInfo& info) {
+                  return function(*worker, info);
+                }));
+  }
 }
 
 }  // namespace distill::node

@@ -7,6 +7,7 @@
  * read in order pass by libvips's cache, and many small pictures at once leave its threads little to do.
  */
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
+import { DistillError } from '../../errors.js';
 import { beginsAsRead, unreadPicture } from './kinds.js';
 import {
   BadPicture,
@@ -153,6 +154,14 @@ async function inPlainWords<T>(data: Uint8Array, work: () => Promise<T>): Promis
   try {
     return await work();
   } catch (error) {
+    // Not the picture's fault: it must not be passed over.
+    if (/creating thread/i.test(String(error))) {
+      throw new DistillError(
+        'ERR_THREADS',
+        "The system makes no more threads to decode pictures with: raise the limit of the user's processes (ulimit -u) or of the container's (pids.max).",
+        { cause: error },
+      );
+    }
     throw new BadPicture(unreadPicture(data) ?? reason(error, data), { cause: error });
   }
 }

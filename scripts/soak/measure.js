@@ -1,0 +1,34 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+// What a process holds, as the system counts it (Linux).
+
+/** Its threads. */
+export const threads = () => readdirSync('/proc/self/task').length;
+
+/** Its open files, sockets and so on, but for the one that counts them. */
+export const descriptors = () => readdirSync('/proc/self/fd').length - 1;
+
+/** Its resident memory in bytes, what files are mapped to not counted. */
+export function memory() {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+}
+
+/** All of it. */
+export const measure = () => ({
+  threads: threads(),
+  descriptors: descriptors(),
+  memory: memory(),
+});
+
+/**
+ * Waits until a thread that has been joined is out of the system's count as well, or it is clear that it stays.
+ *
+ * @param {number} most
+ */
+export async function threadsAtMost(most) {
+  for (let turn = 0; threads() > most && turn < 500; turn++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return threads();
+}
