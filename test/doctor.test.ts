@@ -559,6 +559,18 @@ describe('what the run needs', () => {
     expect(remedy).toContain('`cacheDir`');
   });
 
+  test('a store that is one', async () => {
+    const cacheDir = at('planted');
+    const { store } = await distill({ ...good, student: at('planted.pth'), cacheDir });
+    rmSync(store as string);
+    symlinkSync('nowhere', store as string);
+    const { code, message } = await problem({ cacheDir }, 'store');
+    expect(code).toBe('ERR_CACHE');
+    expect(message).toContain(`'${store}'`);
+    const run = distill({ ...good, student: at('planted.pth'), cacheDir });
+    await expect(run).rejects.toMatchObject({ code });
+  });
+
   test('a device that is there', async () => {
     const gpus = (await loadAddon().machine()).gpus.length;
     const result = await examine({ device: 'cuda:99' });

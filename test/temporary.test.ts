@@ -15,7 +15,7 @@ import {
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadAddon, native } from '../lib/native.js';
-import { built, runChild } from './helpers/child.js';
+import { built, canMount, runChild } from './helpers/child.js';
 import { filesIn, temporaryFolder } from './helpers/dataset.js';
 import { halfMadeIn, hold } from './helpers/hold.js';
 
@@ -216,5 +216,39 @@ describe('a file that is written', () => {
       expect(line).toMatch(/^(\S+) ERR_WRITE '\1' cannot be written: it is an open file/);
     }
     expect(filesIn(place)).toEqual(['out.txt']);
+  });
+
+  test('that could not be replaced in the end is refused at once', async () => {
+    const place = newFolder();
+    const at = (name: string) => path.join(place, name);
+    const refuse = async (file: string, command: string[], says: string) => {
+      const ended = await runChild(
+        `const { loadAddon } = await import('${new URL('native.js', built)}');
+         loadAddon(); // LibTorch may be out of another user's reach
+         if (input.user && process.getuid() === 0) process.setuid(input.user);
+         for (const call of ['checkWritable', 'writeFile']) {
+           const error = await loadAddon()[call](input.file, new Uint8Array(1)).catch((error) => error);
+           console.log(error?.code, error?.message);
+         }`,
+        { command, input: { file, user: says.includes('another user') ? 12345 : 0 } },
+      );
+      expect(ended).toMatchObject({ code: 0, stderr: '' });
+      const line = expect.stringContaining(`ERR_WRITE '${file}' cannot be written: ${says}`);
+      expect(ended.stdout.trim().split('\n')).toEqual([line, line]);
+    };
+
+    if (canMount) {
+      for (const name of ['file', 'other']) writeFileSync(at(name), name);
+      const script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"';
+      const mounting = ['unshare', '-rm', 'sh', '-c', script, 'sh', at('other'), at('file')];
+      await refuse(at('file'), mounting, 'it is mounted by itself');
+    }
+    if (process.getuid?.() === 0) {
+      mkdirSync(at('sticky'));
+      chmodSync(at('sticky'), 0o1777);
+      for (const open of [folder, place]) chmodSync(open, 0o755);
+      writeFileSync(at('sticky/file'), 'theirs');
+      await refuse(at('sticky/file'), [], "it is another user's");
+    }
   });
 });

@@ -1,4 +1,4 @@
-import { access, constants, stat, statfs } from 'node:fs/promises';
+import { access, constants, lstat, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { type Dataset, planStore, type StoreOptions } from '../data/store.js';
 import { DistillError } from '../errors.js';
@@ -120,7 +120,8 @@ export async function checkStore(
     return withoutFile;
   }
   const room = await freeDisk(folder);
-  const reused = file !== null && (await stat(file).catch(() => null)) !== null;
+  const there = file === null ? null : await lstat(file).catch(() => null);
+  const reused = there?.isFile() ?? false;
   // The file that the run works on, and the one that is kept.
   const files = (inMemory ? 0 : 1) + (file !== null && !reused ? 1 : 0);
   const wanted = files === 2 ? 'in each of two files' : 'in a file';
@@ -134,6 +135,10 @@ export async function checkStore(
           'Name a folder with room as `cacheDir`, raise `cacheMemory`, or take fewer `views` or a smaller `imageSize`.',
       },
     );
+  } else if (there && !reused) {
+    topic.problem('store', 'ERR_CACHE', `'${file}' is not a store that this user has prepared.`, {
+      remedy: 'Remove it, or name another folder as `cacheDir`.',
+    });
   } else if (reused) {
     topic.ok('store', `'${file}' holds these pictures, prepared by an earlier run.`);
   } else {

@@ -1,5 +1,6 @@
 #include "core/checkpoint/writer.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -182,6 +183,29 @@ void expect_file(const std::string& path, mode_t mode) {
   throw_write(path, std::string("it is a ") + kind + ", not a file; name a file");
 }
 
+// Finds beforehand what would only show when the file is to be replaced, after a long run.
+void expect_replaceable(const Target& target) {
+  struct stat folder;
+  if (::stat(folder_of(target.path).c_str(), &folder) != 0) throw_system(target.name, errno);
+  const auto user = ::geteuid();
+  if ((folder.st_mode & S_ISVTX) && user != 0 && user != folder.st_uid &&
+      user != target.before->st_uid) {
+    throw_write(target.name,
+                "it is another user's, in a folder where nobody else may replace it; "
+                "name another file");
+  }
+#ifdef STATX_ATTR_MOUNT_ROOT
+  struct statx status;
+  if (::statx(AT_FDCWD, target.path.c_str(), 0, STATX_BASIC_STATS, &status) != 0) return;
+  if (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) {
+    throw_write(target.name, "it is mounted by itself and cannot be replaced; mount its folder");
+  }
+  if (status.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) {
+    throw_write(target.name, "it is marked as unchangeable; take that away with chattr -ia");
+  }
+#endif
+}
+
 Target resolve_target(const std::string& path) {
   if (path.empty()) throw_write(path, "the path is empty; name a file");
   Target target{path, path, std::nullopt};
@@ -205,6 +229,7 @@ Target resolve_target(const std::string& path) {
     target.path = (std::filesystem::path(target.path).parent_path() / link).string();
     target.name = path + "' -> '" + target.path;
   }
+  if (target.before) expect_replaceable(target);
   return target;
 }
 
