@@ -307,7 +307,7 @@ describe('a place for the student', () => {
     const link = path.join(folder, 'link.pth');
     symlinkSync(target, link);
     writeFileSync(target, 'old');
-    await distill({ ...base, student: link });
+    await distill({ ...base, student: link, overwrite: true });
     expect((await inspect(target)).architecture).toBe('student');
     expect((await inspect(link)).architecture).toBe('student');
     expect(filesIn(path.dirname(target)).filter((name) => name.startsWith('.'))).toEqual([]);
@@ -340,7 +340,7 @@ describe.runIf(canMount)('a disk', () => {
 
   test('that fills up leaves the student that was there', async () => {
     const old = 'the student of an earlier run';
-    const after = await onDisk('size=2m', { old });
+    const after = await onDisk('size=2m', { old, overwrite: true });
     expect(after).toMatchObject({
       ...{ name: 'DistillError', code: 'ERR_WRITE', after: old },
       message: expect.stringMatching(
