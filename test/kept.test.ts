@@ -14,7 +14,14 @@ import {
 } from '../lib/index.js';
 import { loadAddon } from '../lib/native.js';
 import { runCommand } from './helpers/child.js';
-import { mean, smallRun, std, temporaryFolder, writePicture } from './helpers/dataset.js';
+import {
+  mean,
+  smallRun,
+  std,
+  temporaryFolder,
+  writeLoudTeacher,
+  writePicture,
+} from './helpers/dataset.js';
 import { numbersOf, refusalOf } from './helpers/outcome.js';
 import { type PthTensor, writePth } from './helpers/pth.js';
 
@@ -322,6 +329,12 @@ describe('an initial student', () => {
     const run = distill({ ...given, signal: controller.signal });
     run.once('initial', () => controller.abort());
     expect(await refusalOf(run)).toMatchObject({ code: 'ERR_ABORTED' });
+    expect(readFileSync(student).equals(bytes)).toBe(true);
+
+    // Its logits divided by so small a temperature are no longer finite.
+    const teacher = await writeLoudTeacher(at('loud.safetensors'));
+    const lost = distill({ ...given, teacher, alpha: 0.7, temperature: 0.01 });
+    expect(await refusalOf(lost)).toMatchObject({ code: 'ERR_NOT_FINITE' });
     expect(readFileSync(student).equals(bytes)).toBe(true);
   });
 

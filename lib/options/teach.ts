@@ -13,7 +13,8 @@ export interface TeachOptions extends TrainingOptions {
   architecture?: 'densenet121' | 'densenet161' | 'densenet169' | 'densenet201' | undefined;
   /**
    * A DenseNet's file to start from instead of fresh weights, such as torchvision's for ImageNet. Its last layer is
-   * replaced by a fresh one, unless the file itself says that it tells the same classes apart.
+   * replaced by a fresh one, unless the file itself says that it tells the same classes apart: then it is
+   * judged first, and is what `teacher` holds until an epoch is better.
    */
   weights?: string | undefined;
   /** Means of R, G, B in 0..1. Default: those in the file of `weights`, else ImageNet's, 0.485, 0.456, 0.406. */
