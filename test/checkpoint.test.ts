@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -16,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DistillError, inspect } from '../lib/index.js';
 import { loadAddon, native } from '../lib/native.js';
+import { built, runChild } from './helpers/child.js';
 import { refusalOf } from './helpers/outcome.js';
 import {
   type Dtype,
@@ -27,6 +29,7 @@ import {
   zip,
 } from './helpers/pth.js';
 import { python, runPython } from './helpers/python.js';
+import { safetensorsBytes } from './helpers/safetensors.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'distill-checkpoint-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -370,6 +373,68 @@ describe('bad input', () => {
     truncateSync(file, 5 * 2 ** 30);
     await expectRefusal(file, 'ERR_CHECKPOINT_FORMAT', 'larger than 4 GiB');
     rmSync(file);
+  });
+
+  test('of files of 4 GiB, what they need is read and no more', { timeout: 120_000 }, async () => {
+    const size = 2 ** 32;
+    const sparse = (beginning: Buffer) => {
+      const file = write(beginning);
+      truncateSync(file, size);
+      return file;
+    };
+    const header = (data: number) =>
+      `{"a":{"dtype":"U8","shape":[${data}],"data_offsets":[0,${data}]}}`;
+    const length = header(size - 8).length;
+    const files = {
+      zeros: sparse(Buffer.alloc(16)),
+      zip: sparse(Buffer.from('PK')),
+      legacy: sparse(Buffer.concat([legacyStart(), pickle.whole(pickle.dict())])),
+      safetensors: sparse(safetensorsBytes(header(size - 8 - length))),
+      'a long header': sparse(Buffer.from([0, 0, 0, 5, 0, 0, 0, 0, 0x7b])),
+    };
+    const small = await pthBytes({ a: { shape: [1], data: [1] } });
+    const { stdout, stderr } = await runChild(
+      `import { inspect } from '${built}';
+      await inspect(input.small);
+      const before = process.resourceUsage().maxRSS;
+      const told = {};
+      for (const [kind, file] of Object.entries(input.files)) {
+        const described = ({ tensors }) => \`\${tensors[0].shape}\`;
+        told[kind] = await inspect(file).then(described, ({ code }) => code);
+      }
+      const megabytes = (process.resourceUsage().maxRSS - before) / 1024;
+      console.log(JSON.stringify({ told, megabytes }));`,
+      { input: { files, small: write(small) } },
+    );
+    for (const file of Object.values(files)) rmSync(file);
+    expect(stderr).toBe('');
+    const { told, megabytes } = JSON.parse(stdout);
+    expect(told).toEqual({
+      zeros: 'ERR_CHECKPOINT_FORMAT',
+      zip: 'ERR_CHECKPOINT_CORRUPT',
+      legacy: 'ERR_CHECKPOINT_CORRUPT',
+      safetensors: `${size - 8 - length}`,
+      'a long header': 'ERR_CHECKPOINT_CORRUPT',
+    });
+    expect(megabytes).toBeLessThan(200);
+  });
+
+  test('a pipe and a device, without opening them', async () => {
+    const pipe = path.join(folder, 'pipe.pth');
+    execFileSync('mkfifo', [pipe]);
+    for (const file of [pipe, '/dev/zero']) {
+      await expectRefusal(file, 'ERR_CHECKPOINT_FORMAT', 'is a device or a pipe');
+    }
+  });
+
+  test('a thin slice of a large storage', async () => {
+    const data = new Float32Array(2 ** 21 + 1);
+    const file = await writePth(newPath(), { a: { shape: [2], strides: [2 ** 21], data } });
+    expect((await inspect(file)).tensors).toHaveLength(1);
+    await expect(readTensor(file, 'a')).rejects.toMatchObject({
+      code: 'ERR_CHECKPOINT_FORMAT',
+      message: expect.stringContaining('save it as tensor.clone()'),
+    });
   });
 
   test('an empty file', () => expectRefusal(write(''), 'ERR_CHECKPOINT_CORRUPT', 'empty'));

@@ -37,6 +37,7 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
       info.Env(),
       [path = read_path(info[0])](Channel&) {
         const Checkpoint checkpoint = Checkpoint::open(path);
+        checkpoint.verify();
         return Contents{checkpoint.format(), recognize(checkpoint), checkpoint.tensors(),
                         checkpoint.record(metadata_record)};
       },

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/file.h"
 
 namespace distill {
 
@@ -18,6 +19,18 @@ static_assert(std::endian::native == std::endian::little);
 [[noreturn]] inline void throw_damaged(const std::string& file, const std::string& reason) {
   throw Error("ERR_CHECKPOINT_CORRUPT", "'" + file + "' is cut short or damaged (" + reason +
                                             "): copy, download or save it again");
+}
+
+// A part of a file that its own header tells of; `name` names the file in messages. Who asks says
+// how much it may be, as the header may lie: the file's size alone is no bound.
+inline std::string read_part(const File& file, const std::string& name, uint64_t at,
+                             uint64_t count) {
+  if (at > file.size() || count > file.size() - at) {
+    throw_damaged(name, "it announces more bytes than it holds");
+  }
+  std::string bytes(count, '\0');
+  if (!file.read(bytes.data(), count, at)) throw_damaged(name, "it became shorter meanwhile");
+  return bytes;
 }
 
 // A forward cursor over bytes that came from a file: no read passes the end, whatever a length

@@ -3,10 +3,8 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <filesystem>
+#include <memory>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -21,41 +19,32 @@ namespace {
 
 // Far above any image classifier's checkpoint; below what would exhaust a machine.
 constexpr uint64_t largest_file = uint64_t{4} << 30;
-constexpr size_t largest_record = size_t{1} << 20;
+constexpr uint64_t largest_record = uint64_t{1} << 20;
+// Far above any checkpoint's: one of a DenseNet201 with Adam's state has 2 MB.
+constexpr uint64_t largest_pickle = uint64_t{64} << 20;
+// What tells one kind of file from another.
+constexpr uint64_t beginning_size = 4096;
 
 [[noreturn]] void throw_format(const std::string& path, const std::string& what_and_remedy) {
   throw Error("ERR_CHECKPOINT_FORMAT", "'" + path + "' " + what_and_remedy);
 }
 
-Checkpoint::File read_file(const std::string& path) {
-  const auto throw_unreadable = [&](const std::string& reason) {
-    throw Error("ERR_CHECKPOINT_NOT_FOUND",
-                "the checkpoint '" + path + "' cannot be opened: " + reason + "; check the path");
-  };
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (status.type() == std::filesystem::file_type::not_found) throw_unreadable("no such file");
-  if (status.type() == std::filesystem::file_type::none) throw_unreadable(error.message());
-  if (!std::filesystem::is_regular_file(status)) {
-    const bool is_folder = std::filesystem::is_directory(status);
-    throw_format(path, is_folder ? "is a folder: name a .pth file in it"
-                                 : "is a device or a pipe: name a .pth file");
-  }
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
-                                                             std::fclose);
-  if (!file) throw_unreadable(std::strerror(errno));
-  const auto size = std::filesystem::file_size(path, error);
-  if (error) throw_unreadable(error.message());
-  if (size > largest_file) {
+File open_file(const std::string& path) try {
+  File file(path);
+  if (file.size() > largest_file) {
     throw_format(path,
                  "is larger than 4 GiB, no image classifier's checkpoint: save the weights "
                  "alone with torch.save(model.state_dict(), 'weights.pth')");
   }
-  auto bytes = std::make_unique_for_overwrite<char[]>(size);
-  if (std::fread(bytes.get(), 1, size, file.get()) != size) {
-    throw_damaged(path, "it became shorter while it was read");
+  return file;
+} catch (const FileError& error) {
+  if (error.kind == FileError::Kind::folder)
+    throw_format(path, "is a folder: name a .pth file in it");
+  if (error.kind == FileError::Kind::special) {
+    throw_format(path, "is a device or a pipe: name a .pth file");
   }
-  return {std::move(bytes), size};
+  throw Error("ERR_CHECKPOINT_NOT_FOUND", "the checkpoint '" + path + "' cannot be opened: " +
+                                              error.what() + "; check the path");
 }
 
 // Files that are given for a .pth by mistake, by their first bytes.
@@ -124,19 +113,28 @@ Pickle read_legacy_object(ByteReader& reader, const std::string& path) {
   return Pickle(reader, path);
 }
 
-std::unordered_map<std::string_view, std::string_view> read_legacy_storages(
-    ByteReader& reader, const Pickle& object, const std::string& path) {
-  const Pickle keys(reader, path);
+// The storages follow the pickles, each behind its number of elements. `at` is where they begin.
+std::unordered_map<std::string_view, Extent> find_legacy_storages(const File& file, uint64_t at,
+                                                                  const Pickle& keys,
+                                                                  const Pickle& object,
+                                                                  const std::string& path) {
   std::unordered_map<std::string_view, StorageId> ids;
   for (const auto& id : PickledTensors(object, path).storages()) ids.emplace(id.key, id);
-  std::unordered_map<std::string_view, std::string_view> storages;
+  std::unordered_map<std::string_view, Extent> storages;
   for (const auto ref : keys.root().items) {
     const auto id = ids.find(keys[ref].text);
     if (id == ids.end()) throw_damaged(path, "it holds a storage that no tensor uses");
-    if (reader.integer<int64_t>() != id->second.numel) {
+    int64_t numel = 0;
+    const auto count = read_part(file, path, at, sizeof numel);
+    std::memcpy(&numel, count.data(), sizeof numel);
+    at += sizeof numel;
+    if (numel != id->second.numel) {
       throw_damaged(path, "a storage's size is not what its tensor says");
     }
-    storages[id->first] = reader.take(id->second.bytes());
+    const auto size = id->second.bytes();
+    if (size > file.size() - at) throw_damaged(path, "it announces more bytes than it holds");
+    storages[id->first] = {at, size, std::nullopt};
+    at += size;
   }
   return storages;
 }
@@ -188,15 +186,9 @@ bool is_contiguous(const TensorEntry& entry) {
   return true;
 }
 
-// Copies byte by byte: a storage may begin anywhere in its file, at no multiple of its element
-// size.
-void copy_elements(const TensorEntry& entry, char* to) {
+// Copies byte by byte: elements may begin anywhere, at no multiple of their size.
+void gather(const TensorEntry& entry, const char* from, char* to) {
   const auto size = at::elementSize(entry.dtype);
-  const auto* from = entry.storage.data() + entry.offset * size;
-  if (is_contiguous(entry)) {
-    std::memcpy(to, from, entry.numel() * size);
-    return;
-  }
   std::vector<int64_t> index(entry.shape.size(), 0);
   int64_t position = 0;
   for (auto left = entry.numel(); left > 0; --left, to += size) {
@@ -213,32 +205,32 @@ void copy_elements(const TensorEntry& entry, char* to) {
 }  // namespace
 
 Checkpoint Checkpoint::open(const std::string& path) {
-  return Checkpoint(path, read_file(path));
+  return Checkpoint(path, open_file(path));
 }
 
 Checkpoint::Checkpoint(const std::string& path, File file) : path_(path), file_(std::move(file)) {
-  const std::string_view bytes(file_.bytes.get(), file_.size);
+  const auto beginning = read_part(file_, path_, 0, std::min(file_.size(), beginning_size));
   // First: the length that it begins with may look like the beginning of any other kind.
-  if (is_safetensors(bytes)) {
+  if (is_safetensors(beginning)) {
     format_ = "safetensors";
-    auto contents = read_safetensors(bytes, path_);
+    auto contents = read_safetensors(file_, path_);
     tensors_ = std::move(contents.tensors);
     metadata_ = std::move(contents.metadata);
   } else {
-    refuse_other_kinds(bytes, path_);
-    const bool is_zip = bytes.starts_with("PK");
+    refuse_other_kinds(beginning, path_);
+    const bool is_zip = beginning.starts_with("PK");
     format_ = is_zip ? "zip" : "legacy";
     if (is_zip) {
-      read_zip(bytes);
+      read_zip();
     } else {
-      read_legacy(bytes);
+      read_legacy();
     }
   }
   use_names_of_today();
 }
 
-void Checkpoint::read_zip(std::string_view bytes) {
-  const auto& archive = archive_.emplace(bytes, path_);
+void Checkpoint::read_zip() {
+  const auto& archive = archive_.emplace(file_, path_);
   if (archive.contains("constants.pkl")) {
     throw_format(path_,
                  "is a TorchScript archive: save its weights with "
@@ -250,22 +242,17 @@ void Checkpoint::read_zip(std::string_view bytes) {
                  "torch.save(model.state_dict(), 'weights.pth')");
   }
   if (archive.contains("byteorder")) {
-    expect_little_endian(archive.read("byteorder") == "little", path_);
+    expect_little_endian(archive.read(file_, "byteorder", largest_record) == "little", path_);
   }
-  ByteReader reader(archive.read("data.pkl"), path_);
+  const auto bytes = archive.read(file_, "data.pkl", largest_pickle);
+  ByteReader reader(bytes, path_);
   const Pickle object(reader, path_);
-  // By key: a storage that many tensors share is verified once.
-  std::unordered_map<std::string_view, std::string_view> storages;
-  read_state_dict(object, [&](const StorageId& id) {
-    auto storage = storages.find(id.key);
-    if (storage == storages.end()) {
-      storage = storages.emplace(id.key, archive.read("data/" + std::string(id.key))).first;
-    }
-    return storage->second;
-  });
+  read_state_dict(object,
+                  [&](const StorageId& id) { return archive.find("data/" + std::string(id.key)); });
 }
 
-void Checkpoint::read_legacy(std::string_view bytes) {
+void Checkpoint::read_legacy() {
+  const auto bytes = read_part(file_, path_, 0, std::min(file_.size(), largest_pickle));
   // A pickle begins with its protocol, or at protocol 0 with a name or a mark.
   const char first = bytes.front();
   if (first != '\x80' && first != 'c' && first != '(') {
@@ -275,7 +262,8 @@ void Checkpoint::read_legacy(std::string_view bytes) {
   }
   ByteReader reader(bytes, path_);
   const auto object = read_legacy_object(reader, path_);
-  const auto storages = read_legacy_storages(reader, object, path_);
+  const Pickle keys(reader, path_);
+  const auto storages = find_legacy_storages(file_, reader.position(), keys, object, path_);
   read_state_dict(object, [&](const StorageId& id) {
     const auto storage = storages.find(id.key);
     if (storage == storages.end()) throw_damaged(path_, "a tensor's storage is missing");
@@ -319,6 +307,7 @@ const TensorEntry* Checkpoint::find(std::string_view name) const {
 at::Tensor Checkpoint::read(const TensorEntry& entry) const {
   auto tensor = at::empty(entry.shape, entry.dtype);
   if (entry.numel() == 0) return tensor;
+  verify(entry.storage);
   auto* data = static_cast<char*>(tensor.mutable_data_ptr());
   copy_elements(entry, data);
   if (entry.dtype == at::kBool) {
@@ -328,19 +317,58 @@ at::Tensor Checkpoint::read(const TensorEntry& entry) const {
   return tensor;
 }
 
+void Checkpoint::copy_elements(const TensorEntry& entry, char* to) const {
+  const auto size = at::elementSize(entry.dtype);
+  int64_t elements = 1;  // of the storage, from the tensor's first to its last
+  for (size_t i = 0; i < entry.shape.size(); ++i) {
+    elements += (entry.shape[i] - 1) * entry.strides[i];
+  }
+  const auto begin = entry.storage.begin + entry.offset * size;
+  const auto read = [&](char* bytes, uint64_t count) {
+    if (!file_.read(bytes, count, begin)) throw_damaged(path_, "it became shorter meanwhile");
+  };
+  if (is_contiguous(entry)) return read(to, entry.numel() * size);
+  constexpr int64_t sparsest = 64;
+  if (elements > std::max(sparsest * entry.numel(), int64_t{1} << 20)) {
+    throw_format(path_, "holds '" + printable(entry.name) +
+                            "' as a small part of a large storage: save it as tensor.clone()");
+  }
+  const auto bytes = std::make_unique_for_overwrite<char[]>(elements * size);
+  read(bytes.get(), elements * size);
+  gather(entry, bytes.get(), to);
+}
+
+void Checkpoint::verify() const {
+  for (const auto& tensor : tensors_) verify(tensor.storage);
+}
+
+void Checkpoint::verify(const Extent& storage) const {
+  if (!storage.crc || !verified_.insert(storage.begin).second) return;
+  constexpr uint64_t chunk = uint64_t{1} << 20;
+  const auto bytes = std::make_unique_for_overwrite<char[]>(std::min(storage.size, chunk));
+  uint32_t crc = 0;
+  for (uint64_t done = 0; done < storage.size;) {
+    const auto count = std::min(storage.size - done, chunk);
+    if (!file_.read(bytes.get(), count, storage.begin + done)) {
+      throw_damaged(path_, "it became shorter meanwhile");
+    }
+    crc = crc32({bytes.get(), count}, crc);
+    done += count;
+  }
+  if (crc == *storage.crc) return;
+  verified_.erase(storage.begin);
+  const auto record = archive_->name_at(storage.begin);
+  throw_damaged(path_, "the CRC-32 of its record '" + printable(record) + "' does not match");
+}
+
 std::optional<std::string> Checkpoint::record(std::string_view name) const {
-  std::string_view bytes;
-  if (const auto entry = metadata_.find(name); entry != metadata_.end()) {
-    bytes = entry->second;
-  } else if (archive_ && archive_->contains(name)) {
-    bytes = archive_->read(name);
-  } else {
-    return std::nullopt;
+  if (archive_ && archive_->contains(name)) return archive_->read(file_, name, largest_record);
+  const auto entry = metadata_.find(name);
+  if (entry == metadata_.end()) return std::nullopt;
+  if (entry->second.size() > largest_record) {
+    throw_damaged(path_, "its record '" + printable(name) + "' is larger than 1 MiB");
   }
-  if (bytes.size() > largest_record) {
-    throw_damaged(path_, "its record '" + printable(name) + "' is larger than a MiB");
-  }
-  return std::string(bytes);
+  return entry->second;
 }
 
 }  // namespace distill

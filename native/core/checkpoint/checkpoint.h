@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +15,7 @@
 #include "core/checkpoint/pickled_tensors.h"
 #include "core/checkpoint/tensor_entry.h"
 #include "core/checkpoint/zip_archive.h"
+#include "core/file.h"
 
 namespace distill {
 
@@ -24,17 +25,13 @@ inline constexpr const char* metadata_record = "distill.json";
 // A checkpoint: PyTorch's (.pth, .pt) in today's zip format or the older sequence of pickles, or a
 // safetensors file. Which one is told by the content, never by the name.
 //
-// The file is read into memory once and verified as a whole, CRCs and the bounds of every tensor
-// included, before anything in it is used. It is not memory-mapped: another process that shortens a
-// mapped file ends this one with SIGBUS, which no code can turn into an error.
+// What describes the tensors is read and verified as a whole, the bounds of every tensor included,
+// before anything in the file is used. The tensors themselves are read one by one, when they are
+// asked for, and their CRC is verified first: a file takes the memory of what is used of it,
+// whatever its size. It is not memory-mapped: another process that shortens a mapped file ends this
+// one with SIGBUS, which no code can turn into an error.
 class Checkpoint {
  public:
-  // A file's bytes.
-  struct File {
-    std::unique_ptr<const char[]> bytes;
-    size_t size;
-  };
-
   // Throws ERR_CHECKPOINT_NOT_FOUND, _FORMAT (not a checkpoint), _CORRUPT, _UNSAFE (it asks to call
   // something) or _NO_STATE_DICT.
   static Checkpoint open(const std::string& path);
@@ -52,8 +49,12 @@ class Checkpoint {
   // Names in the state dict whose value is no dense tensor.
   const std::vector<std::string>& non_tensors() const { return non_tensors_; }
 
-  // An owned, contiguous CPU tensor in the file's dtype.
+  // An owned, contiguous CPU tensor in the file's dtype. Throws ERR_CHECKPOINT_CORRUPT where its
+  // CRC does not match.
   at::Tensor read(const TensorEntry& entry) const;
+
+  // Verifies the CRC of every tensor. Throws ERR_CHECKPOINT_CORRUPT.
+  void verify() const;
 
   // A further record of a zip checkpoint or an entry of a safetensors file's metadata, such as what
   // a run says of itself ("distill.json"); nothing where there is none. Throws
@@ -62,8 +63,10 @@ class Checkpoint {
 
  private:
   Checkpoint(const std::string& path, File file);
-  void read_zip(std::string_view bytes);
-  void read_legacy(std::string_view bytes);
+  void read_zip();
+  void read_legacy();
+  void verify(const Extent& storage) const;
+  void copy_elements(const TensorEntry& entry, char* to) const;
   void read_state_dict(const Pickle& object, const PickledTensors::FindStorage& find_storage);
   void use_names_of_today();
 
@@ -74,6 +77,7 @@ class Checkpoint {
   std::map<std::string, std::string, std::less<>> metadata_;  // of a safetensors file
   std::vector<TensorEntry> tensors_;
   std::vector<std::string> non_tensors_;
+  mutable std::set<uint64_t> verified_;  // storages, which tensors may share, by their place
 };
 
 }  // namespace distill

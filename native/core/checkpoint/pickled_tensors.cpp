@@ -173,7 +173,7 @@ std::optional<TensorEntry> PickledTensors::tensor(const Pickle::Value& value,
                      .strides = counts(call->items[3]),
                      .offset = id.begin + count(call->items[1]),
                      .storage = find_storage(id)};
-  if (tensor.storage.size() != id.bytes()) {
+  if (tensor.storage.size != id.bytes()) {
     throw_damaged(file_, "a storage's size is not what its tensor says");
   }
   if (tensor.shape.size() != tensor.strides.size() || !fits(tensor, id.end)) {

@@ -27,8 +27,8 @@ struct StorageId {
 // Gives a pickle's values the meaning that PyTorch gives them.
 class PickledTensors {
  public:
-  // Gives a storage's bytes.
-  using FindStorage = std::function<std::string_view(const StorageId&)>;
+  // Tells where a storage's bytes are.
+  using FindStorage = std::function<Extent(const StorageId&)>;
 
   // Both must outlive it; `file` names the file in messages.
   PickledTensors(const Pickle& pickle, const std::string& file) : pickle_(pickle), file_(file) {}

@@ -73,7 +73,8 @@ at::ScalarType find_dtype(const Description& description, const std::string& nam
                                            ", which is not read: convert it to F32");
 }
 
-TensorEntry entry_of(const std::string& name, const Description& description, std::string_view data,
+// `data` is where the tensors' bytes are.
+TensorEntry entry_of(const std::string& name, const Description& description, const Extent& data,
                      const std::string& file) {
   const auto refuse = [&](const char* reason) {
     throw_damaged(file, "the tensor '" + printable(name) + "' " + reason);
@@ -85,9 +86,8 @@ TensorEntry entry_of(const std::string& name, const Description& description, st
                     .offset = 0,
                     .storage = {}};
   const auto begin = description.data_offsets[0], end = description.data_offsets[1];
-  const auto size = static_cast<int64_t>(data.size());
-  if (begin > end || end > size) refuse("lies outside the file");
-  entry.storage = data.substr(begin, end - begin);
+  if (begin > end || end > static_cast<int64_t>(data.size)) refuse("lies outside the file");
+  entry.storage = {data.begin + begin, static_cast<uint64_t>(end - begin), std::nullopt};
   // No product comes near an overflow.
   constexpr auto most_elements = int64_t{1} << 40;
   int64_t stride = 1;
@@ -102,42 +102,43 @@ TensorEntry entry_of(const std::string& name, const Description& description, st
 }
 
 // Every byte belongs to one tensor.
-void refuse_gaps(const std::vector<TensorEntry>& tensors, std::string_view data,
+void refuse_gaps(const std::vector<TensorEntry>& tensors, const Extent& data,
                  const std::string& file) {
-  std::vector<std::string_view> parts;
-  for (const auto& tensor : tensors) parts.push_back(tensor.storage);
-  std::sort(parts.begin(), parts.end(), [](std::string_view a, std::string_view b) {
-    return std::pair(a.data(), a.size()) < std::pair(b.data(), b.size());
-  });
-  const char* position = data.data();
-  for (const auto part : parts) {
-    if (part.data() != position) {
+  std::vector<std::pair<uint64_t, uint64_t>> parts;
+  for (const auto& tensor : tensors) parts.emplace_back(tensor.storage.begin, tensor.storage.size);
+  std::sort(parts.begin(), parts.end());
+  auto position = data.begin;
+  for (const auto& [begin, size] : parts) {
+    if (begin != position) {
       throw_damaged(file, "its tensors overlap, or leave a gap between them");
     }
-    position += part.size();
+    position += size;
   }
-  if (position != data.data() + data.size()) {
+  if (position != data.begin + data.size) {
     throw_damaged(file, "it holds bytes that belong to no tensor");
   }
 }
 
 }  // namespace
 
-bool is_safetensors(std::string_view bytes) {
+bool is_safetensors(std::string_view beginning) {
   constexpr size_t length_bytes = 8;
-  if (bytes.size() <= length_bytes || bytes[length_bytes] != '{') return false;
+  if (beginning.size() <= length_bytes || beginning[length_bytes] != '{') return false;
   // No text begins with so small a number.
   uint64_t length;
-  std::memcpy(&length, bytes.data(), sizeof length);
+  std::memcpy(&length, beginning.data(), sizeof length);
   return length < uint64_t{1} << 32;
 }
 
-Safetensors read_safetensors(std::string_view bytes, const std::string& file) {
-  ByteReader reader(bytes, file);
-  const auto length = reader.integer<uint64_t>();
+Safetensors read_safetensors(const File& opened, const std::string& file) {
+  uint64_t length = 0;
+  const auto start = read_part(opened, file, 0, sizeof length);
+  std::memcpy(&length, start.data(), sizeof length);
   if (length > largest_header) throw_damaged(file, "its header is larger than 100 MB");
-  JsonReader json(reader.take(length), file);
-  const auto data = reader.take(reader.remaining());
+  const auto header = read_part(opened, file, sizeof length, length);
+  JsonReader json(header, file);
+  const auto begin = sizeof length + length;
+  const Extent data{begin, opened.size() - begin, std::nullopt};
 
   Safetensors contents;
   std::set<std::string, std::less<>> names;

@@ -8,6 +8,7 @@
 
 #include "core/checkpoint/state_dict.h"
 #include "core/checkpoint/tensor_entry.h"
+#include "core/file.h"
 
 namespace distill {
 
@@ -18,13 +19,13 @@ struct Safetensors {
   std::map<std::string, std::string, std::less<>> metadata;  // its "__metadata__"
 };
 
-// Whether a file announces itself as one, also if it is cut short.
-bool is_safetensors(std::string_view bytes);
+// Whether a file that begins so announces itself as one, also if it is cut short.
+bool is_safetensors(std::string_view beginning);
 
-// Reads the header and verifies it as a whole; `bytes` must outlive what is returned, `file` names
-// it in messages. Throws ERR_CHECKPOINT_CORRUPT, ERR_CHECKPOINT_FORMAT for a dtype that PyTorch's
-// checkpoints cannot have either, ERR_CHECKPOINT_NO_STATE_DICT where it holds no tensor.
-Safetensors read_safetensors(std::string_view bytes, const std::string& file);
+// Reads the header and verifies it as a whole; `file` names it in messages. Throws
+// ERR_CHECKPOINT_CORRUPT, ERR_CHECKPOINT_FORMAT for a dtype that PyTorch's checkpoints cannot have
+// either, ERR_CHECKPOINT_NO_STATE_DICT where it holds no tensor.
+Safetensors read_safetensors(const File& opened, const std::string& file);
 
 // The bytes of a file with these tensors. Equal tensors and metadata give equal bytes.
 std::string serialize_safetensors(const StateDict& state_dict,

@@ -4,11 +4,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace distill {
+
+// Where a storage's bytes lie in the file, and their CRC-32 where the file has one.
+struct Extent {
+  uint64_t begin = 0;
+  uint64_t size = 0;
+  std::optional<uint32_t> crc;
+};
 
 // One tensor of a checkpoint's state dict: described, not yet read.
 struct TensorEntry {
@@ -17,7 +24,7 @@ struct TensorEntry {
   std::vector<int64_t> shape;
   std::vector<int64_t> strides;  // in elements
   int64_t offset = 0;            // in elements, from the start of the storage
-  std::string_view storage;      // the storage's bytes; the view lasts as the checkpoint does
+  Extent storage;
 
   int64_t numel() const {
     int64_t numel = 1;

@@ -18,7 +18,12 @@ constexpr std::string_view end_of_directory("PK\x05\x06", 4);
 constexpr std::string_view zip64_end_of_directory("PK\x06\x06", 4);
 constexpr std::string_view zip64_locator("PK\x06\x07", 4);
 constexpr size_t end_of_directory_size = 22;
+constexpr size_t zip64_end_of_directory_size = 56;
 constexpr size_t zip64_locator_size = 20;
+constexpr size_t local_header_size = 30;
+constexpr size_t longest_comment = 0xFFFF;
+// Of some 100,000 records and more; a DenseNet201 has 700.
+constexpr uint64_t largest_directory = uint64_t{16} << 20;
 constexpr uint32_t in_zip64_extra = 0xFFFFFFFF;
 constexpr uint16_t zip64_extra_id = 1;
 constexpr uint16_t flag_encrypted = 1 << 0;
@@ -47,35 +52,45 @@ void expect_signature(ByteReader& reader, std::string_view signature, const std:
 }
 
 // Zip is read from its end, where a comment of at most 64 KiB may follow the last header.
-size_t find_end_of_directory(std::string_view bytes, const std::string& file) {
-  const auto first = bytes.size() - std::min(bytes.size(), end_of_directory_size + 0xFFFF);
-  for (auto end = bytes.size(); end-- > first;) {
-    if (!bytes.substr(end).starts_with(end_of_directory)) continue;
-    const auto after = bytes.size() - end;
+size_t find_end_of_directory(std::string_view tail, const std::string& file) {
+  for (auto end = tail.size(); end-- > 0;) {
+    if (!tail.substr(end).starts_with(end_of_directory)) continue;
+    const auto after = tail.size() - end;
     if (after < end_of_directory_size) continue;
-    ByteReader comment_size(bytes, file, end + end_of_directory_size - 2);
+    ByteReader comment_size(tail, file, end + end_of_directory_size - 2);
     if (comment_size.integer<uint16_t>() == after - end_of_directory_size) return end;
   }
   throw_damaged(file, "the directory at the end of the zip archive is missing");
 }
 
-Directory find_directory(std::string_view bytes, const std::string& file) {
-  const auto end = find_end_of_directory(bytes, file);
+Directory find_directory(const File& file, const std::string& name) {
+  const auto size =
+      std::min<uint64_t>(file.size(), zip64_locator_size + end_of_directory_size + longest_comment);
+  const auto tail = read_part(file, name, file.size() - size, size);
+  const std::string_view bytes = tail;
+  const auto in_tail = find_end_of_directory(bytes, name);
+  const auto end = file.size() - size + in_tail;
   Directory directory;
-  if (end >= zip64_locator_size && bytes.substr(end - zip64_locator_size, 4) == zip64_locator) {
-    ByteReader locator(bytes, file, end - zip64_locator_size + 8);
-    ByteReader reader(bytes, file, locator.integer<uint64_t>());
-    expect_signature(reader, zip64_end_of_directory, file);
+  if (in_tail >= zip64_locator_size &&
+      bytes.substr(in_tail - zip64_locator_size, 4) == zip64_locator) {
+    ByteReader locator(bytes, name, in_tail - zip64_locator_size + 8);
+    const auto header =
+        read_part(file, name, locator.integer<uint64_t>(), zip64_end_of_directory_size);
+    ByteReader reader(header, name);
+    expect_signature(reader, zip64_end_of_directory, name);
     reader.take(36);  // its own size, versions, disks, counts
     directory.size = reader.integer<uint64_t>();
     directory.offset = reader.integer<uint64_t>();
   } else {
-    ByteReader reader(bytes, file, end + 12);
+    ByteReader reader(bytes, name, in_tail + 12);
     directory.size = reader.integer<uint32_t>();
     directory.offset = reader.integer<uint32_t>();
   }
   if (directory.offset > end || directory.size > end - directory.offset) {
-    throw_damaged(file, "the zip directory lies outside the file");
+    throw_damaged(name, "the zip directory lies outside the file");
+  }
+  if (directory.size > largest_directory) {
+    throw_damaged(name, "the zip directory is larger than 16 MiB");
   }
   return directory;
 }
@@ -111,11 +126,19 @@ DirectoryEntry read_entry(ByteReader& reader, const std::string& file) {
   return entry;
 }
 
-// The record's data, found through its local header, which must say what the directory says.
-std::string_view record_bytes(std::string_view bytes, const DirectoryEntry& entry,
-                              const std::string& file) {
-  ByteReader reader(bytes, file, entry.header_offset);
-  expect_signature(reader, local_header, file);
+// Where the record's data is, which lies before `end` and is found through its local header; that
+// must say what the directory says.
+Extent find_record(const File& file, uint64_t end, const DirectoryEntry& entry,
+                   const std::string& file_name) {
+  const auto part = [&](uint64_t at, uint64_t count) {
+    if (at > end || count > end - at) {
+      throw_damaged(file_name, "a zip record lies outside the file");
+    }
+    return read_part(file, file_name, at, count);
+  };
+  const auto header = part(entry.header_offset, local_header_size);
+  ByteReader reader(header, file_name);
+  expect_signature(reader, local_header, file_name);
   reader.take(2);  // version
   const auto flags = reader.integer<uint16_t>();
   const auto method = reader.integer<uint16_t>();
@@ -125,8 +148,8 @@ std::string_view record_bytes(std::string_view bytes, const DirectoryEntry& entr
   const auto size = reader.integer<uint32_t>();
   const auto name_size = reader.integer<uint16_t>();
   const auto extra_size = reader.integer<uint16_t>();
-  const auto name = reader.take(name_size);
-  reader.take(extra_size);
+  const auto name = part(entry.header_offset + local_header_size, name_size);
+  const auto begin = entry.header_offset + local_header_size + name_size + extra_size;
 
   const bool has_descriptor = flags & flag_descriptor;
   const auto agrees = [&](uint32_t local, uint64_t central) {
@@ -134,9 +157,12 @@ std::string_view record_bytes(std::string_view bytes, const DirectoryEntry& entr
   };
   if (method != entry.method || name != entry.name || (crc != entry.crc && !has_descriptor) ||
       !agrees(stored_size, entry.stored_size) || !agrees(size, entry.size)) {
-    throw_damaged(file, "a zip header contradicts the directory");
+    throw_damaged(file_name, "a zip header contradicts the directory");
   }
-  return reader.take(entry.stored_size);
+  if (begin > end || entry.stored_size > end - begin) {
+    throw_damaged(file_name, "it announces more bytes than it holds");
+  }
+  return {begin, entry.stored_size, entry.crc};
 }
 
 // Eight tables, so that a step consumes eight bytes ("slicing by eight", Intel 2006).
@@ -158,9 +184,9 @@ constexpr auto crc_tables = [] {
 
 }  // namespace
 
-uint32_t crc32(std::string_view bytes) {
+uint32_t crc32(std::string_view bytes, uint32_t before) {
   const auto& t = crc_tables;
-  uint32_t crc = 0xFFFFFFFF;
+  uint32_t crc = ~before;
   const char* data = bytes.data();
   size_t left = bytes.size();
   for (; left >= 8; data += 8, left -= 8) {
@@ -177,47 +203,66 @@ uint32_t crc32(std::string_view bytes) {
   return ~crc;
 }
 
-ZipArchive::ZipArchive(std::string_view bytes, const std::string& file) : file_(file) {
-  const auto directory = find_directory(bytes, file);
-  const auto records = bytes.substr(0, directory.offset);
-  ByteReader reader(bytes.substr(directory.offset, directory.size), file);
+ZipArchive::ZipArchive(const File& file, const std::string& name) : name_(name) {
+  const auto directory = find_directory(file, name);
+  const auto headers = read_part(file, name, directory.offset, directory.size);
+  ByteReader reader(headers, name);
   std::string_view top;
   uint64_t total = 0;
+  bool has_crcs = false;
   while (reader.remaining() > 0) {
-    const auto entry = read_entry(reader, file);
-    const auto data = record_bytes(records, entry, file);
+    const auto entry = read_entry(reader, name);
+    const auto extent = find_record(file, directory.offset, entry, name);
     // Records that overlap would let a small file ask for endless checking.
-    total += data.size();
-    if (total > bytes.size()) throw_damaged(file, "its zip records overlap");
-    has_crcs_ |= entry.crc != 0;
+    total += extent.size;
+    if (total > file.size()) throw_damaged(name, "its zip records overlap");
+    has_crcs |= entry.crc != 0;
 
     // PyTorch takes the folder of the first record for the archive's top folder.
     if (records_.empty()) top = entry.name.substr(0, entry.name.find('/') + 1);
     if (!entry.name.starts_with(top)) continue;
-    const auto name = entry.name.substr(top.size());
     const bool is_stored = entry.method == 0 && !(entry.flags & flag_encrypted);
-    if (!records_.emplace(name, Record{data, entry.crc, is_stored}).second) {
-      throw_damaged(file, "two zip records have one name");
+    if (!records_.emplace(entry.name.substr(top.size()), Record{extent, is_stored}).second) {
+      throw_damaged(name, "two zip records have one name");
     }
   }
+  // torch.serialization.set_crc32_options(False) writes 0 as the CRC of every record.
+  if (has_crcs) return;
+  for (auto& [_, record] : records_) record.extent.crc.reset();
 }
 
-std::string_view ZipArchive::read(std::string_view name) const {
+Extent ZipArchive::find(std::string_view name) const {
   const auto found = records_.find(name);
   if (found == records_.end()) {
-    throw_damaged(file_, "its record '" + printable(name) + "' is missing");
+    throw_damaged(name_, "its record '" + printable(name) + "' is missing");
   }
-  const auto& record = found->second;
-  if (!record.is_stored) {
+  if (!found->second.is_stored) {
     throw Error("ERR_CHECKPOINT_FORMAT",
-                "'" + file_ +
+                "'" + name_ +
                     "' is a compressed or encrypted zip archive, which torch.save does not write: "
                     "load it in PyTorch and torch.save it again, or unpack it and zip it with -0");
   }
-  if (has_crcs_ && crc32(record.bytes) != record.crc) {
-    throw_damaged(file_, "the CRC-32 of its record '" + printable(name) + "' does not match");
+  return found->second.extent;
+}
+
+std::string ZipArchive::name_at(uint64_t begin) const {
+  for (const auto& [name, record] : records_) {
+    if (record.extent.begin == begin) return name;
   }
-  return record.bytes;
+  return {};
+}
+
+std::string ZipArchive::read(const File& file, std::string_view name, uint64_t most) const {
+  const auto extent = find(name);
+  if (extent.size > most) {
+    throw_damaged(name_, "its record '" + printable(name) + "' is larger than " +
+                             std::to_string(most >> 20) + " MiB");
+  }
+  const auto bytes = read_part(file, name_, extent.begin, extent.size);
+  if (extent.crc && crc32(bytes) != *extent.crc) {
+    throw_damaged(name_, "the CRC-32 of its record '" + printable(name) + "' does not match");
+  }
+  return bytes;
 }
 
 }  // namespace distill
