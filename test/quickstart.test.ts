@@ -241,6 +241,14 @@ describe('says what is wrong', () => {
     expect(filesIn(at('own'))).toEqual(['digits']);
   });
 
+  test('but not with a folder in which a run was killed at once', async () => {
+    mkdirSync(at('begun'));
+    writeFileSync(at('begun/quickstart.json.part'), '{');
+    const { stderr } = await run('begun', {}, (child) => child.kill('SIGKILL'));
+    expect(stderr).toBe('');
+    expect(filesIn(at('begun'))).toContain('quickstart.json');
+  });
+
   test('with a step that fails', async () => {
     const name = done('failing');
     rmSync(at(name, 'teacher.pth'));

@@ -12,6 +12,8 @@ import {
 import path from 'node:path';
 
 const FILE = 'quickstart.json';
+/** It, while it is being written. */
+const UNFINISHED = `${FILE}.part`;
 
 /**
  * A list of the steps that are done, in a file beside what they made. A step is done again where its settings, or what it
@@ -24,7 +26,8 @@ export class Ledger {
   /** Goes on in a working folder that an earlier run has left, or starts in an empty one: steps replace what is there. */
   constructor() {
     if (existsSync(FILE)) this.#done = read();
-    else if (readdirSync('.').length === 0) this.#save();
+    // A run that was killed at once has left no more than the unfinished list.
+    else if (readdirSync('.').every((name) => name === UNFINISHED)) this.#save();
     else {
       throw new Error(`${process.cwd()} holds other files; name a new folder with --folder.`);
     }
@@ -59,8 +62,8 @@ export class Ledger {
   }
 
   #save() {
-    writeFileSync(`${FILE}.part`, `${JSON.stringify(this.#done, null, 2)}\n`);
-    renameSync(`${FILE}.part`, FILE);
+    writeFileSync(UNFINISHED, `${JSON.stringify(this.#done, null, 2)}\n`);
+    renameSync(UNFINISHED, FILE);
   }
 }
 

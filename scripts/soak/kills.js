@@ -57,10 +57,9 @@ const unloadable = [];
 for (let i = 0; killed < total; i++) {
   const command = /** @type {Command} */ (commands[i % commands.length]);
   const isKilled = await kill(command, Math.floor(i / commands.length) % 2 === 1);
-  if (isKilled) killed += 1;
+  if (isKilled && ++killed % 10 === 0) console.error(`kills: ${killed} of ${total}`);
   for (const file of leftovers()) leftBehind.add(file);
   unloadable.push(...(await damagedOutputs()).map((damage) => `${damage}, after ${command.name}`));
-  if (killed % 10 === 0) console.error(`kills: ${killed} of ${total}`);
 }
 
 for (const command of commands) await complete(command);
