@@ -81,3 +81,28 @@ test('words too many are shown, with what is commonly wrong', async () => {
       "distill: train takes 1 argument, but received 'my' 'photos'; put quotes around a name with spaces, and commas between the items of a list. (ERR_USAGE)\n",
   });
 });
+
+describe('what other programs call it', () => {
+  test.each([
+    ['train --learning-rate 0.1', "unknown option '--learning-rate'; did you mean --lr?"],
+    ['train --learning_rate=0.1', "unknown option '--learning_rate=0.1'; did you mean --lr?"],
+    ['train --batch_size 4', "unknown option '--batch_size'; did you mean --batch-size?"],
+    ['train --model s.pth', "unknown option '--model'; did you mean --teacher?"],
+    ['predict --model s.pth a.png', "unknown option '--model'; did you mean --student?"],
+    ['train --data photos', "unknown option '--data'; did you mean <dataset>?"],
+    ['train --shuffle', "unknown option '--shuffle'; did you mean --no-shuffle?"],
+    ['train --temprature 2', "unknown option '--temprature'; did you mean --temperature?"],
+    ['train --weight-decay 0.1', "unknown option '--weight-decay'; it is an option of teach."],
+    ['train --zzzzzzzzz', "unknown option '--zzzzzzzzz'"],
+    ['distill photos', "unknown command 'distill'; did you mean train?"],
+    ['classify a.png', "unknown command 'classify'; did you mean predict?"],
+    ['zzzzzzz', "unknown command 'zzzzzzz'"],
+  ])('%s', async (line, message) => {
+    const { code, stdout, stderr } = await runCommand(split(line));
+    expect({ code, stdout, stderr }).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `distill: ${message} (ERR_USAGE)\n`,
+    });
+  });
+});

@@ -1,8 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { DistillError } from '../errors.js';
-import { synonymOf } from '../options/synonyms.js';
 import { version } from '../package.js';
-import { count } from '../words.js';
 import {
   exactArguments,
   type Flags,
@@ -24,6 +22,7 @@ import { Ended } from './signals.js';
 import { addSweep } from './sweep.js';
 import { addTeach } from './teach.js';
 import { addTrain } from './train.js';
+import { usageMessage } from './usage.js';
 
 /**
  * The command `distill`, without `setup`, which needs no built package and is handled before.
@@ -113,38 +112,11 @@ function addSetup(program: Command): void {
 }
 
 /** Reports what commander has to say of the arguments. */
-function concludeUsage(
-  { code, exitCode, message }: CommanderError,
-  command: Command,
-  output: Output,
-): number {
+function concludeUsage(error: CommanderError, command: Command, output: Output): number {
   // Help or the version, which is on the screen already. Help that nobody asked for is wrong usage.
-  if (exitCode === 0) return 0;
-  if (code !== 'commander.help') output.fail(usageError(usageMessage(code, message, command)));
+  if (error.exitCode === 0) return 0;
+  if (error.code !== 'commander.help') output.fail(usageError(usageMessage(error, command)));
   return 2;
-}
-
-function usageMessage(code: string, message: string, command: Command): string {
-  if (code === 'commander.excessArguments') {
-    const words = command.args.map((word) => `'${word}'`).join(' ');
-    const most = command.registeredArguments.length;
-    return `${command.name()} takes ${count(most, 'argument')}, but received ${words}; put quotes around a name with spaces, and commas between the items of a list.`;
-  }
-  if (code === 'commander.unknownOption') {
-    const [, flag = ''] = /'--([^']+)'/.exec(message) ?? [];
-    const names = [
-      ...command.options.map((made) => [made.attributeName(), made.long ?? made.flags] as const),
-      ...command.registeredArguments.map((made) => [made.name(), `<${made.name()}>`] as const),
-    ];
-    const meant = new Map(names).get(
-      synonymOf(
-        flag,
-        names.map(([name]) => name),
-      ) ?? '',
-    );
-    if (meant) return `unknown option '--${flag}'; did you mean ${meant}?`;
-  }
-  return message.replace(/^error: /, '').replace(/\n\((?:D)(id you mean .*\?)\)$/, '; d$1');
 }
 
 /** Reports why a command ended. */
