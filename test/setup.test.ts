@@ -217,6 +217,15 @@ describe('LIBTORCH', () => {
     }
   });
 
+  it('is named without its control characters being obeyed', async () => {
+    const { root, setup } = place();
+    const folder = write(`${root}/\x1b[31mred`, {});
+    const { code, stderr } = await setup(undefined, { LIBTORCH: folder });
+    expect(code).toBe(1);
+    expect(stderr).toContain(`${root}/\\x1b[31mred`);
+    expect(stderr).not.toContain('\x1b');
+  });
+
   it.runIf(process.platform === 'linux')('of another architecture is named', async () => {
     const { root, setup } = place();
     const other =

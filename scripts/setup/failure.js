@@ -1,3 +1,5 @@
+import { printable } from './progress.js';
+
 /** A failure that the user can mend: printed as one screen, without a stack. */
 export class SetupFailure extends Error {
   /**
@@ -21,7 +23,10 @@ export class SetupFailure extends Error {
     if (this.remedies.length > 0) {
       lines.push('To mend it:', ...this.remedies.map((line) => `  ${line}`));
     }
-    return lines.join('\n');
+    return lines
+      .flatMap((line) => line.split('\n'))
+      .map(printable)
+      .join('\n');
   }
 }
 

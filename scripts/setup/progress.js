@@ -9,7 +9,7 @@ let pending = false;
  */
 export function say(line) {
   clear();
-  process.stderr.write(`distill setup: ${line}\n`);
+  process.stderr.write(`distill setup: ${printable(line)}\n`);
 }
 
 /**
@@ -20,7 +20,7 @@ export function say(line) {
 export function progress(line) {
   if (!terminal) return;
   const width = (process.stderr.columns ?? 80) - 1;
-  process.stderr.write(`\r\x1b[2K${line.slice(0, width)}`);
+  process.stderr.write(`\r\x1b[2K${printable(line).slice(0, width)}`);
   pending = true;
 }
 
@@ -28,6 +28,17 @@ export function progress(line) {
 export function clear() {
   if (pending) process.stderr.write('\r\x1b[2K');
   pending = false;
+}
+
+/**
+ * Makes a line fit for a terminal, which would obey the control characters that a folder's name may hold.
+ *
+ * @param {string} line
+ */
+export function printable(line) {
+  const escaped = (/** @type {string} */ character) =>
+    `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  return line.replace(/(?!\t)\p{Cc}/gu, escaped);
 }
 
 /**
