@@ -9,12 +9,14 @@ import {
   distill,
   doctor,
   exportOnnx,
+  inspect,
   type Prediction,
   predict,
   teach,
   teacherLogits,
 } from '../lib/index.js';
 import { isName, isUnicode, nameOf, systemPath } from '../lib/names.js';
+import { loadAddon } from '../lib/native.js';
 import { printable } from '../lib/words.js';
 import { runCommand } from './helpers/child.js';
 import { smallRun, temporaryFolder } from './helpers/dataset.js';
@@ -237,4 +239,15 @@ test('a name of half a character is no label', async () => {
   ]) {
     expect(await refusalOf(call)).toMatchObject({ code: 'ERR_OPTION', message });
   }
+});
+
+test('a class with half a character in a file’s metadata is damaged', async () => {
+  const file = at('metadata.safetensors');
+  const metadata = { classes: ['ant', 'b\ud800'], mean: [0, 0, 0], std: [1, 1, 1], imageSize: 32 };
+  const tensors = [{ name: 'a', shape: [1], data: new Float32Array(1) }];
+  await loadAddon().writeTensors({ path: file, tensors, metadata: JSON.stringify(metadata) });
+  expect(await refusalOf(inspect(file))).toMatchObject({
+    code: 'ERR_CHECKPOINT_CORRUPT',
+    message: expect.stringContaining('is damaged (classes.1)'),
+  });
 });
