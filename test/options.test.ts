@@ -380,6 +380,12 @@ describe('a refused value comes with what mends it:', () => {
     expect(message.split('; ')[1]?.replace(/\.$/, '') ?? '').toBe(hint);
   });
 
+  test('of an ArrayBuffer, as fetch() gives it, its bytes', async () => {
+    const images = new ArrayBuffer(2);
+    const { message } = await refusalOf(predict({ student: 'a', images } as never));
+    expect(message).toMatch(/; new Uint8Array\(\) makes of it Uint8Array\(2\) \[ 0, 0 \]\.$/);
+  });
+
   test('of an AbortController, its signal', async () => {
     const signal = new AbortController() as unknown as AbortSignal;
     const { message } = await refusalOf(distill({ ...calls.distill.valid, signal }));

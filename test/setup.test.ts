@@ -838,6 +838,10 @@ NAPI_MODULE_INIT() { ${body} return exports; }
   });
 });
 
+it('the command can be run in a clone, where npm has not made it executable', () => {
+  expect(statSync(`${CHECKOUT}/scripts/distill.js`).mode & 0o111).toBe(0o111);
+});
+
 it('the command says how to make dist/ when that is missing', async () => {
   const { root, env } = place();
   const outcome = await node(root, ['scripts/distill.js', 'train'], env);

@@ -22,6 +22,10 @@ export const isPicture = (text: string): boolean =>
 const MENDINGS: readonly (readonly [mend: (value: unknown) => unknown, how: string])[] = [
   [each(homeOf), 'only a shell expands ~, so write'],
   [each(pathOfUrl), 'a file URL becomes a path by fileURLToPath() of node:url:'],
+  [
+    each((value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : undefined)),
+    'new Uint8Array() makes of it',
+  ],
   [sharesOf, 'divided by 255 it is'],
   [(value) => numbersOf(wordsOf(value)?.map(numberOf)), 'as numbers it is'],
   [each(numberOf), 'as a number it is'],
