@@ -380,6 +380,20 @@ describe('a refused value comes with what mends it:', () => {
     expect(message.split('; ')[1]?.replace(/\.$/, '') ?? '').toBe(hint);
   });
 
+  test.each([
+    ['a symbol', Symbol('x')],
+    ['an object without a prototype', Object.create(null)],
+    ['a list of such', [Symbol('x'), Object.create(null)]],
+    ['a URL of another machine', new URL('file://host/a')],
+    ['a URL with an escaped slash', 'file:///a%2Fb'],
+    ['1n', 1n],
+  ])('%s has none, and is refused all the same', async (_, value) => {
+    for (const name of ['student', 'mean', 'lr', 'device', 'signal', 'augment']) {
+      const { code } = await refusalOf(distill({ ...calls.distill.valid, [name]: value }));
+      expect(code).toBe('ERR_OPTION');
+    }
+  });
+
   test('of an ArrayBuffer, as fetch() gives it, its bytes', async () => {
     const images = new ArrayBuffer(2);
     const { message } = await refusalOf(predict({ student: 'a', images } as never));

@@ -66,10 +66,10 @@ export function hintFor(
     const meant = mend(value);
     if (meant !== undefined && accepts(meant)) return `${how} ${show(meant)}`;
   }
-  const isRemote = (item: unknown) => /^[a-z][a-z\d+.-]*:\/\//i.test(`${item}`);
-  if ([value].flat().some((item) => `${item}`.includes('\0')))
+  const isRemote = (item: unknown) => /^[a-z][a-z\d+.-]*:\/\//i.test(textOf(item));
+  if ([value].flat().some((item) => textOf(item).includes('\0')))
     return 'leave out the NUL byte in it';
-  const broken = [value].flat().find((item) => !isUnicode(`${item}`));
+  const broken = [value].flat().find((item) => !isUnicode(textOf(item)));
   if (broken !== undefined) {
     return isName(`${broken}`)
       ? 'that is not UTF-8: rename it'
@@ -78,6 +78,12 @@ export function hintFor(
   return [value].flat().some(isRemote)
     ? 'download it first, as only files of this machine are read'
     : undefined;
+}
+
+/** The text of a value that has one; not every object can be made one. */
+function textOf(value: unknown): string {
+  const hasText = typeof value === 'string' || typeof value === 'number' || value instanceof URL;
+  return hasText ? String(value) : '';
 }
 
 /** Mends a value, or all of a list. */
@@ -92,8 +98,11 @@ function homeOf(value: unknown): string | undefined {
 }
 
 function pathOfUrl(value: unknown): string | undefined {
-  const isFileUrl = URL.canParse(`${value}`) && new URL(`${value}`).protocol === 'file:';
-  return isFileUrl ? fileURLToPath(`${value}`) : undefined;
+  try {
+    return fileURLToPath(textOf(value));
+  } catch {
+    return undefined; // no URL, or one of another machine
+  }
 }
 
 function numbersOf(value: unknown): number[] | undefined {
@@ -128,7 +137,7 @@ function booleanOf(value: unknown): boolean | undefined {
 }
 
 function squash(value: unknown): string {
-  return `${value}`.toLowerCase().replaceAll(/[-_ ]/g, '');
+  return textOf(value).toLowerCase().replaceAll(/[-_ ]/g, '');
 }
 
 function spelt(value: unknown): string | undefined {
