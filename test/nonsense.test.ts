@@ -154,6 +154,16 @@ describe('metadata', () => {
   });
 });
 
+test('a batch larger than memory is refused with what mends it', async () => {
+  // 100 GB of pixels.
+  const images = new Array(2000).fill(picture);
+  const given = { student: base.teacher, images, ...use, imageSize: 4096, batchSize: 2000, ...on };
+  expect(await refusalOf(predict(given))).toMatchObject({
+    code: 'ERR_OUT_OF_MEMORY',
+    message: expect.stringMatching(/lower `batchSize` or `imageSize`/),
+  });
+});
+
 test('nonsense on the command line is refused before anything is done', async () => {
   const args = ['train', base.dataset, '--teacher', base.teacher, '--student', inFolder('s.pth')];
   const numbers = ['--mean', mean.join(), '--std', std.join()];

@@ -14,12 +14,35 @@ export function memory() {
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
 
-/** All of it. */
+/** @typedef {{ threads: number, descriptors: number, memory: number }} Measure */
+
+/** @returns {Measure} All of it. */
 export const measure = () => ({
   threads: threads(),
   descriptors: descriptors(),
   memory: memory(),
 });
+
+/**
+ * Whether a process holds no more and more of something: its last third of measures is typically no larger than the one
+ * before. The first third is for what is made once, and for memory that has to find its places.
+ *
+ * @param {readonly Measure[]} measures
+ * @param {keyof Measure} what
+ * @param {number} slack How much larger it may be.
+ */
+export function isFlat(measures, what, slack) {
+  const values = measures.map((measure) => measure[what]);
+  const third = Math.floor(values.length / 3);
+  if (third === 0) return true;
+  return median(values.slice(-third)) <= median(values.slice(-2 * third, -third)) + slack;
+}
+
+/** @param {number[]} values */
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? Number.NaN;
+}
 
 /**
  * Waits until a thread that has been joined is out of the system's count as well, or it is clear that it stays.
