@@ -4,6 +4,7 @@
 #include "core/device/cuda_graph.h"
 #include "core/device/cuda_library.h"
 #include "core/device/memory.h"
+#include "core/parallel/openmp.h"
 #include "node/checkpoints.h"
 #include "node/classifier.h"
 #include "node/diagnostics.h"
@@ -19,6 +20,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   return guarded(env, [&] {
     distill::register_cuda_graphs();
     distill::keep_freed_memory();
+    distill::replace_openmp();
     exports.Set("libtorch", TORCH_VERSION);
     exports.Set("cuda", distill::cuda_library().handle != nullptr);
     register_checkpoints(env, exports);

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/parallel/openmp.h"
 
 namespace distill::node {
 
@@ -179,6 +180,7 @@ void Worker::post(std::function<void()> task) {
 }
 
 void Worker::loop() noexcept {
+  const TeamLeader leader;
   while (true) {
     std::function<void()> task;
     {

@@ -1,0 +1,98 @@
+#include "core/parallel/contention.h"
+
+#include <sys/resource.h>
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <mutex>
+#include <thread>
+
+namespace distill {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::nanoseconds;
+
+constexpr nanoseconds window = 16ms;  // of a measurement: four of a slow system's ticks
+constexpr double most_lost = 0.3;     // of it; what a collector or a report takes is less
+constexpr double most_used = 0.9;     // of all processors, by a process that others leave alone
+// Until the system has given a thread that was woken a processor of its own.
+constexpr nanoseconds settling = 16ms;
+// How long fewer threads are left so. Each time that one more turns out to be too many it is
+// longer.
+constexpr nanoseconds shortest_pause = 50ms, longest_pause = 1s;
+
+// Of the whole process.
+struct Allowance {
+  std::atomic<int> threads = std::numeric_limits<int>::max();
+  std::atomic<Clock::rep> changed = 0, until = 0;  // when more are tried
+  std::mutex mutex;
+  nanoseconds pause = shortest_pause;
+};
+Allowance& allowance() {
+  static auto* const allowance = new Allowance;
+  return *allowance;
+}
+
+int step_from(int threads) {
+  return std::max(1, threads / 8);
+}
+
+// Called with the mutex.
+void change(int threads, Clock::time_point now) {
+  allowance().threads = threads;
+  allowance().changed = now.time_since_epoch().count();
+  allowance().until = (now + allowance().pause).time_since_epoch().count();
+}
+
+void lower(int threads, Clock::time_point now) {
+  Allowance& all = allowance();
+  const std::lock_guard lock(all.mutex);
+  if (all.threads < threads) return;  // somebody else was faster
+  const bool is_again = now.time_since_epoch().count() - all.until < all.pause.count();
+  all.pause = is_again ? std::min(2 * all.pause, longest_pause) : shortest_pause;
+  change(std::max(1, threads - step_from(threads)), now);
+}
+
+}  // namespace
+
+int allowed_threads(int wanted, Clock::time_point now) {
+  Allowance& all = allowance();
+  const int threads = all.threads.load(std::memory_order_relaxed);
+  if (threads >= wanted) return wanted;
+  if (now.time_since_epoch().count() < all.until.load(std::memory_order_relaxed)) return threads;
+  const std::lock_guard lock(all.mutex);
+  change(threads + step_from(threads), now);
+  return std::min(wanted, all.threads.load());
+}
+
+Contention::Usage Contention::usage() {
+  const auto on_processors = [](clockid_t clock) {
+    timespec time = {};
+    ::clock_gettime(clock, &time);
+    return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+  };
+  rusage usage = {};
+  ::getrusage(RUSAGE_THREAD, &usage);  // its times are as old as the last tick
+  return {on_processors(CLOCK_THREAD_CPUTIME_ID), on_processors(CLOCK_PROCESS_CPUTIME_ID),
+          usage.ru_nvcsw};
+}
+
+void Contention::measure(int threads, Clock::time_point now) {
+  if (is_running_ && now - since_ < window) return;
+  const Clock::time_point changed{Clock::duration(allowance().changed.load())};
+  const Usage after = usage();
+  if (is_running_ && now - changed > settling + window && after.sleeps == before_.sleeps) {
+    static const unsigned processors = std::thread::hardware_concurrency();
+    const nanoseconds time = now - since_, lost = time - (after.thread - before_.thread);
+    const bool is_among_us = after.process - before_.process > most_used * processors * time;
+    if (lost > most_lost * time && !is_among_us) lower(threads, now);
+  }
+  is_running_ = true;
+  since_ = now;
+  before_ = after;
+}
+
+}  // namespace distill
