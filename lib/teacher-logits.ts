@@ -40,7 +40,7 @@ export interface TeacherLogitsOptions {
   device?: string | undefined;
   /** What the convolutions compute in, as in `distill()`. Default 'fp32'. */
   precision?: 'fp32' | 'bf16' | 'auto' | undefined;
-  /** Threads of LibTorch. Default: one a core. */
+  /** As in `distill()`. Default: one a processor that this process may use. */
   threads?: number | undefined;
   /** What a picture that does not decode does: end everything, or be passed over with a warning. Default 'error'. */
   onBadImage?: 'error' | 'skip' | undefined;

@@ -94,7 +94,10 @@ export const shared = {
       shown: 'fp32',
     }),
   threads: () =>
-    option('--threads <n>', 'threads of LibTorch', { parse: number, shown: 'one a core' }),
+    option('--threads <n>', 'threads that work is shared among', {
+      parse: number,
+      shown: 'one a processor',
+    }),
   maxPixels: () =>
     option('--max-pixels <n>', 'the largest picture that is read', {
       parse: number,

@@ -43,7 +43,10 @@ export interface TrainingOptions {
    * statistics and the optimizer are float32 in any case. Default 'fp32'.
    */
   precision?: 'fp32' | 'bf16' | 'auto' | undefined;
-  /** Threads of LibTorch. Default: one a core. */
+  /**
+   * Threads that LibTorch's work is shared among. While others compete for the processors fewer run, with the same
+   * numbers. Default: one a processor that this process may use.
+   */
   threads?: number | undefined;
   /**
    * Whether files are replaced, whatever they are. Default false: only files of the same kind that this package wrote are;

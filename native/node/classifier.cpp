@@ -1,13 +1,12 @@
 #include "node/classifier.h"
 
-#include <ATen/Parallel.h>
-
 #include <cstring>
 #include <optional>
 
 #include "core/classifier.h"
 #include "core/device/device.h"
 #include "core/device/memory.h"
+#include "core/parallel/openmp.h"
 #include "node/options.h"
 #include "node/worker.h"
 
@@ -39,7 +38,7 @@ class ClassifierWrap {
     return worker_.run<std::string>(
         info.Env(),
         [this](Channel&) {
-          if (threads_ > 0) at::set_num_threads(static_cast<int>(threads_));
+          use_threads(threads_);
           const Compute compute = choose_compute(device_name_, precision_);
           use_device(compute.device);
           device_ = compute.device;

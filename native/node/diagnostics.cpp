@@ -1,6 +1,5 @@
 #include "node/diagnostics.h"
 
-#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "core/models/student.h"
+#include "core/parallel/openmp.h"
 #include "node/options.h"
 #include "node/worker.h"
 
@@ -86,7 +86,7 @@ Napi::Value convolution_rates(Worker& worker, const Napi::CallbackInfo& info) {
       [batch = read_int(options, "batchSize", 1, 1'000'000), size = read_side(options, "imageSize"),
        dtype = precision == "bf16" ? at::kBFloat16 : at::kFloat, threads = read_threads(options),
        repeats = read_int(options, "repeats", 1, 1'000'000)](Channel&) {
-        if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+        use_threads(threads);
         return measure_convolutions(batch, size, dtype, repeats);
       },
       [](Napi::Env env, const std::vector<Rate>& rates) {

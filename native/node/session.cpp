@@ -1,7 +1,6 @@
 #include "node/session.h"
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
 #include <optional>
@@ -13,6 +12,7 @@
 #include "core/device/memory.h"
 #include "core/error.h"
 #include "core/models/weights.h"
+#include "core/parallel/openmp.h"
 #include "core/training/learner.h"
 #include "core/training/train.h"
 #include "node/options.h"
@@ -100,7 +100,7 @@ class Session {
         info.Env(),
         [this](Channel&) {
           // The number of threads belongs to the thread that starts the parallel work: this one.
-          if (threads_ > 0) at::set_num_threads(static_cast<int>(threads_));
+          use_threads(threads_);
           compute_ = choose_compute(device_name_, precision_);
           use_device(compute_.device);
           return device_name_ == "auto" ? gpu_problem() : "";

@@ -1,7 +1,5 @@
 #include "node/step_diagnostics.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -14,6 +12,7 @@
 #include "core/models/densenet.h"
 #include "core/models/student.h"
 #include "core/models/weights.h"
+#include "core/parallel/openmp.h"
 #include "core/training/adam.h"
 #include "core/training/distillation_loss.h"
 #include "core/training/schedule.h"
@@ -200,7 +199,7 @@ Napi::Value augment(Worker& worker, const Napi::CallbackInfo& info) {
        occasion = static_cast<uint64_t>(read_int(options, "occasion", 0)),
        threads = read_threads(options),
        pictures = copy(pixels.Data(), {count, from, from, 3}, at::kByte)](Channel&) {
-        at::set_num_threads(static_cast<int>(threads));
+        use_threads(threads);
         const int64_t to = preprocessing.image_size;
         std::vector<Window> windows;
         Augmented result;

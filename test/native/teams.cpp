@@ -232,7 +232,6 @@ void check_limits() {
 void check_refusal() {
   elsewhere([] {
     const TeamLeader leader;
-    at::set_num_threads(64);
     // Without memory for their stacks the system makes no threads.
     rlimit before = {};
     ::getrlimit(RLIMIT_AS, &before);
@@ -240,7 +239,7 @@ void check_refusal() {
     ::setrlimit(RLIMIT_AS, &least);
     std::string code;
     try {
-      make_threads();
+      use_threads(64);
     } catch (const Error& error) {
       code = error.code;
     }

@@ -54,7 +54,8 @@ struct Place {
   long chunk_begin = 0, chunk_end = 0;
 };
 thread_local Place* here = nullptr;
-thread_local Team* led = nullptr;
+thread_local Team* led = nullptr;  // by the calling thread
+bool is_replaced = false;          // OpenMP, by teams
 
 // Libgomp's own functions.
 template <typename Function>
@@ -280,12 +281,13 @@ bool replace_openmp() {
   if (!are_known(libtorch) || !are_known(addon) || !real<void()>("GOMP_parallel")) return false;
   // The last is what the others depend on: without it they answer as OpenMP does.
   const Functions beginning = {{"GOMP_parallel", address(parallel)}};
-  return libtorch.redirect(replacements()) && addon.redirect(replacements()) &&
-         libtorch.redirect(beginning) && addon.redirect(beginning);
+  is_replaced = libtorch.redirect(replacements()) && addon.redirect(replacements()) &&
+                libtorch.redirect(beginning) && addon.redirect(beginning);
+  return is_replaced;
 }
 
 TeamLeader::TeamLeader() {
-  led = &team_;
+  if (is_replaced) led = &team_;
   // LibTorch takes a thread for each processor, also where it may not use them.
   if (std::getenv("OMP_NUM_THREADS") || std::getenv("MKL_NUM_THREADS")) return;
   const auto processors = static_cast<int>(std::ceil(allowed_processors().value_or(0)));
@@ -296,13 +298,14 @@ TeamLeader::~TeamLeader() {
   led = nullptr;
 }
 
-void make_threads() {
-  const int threads = at::get_num_threads();
-  if (!led || led->enlarge(threads) >= threads) return;
+void use_threads(int64_t threads) {
+  if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+  const int shares = at::get_num_threads();
+  if (!led || led->enlarge(shares) >= shares) return;
   throw Error("ERR_THREADS",
-              "the system gives this process no more than some of the " + std::to_string(threads) +
-                  " threads that are asked for; raise its limit (ulimit -u, or the container's "
-                  "pids.max), or lower threads");
+              "the system gives this process fewer than the " + std::to_string(shares) +
+                  " threads that it is to compute on; raise the limit (`ulimit -u`, or pids.max "
+                  "of its container), or lower threads");
 }
 
 }  // namespace distill

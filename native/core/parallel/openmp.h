@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "core/parallel/team.h"
 
 namespace distill {
@@ -24,8 +26,9 @@ class TeamLeader {
   Team team_;
 };
 
-// Makes the threads that the calling thread's regions will want, if it is a TeamLeader's, so that
-// the lack of them is told before the work begins. Throws ERR_THREADS.
-void make_threads();
+// Lets the calling thread's regions have so many shares; 0: as many as they have. Makes the threads
+// for them, where it is a TeamLeader's, so that the lack of them is told before the work begins.
+// Throws ERR_THREADS.
+void use_threads(int64_t threads);
 
 }  // namespace distill
