@@ -8,6 +8,7 @@
 #include <limits>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace distill {
 namespace {
@@ -17,7 +18,7 @@ using std::chrono::nanoseconds;
 
 constexpr nanoseconds window = 16ms;  // of a measurement: four of a slow system's ticks
 constexpr double most_lost = 0.3;     // of it; what a collector or a report takes is less
-constexpr double most_used = 0.9;     // of all processors, by a process that others leave alone
+constexpr double most_used = 0.8;     // of all processors, by a process that others leave alone
 // Until the system has given a thread that was woken a processor of its own.
 constexpr nanoseconds settling = 16ms;
 // How long fewer threads are left so. Each time that one more turns out to be too many it is
@@ -68,7 +69,7 @@ int allowed_threads(int wanted, Clock::time_point now) {
   return std::min(wanted, all.threads.load());
 }
 
-Contention::Usage Contention::usage() {
+Contention::Usage Contention::usage(Clock::time_point now) {
   const auto on_processors = [](clockid_t clock) {
     timespec time = {};
     ::clock_gettime(clock, &time);
@@ -76,23 +77,35 @@ Contention::Usage Contention::usage() {
   };
   rusage usage = {};
   ::getrusage(RUSAGE_THREAD, &usage);  // its times are as old as the last tick
-  return {on_processors(CLOCK_THREAD_CPUTIME_ID), on_processors(CLOCK_PROCESS_CPUTIME_ID),
-          usage.ru_nvcsw};
+  return {now.time_since_epoch(), on_processors(CLOCK_THREAD_CPUTIME_ID),
+          on_processors(CLOCK_PROCESS_CPUTIME_ID), usage.ru_nvcsw};
+}
+
+void Contention::add(Clock::time_point now) {
+  const Usage before = std::exchange(last_, usage(now));
+  // Where it has slept, for a file or a task, nobody knows how long.
+  if (!is_running_ || last_.sleeps != before.sleeps) return;
+  total_.time += last_.time - before.time;
+  total_.thread += last_.thread - before.thread;
+  total_.process += last_.process - before.process;
+}
+
+void Contention::stop(Clock::time_point now) {
+  if (is_running_) add(now);
+  is_running_ = false;
 }
 
 void Contention::measure(int threads, Clock::time_point now) {
-  if (is_running_ && now - since_ < window) return;
-  const Clock::time_point changed{Clock::duration(allowance().changed.load())};
-  const Usage after = usage();
-  if (is_running_ && now - changed > settling + window && after.sleeps == before_.sleeps) {
-    static const unsigned processors = std::thread::hardware_concurrency();
-    const nanoseconds time = now - since_, lost = time - (after.thread - before_.thread);
-    const bool is_among_us = after.process - before_.process > most_used * processors * time;
-    if (lost > most_lost * time && !is_among_us) lower(threads, now);
-  }
+  if (is_running_ && total_.time + (now.time_since_epoch() - last_.time) < window) return;
+  add(now);
   is_running_ = true;
-  since_ = now;
-  before_ = after;
+  if (total_.time < window) return;
+  const Usage total = std::exchange(total_, Usage());
+  if (now - Clock::time_point(Clock::duration(allowance().changed.load())) < settling + window)
+    return;
+  static const unsigned processors = std::thread::hardware_concurrency();
+  const bool is_among_us = total.process > most_used * processors * total.time;
+  if (total.time - total.thread > most_lost * total.time && !is_among_us) lower(threads, now);
 }
 
 }  // namespace distill

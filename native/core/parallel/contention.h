@@ -15,21 +15,22 @@ int allowed_threads(int wanted, Clock::time_point now);
 // do. Where that is much, and they are not this process's own, fewer threads are allowed.
 class Contention {
  public:
-  // Called again and again by a thread that is awake and computes with others on so many threads.
+  // Called again and again by a thread that computes with others on so many threads.
   void measure(int threads, Clock::time_point now);
-  // The thread is about to sleep, or has slept by its own will.
-  void stop() { is_running_ = false; }
+  // The thread is about to sleep, by its own will: that time does not count.
+  void stop(Clock::time_point now);
 
  private:
   struct Usage {
-    std::chrono::nanoseconds thread, process;  // on processors
-    int64_t sleeps;
+    std::chrono::nanoseconds time{}, thread{}, process{};  // passed, and on processors
+    int64_t sleeps = 0;
   };
-  static Usage usage();
+  static Usage usage(Clock::time_point now);
+  void add(Clock::time_point now);
 
   bool is_running_ = false;
-  Clock::time_point since_;
-  Usage before_;
+  Usage last_;   // when it was looked at
+  Usage total_;  // of the measurement
 };
 
 }  // namespace distill

@@ -66,7 +66,7 @@ template <typename Ready>
 bool Waiting::until(const Ready& ready, int threads, Contention& contention,
                     std::chrono::nanoseconds most) {
   if (ready() || spin_until(ready, threads, contention)) return true;
-  contention.stop();
+  contention.stop(Clock::now());
   sleepers_.fetch_add(1);
   uint32_t heard = rings_.load();
   while (!ready()) {
