@@ -13,9 +13,9 @@
 #include <string>
 #include <utility>
 
-#include "core/error.h"
 #include "core/parallel/imports.h"
 #include "core/parallel/processors.h"
+#include "core/parallel/thread_limits.h"
 
 // The functions of libgomp that compilers make of OpenMP's pragmas, as GCC's libgomp_g.h declares
 // them, over a team.
@@ -265,6 +265,16 @@ const std::set<std::string> known = {
     "GOMP_critical_name_end", "omp_get_max_threads", "omp_set_num_threads",
     "omp_get_num_procs",      "omp_get_wtime"};
 
+// As many as the control groups allow, unless the user says how many; 0 where neither does.
+int limit_of_threads() {
+  if (std::getenv("OMP_NUM_THREADS") || std::getenv("MKL_NUM_THREADS")) return 0;
+  try {
+    return static_cast<int>(std::ceil(allowed_processors().value_or(0)));
+  } catch (const std::exception&) {
+    return 0;  // what cannot be read does not limit
+  }
+}
+
 bool are_known(const Imports& imports) {
   return std::all_of(imports.slots().begin(), imports.slots().end(), [](const auto& slot) {
     return replacements().contains(slot.first) || known.contains(slot.first);
@@ -289,8 +299,7 @@ bool replace_openmp() {
 TeamLeader::TeamLeader() {
   if (is_replaced) led = &team_;
   // LibTorch takes a thread for each processor, also where it may not use them.
-  if (std::getenv("OMP_NUM_THREADS") || std::getenv("MKL_NUM_THREADS")) return;
-  const auto processors = static_cast<int>(std::ceil(allowed_processors().value_or(0)));
+  static const int processors = limit_of_threads();
   if (processors > 0 && processors < at::get_num_threads()) at::set_num_threads(processors);
 }
 
@@ -301,11 +310,7 @@ TeamLeader::~TeamLeader() {
 void use_threads(int64_t threads) {
   if (threads > 0) at::set_num_threads(static_cast<int>(threads));
   const int shares = at::get_num_threads();
-  if (!led || led->enlarge(shares) >= shares) return;
-  throw Error("ERR_THREADS",
-              "the system gives this process fewer than the " + std::to_string(shares) +
-                  " threads that it is to compute on; raise the limit (`ulimit -u`, or pids.max "
-                  "of its container), or lower threads");
+  if (led && led->enlarge(shares) < shares) throw no_more_threads();
 }
 
 }  // namespace distill
