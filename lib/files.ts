@@ -61,7 +61,7 @@ export async function readFile(
 ): Promise<Buffer<ArrayBuffer>> {
   const { handle, size: announced } = await openFile(path);
   try {
-    const tooLarge = () => new UnreadableFile(`is larger than ${size(limit)}`);
+    const tooLarge = () => new UnreadableFile(`is larger than ${size(limit)}: give a smaller one`);
     if (announced > limit) throw tooLarge();
     // A byte more than it is to have, which shows that it has grown; some say that they are empty, and are not.
     let bytes = Buffer.allocUnsafeSlow(announced + 1);

@@ -117,7 +117,7 @@ test('a file that is none is refused without being opened, and a large one witho
     [pipe, 'it is not a file but a device or a pipe'],
     ['/dev/zero', 'it is not a file but a device or a pipe'],
     [folder, 'it is not a file but a folder'],
-    [sparse, 'it is larger than 16 MB'],
+    [sparse, 'it is larger than 16 MB: give a smaller one'],
   ] as const) {
     await expect(readLabels(file)).rejects.toMatchObject({
       code: 'ERR_LABELS',

@@ -69,7 +69,7 @@ test.each<[string, string, () => Buffer | Promise<Buffer>]>([
   ['JPEG XL', 'is a JPEG XL picture', () => latin1('\xff\x0a\0\0')],
   ['JPEG XL in boxes', 'is a JPEG XL picture', () => latin1('\0\0\0\x0cJXL \r\n\x87\n')],
   ['JPEG 2000', 'is a JPEG 2000 picture', () => latin1('\0\0\0\x0cjP  \r\n\x87\n')],
-  ['an icon', 'is a ICO picture', () => latin1('\0\0\x01\0\x01\0')],
+  ['an icon', 'is an ICO picture', () => latin1('\0\0\x01\0\x01\0')],
   ['Photoshop', 'is a Photoshop picture', () => latin1('8BPS\0\x01')],
   [
     'TIFF by ZSTD',

@@ -92,10 +92,12 @@ export function notAPicture(head: Uint8Array): string | null {
 export function unreadPicture(data: Uint8Array): string | null {
   const text = latin1(data.subarray(0, 4096));
   const found = UNREAD.find(([at, magic]) => text.startsWith(magic, at));
-  if (found) return `is a ${found[2]} picture, which is not read: ${CONVERT}`;
   const brand = brandOf(text);
-  if (brand === 'crx ') return `is a raw (Canon CR3) picture, which is not read: ${CONVERT}`;
-  if (brand === 'heic') return `is a HEIC picture, which is not read: ${CONVERT}`;
+  const name =
+    found?.[2] ?? (brand === 'heic' ? 'HEIC' : brand === 'crx ' ? 'raw (Canon CR3)' : null);
+  if (name !== null) {
+    return `is ${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name} picture, which is not read: ${CONVERT}`;
+  }
   if (text.startsWith('\xff\xd8\xff')) return unreadJpeg(data);
   if (text.startsWith('CgBI', 12)) {
     return 'is a PNG in the form that Xcode gives them for iOS (CgBI), which is not read: take the one that it was made from';
