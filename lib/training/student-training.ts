@@ -8,7 +8,7 @@ import { inspect } from '../model/inspect.js';
 import { madeWith, type StudentMetadata } from '../model/metadata.js';
 import type { OutputFile } from '../model/output.js';
 import { modelUse, type Preprocessing } from '../model/use.js';
-import { native } from '../native.js';
+import { type NativeTrainConfig, native } from '../native.js';
 import type { CheckedOptions } from '../options/distill.js';
 import { count } from '../words.js';
 import {
@@ -115,8 +115,12 @@ export abstract class StudentTraining<
       ...{ classes: found.classes, mean, std, imageSize, options: learning },
       ...{ teacher: teacher.said, versions: madeWith() },
     };
-    const config = {
-      ...{ ...learning, student, agreement },
+    // The views are in the store: nothing more is done to them.
+    const { augment, ...rest } = learning;
+    const config: NativeTrainConfig = {
+      ...rest,
+      student,
+      agreement,
       initialStudent: options.initialStudent ?? '',
       start: options.initialStudent ?? '',
       overwrite: options.overwrite,
