@@ -173,6 +173,26 @@ describe('where the system makes no more threads', () => {
     expect(told).toEqual([refused, refused, refused, 'done', refused, refused, 'done', 'done']);
   });
 
+  test('at any limit a call does its work or says so', async (context) => {
+    if (!env) return context.skip();
+    const told = await outcomes(`
+      await import('node:fs/promises').then(({ stat }) => stat('.'));
+      for (let more = 0; more < 8; more++) {
+        few(threads() + more);
+        await say(() => predict({ ...input.asking, threads: 3 }));
+        await say(() => distill({ ...input.options, threads: 3 }));
+        few(1000);
+      }
+      await say(() => predict({ ...input.asking, threads: 3 }));
+      await say(() => distill({ ...input.options, threads: 3 }));
+    `);
+    const allowed = (outcome: unknown) =>
+      outcome === 'done' || (Array.isArray(outcome) && outcome[0] === 'ERR_THREADS');
+    expect(told.filter((outcome) => !allowed(outcome))).toEqual([]);
+    expect(told.slice(0, 2)).toEqual([refused, refused]);
+    expect(told.slice(-2)).toEqual(['done', 'done']);
+  });
+
   test('a picture that cannot be decoded for that is not passed over', async (context) => {
     if (!env) return context.skip();
     const told = await outcomes(`
