@@ -37,6 +37,7 @@ describe('without Python', () => {
       'no-such-python',
       '--skip-scaling',
       '--skip-processes',
+      '--skip-crowding',
       ...only,
     );
   });
@@ -87,7 +88,14 @@ describe('without Python', () => {
 });
 
 test('growth with sizes is measured, in memory and in a file', () => {
-  const skip = ['--only', 'ours-fp32', '--python', 'no-such-python', '--skip-processes'];
+  const skip = [
+    '--only',
+    'ours-fp32',
+    '--python',
+    'no-such-python',
+    '--skip-processes',
+    '--skip-crowding',
+  ];
   const { bench } = run('scaling', ...skip);
   expect(bench.scaling.map(({ axis, series }) => [axis, series])).toEqual([
     ['batch size', 'in memory'],
@@ -105,9 +113,32 @@ test('growth with sizes is measured, in memory and in a file', () => {
   }
 });
 
+test('work is measured alone, beside a busy loop and beside its like', () => {
+  const only = ['--only', 'ours-fp32', '--python', 'no-such-python'];
+  const { bench, printed } = run('crowding', ...only, '--skip-scaling', '--skip-processes');
+  const whose = bench.crowding.map(({ workload, contestant }) => [
+    workload.split(':')[0],
+    contestant,
+  ]);
+  expect(whose).toEqual(
+    ['teach', 'distill', 'small pictures', 'predict'].flatMap((workload) => [
+      [workload, 'node-distill'],
+      [workload, "node-distill on OpenMP's threads"],
+    ]),
+  );
+  for (const { contestant, alone, busy, beside, gaveUp } of bench.crowding) {
+    // OpenMP's threads may take for ever.
+    if (contestant === 'node-distill') expect(gaveUp).toEqual({});
+    for (const summary of [alone, busy, beside]) {
+      if (summary) expect(summary.median).toBeGreaterThan(0);
+    }
+  }
+  expect(printed).toContain('two side by side');
+});
+
 test.runIf(python)("losses are judged against the reference's", () => {
   const only = 'ours-fp32,reference,best-cached';
-  const skip = ['--python', python as string, '--skip-scaling'];
+  const skip = ['--python', python as string, '--skip-scaling', '--skip-crowding'];
   const { bench, printed } = run('with', '--only', only, ...skip);
   expect(bench.contestants.map(({ cannotRun }) => cannotRun)).toEqual([null, null, null]);
   expect(find(bench, 'ours-fp32').verdict).toMatchObject({ agrees: true, tolerance: 5e-3 });

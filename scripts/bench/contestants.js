@@ -89,9 +89,12 @@ function hasGpu() {
   return existsSync('/proc/driver/nvidia/version');
 }
 
-/** @param {number} threads */
-export function startOurs(threads) {
-  return new Child(process.execPath, [path.join(HERE, 'ours.js')], env(threads));
+/**
+ * @param {number} threads
+ * @param {NodeJS.ProcessEnv} [more]
+ */
+export function startOurs(threads, more = {}) {
+  return new Child(process.execPath, [path.join(HERE, 'ours.js')], { ...env(threads), ...more });
 }
 
 /**

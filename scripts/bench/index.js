@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { drawChart } from './chart.js';
 import { CONTESTANTS, findPython } from './contestants.js';
+import { runCrowding } from './crowding.js';
 import { makeInputs } from './inputs.js';
 import { describeMachine } from './machine.js';
 import { planOf } from './plan.js';
@@ -34,6 +35,7 @@ const program = new Command('bench')
   .option('--only <names>', `contestants, of ${names.join(',')}`, contestants)
   .option('--skip-scaling', 'leave out the growth with sizes')
   .option('--skip-processes', 'leave out whole runs of programs')
+  .option('--skip-crowding', 'leave out what happens beside other work')
   .option('--out <folder>', 'where results go', 'bench-results');
 
 /** @param {string} text */
@@ -77,6 +79,7 @@ async function measure(plan, work) {
   if (plan.endurance > 0) say(`${plan.endurance} epochs: does memory grow?`);
   const endurance = await endure(plan, inputs.taskFile);
   const scaling = await runScaling(plan, inputs.taskFile, say);
+  const crowding = await runCrowding(plan, inputs, say);
 
   for (const { setup } of contestants) Object.assign(machine.versions, setup?.versions);
   const measured = {
@@ -85,7 +88,7 @@ async function measure(plan, work) {
     seconds: (performance.now() - start) / 1000,
     machine,
     settings: settingsOf(plan, inputs.task),
-    ...{ contestants, limits, endToEnd, endurance, scaling },
+    ...{ contestants, limits, endToEnd, endurance, scaling, crowding },
   };
   return { ...measured, targets: targetsOf(measured) };
 }
@@ -106,12 +109,13 @@ function settingsOf(plan, task) {
   };
 }
 
-/** @type {Flags & { out: string, skipScaling?: boolean, skipProcesses?: boolean }} */
+/** @type {Flags & { out: string, skipScaling?: boolean, skipProcesses?: boolean, skipCrowding?: boolean }} */
 const flags = program.parse().opts();
 const plan = planOf({
   ...flags,
   scaling: !flags.skipScaling,
   processes: !flags.skipProcesses,
+  crowding: !flags.skipCrowding,
 });
 plan.python = findPython(flags.python);
 const work = mkdtempSync(path.join(tmpdir(), 'distill-bench-'));

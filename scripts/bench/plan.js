@@ -22,6 +22,7 @@ import { availableParallelism } from 'node:os';
  * @property {number} endurance epochs; 0 leaves it out
  * @property {number} limitRepeats
  * @property {ScalingAxis[]} scaling
+ * @property {{ train: number, val: number } | null} crowding pictures of each digit; null leaves it out
  *
  * @typedef {object} ScalingAxis
  * @property {ScalingSeries['axis']} axis
@@ -54,6 +55,7 @@ const SIZES = {
  * @property {string[]} [only]
  * @property {boolean} [scaling] false: left out
  * @property {boolean} [processes] false: whole processes are left out
+ * @property {boolean} [crowding] false: left out
  */
 
 /**
@@ -102,6 +104,8 @@ export function planOf(flags) {
     endurance: flags.processes === false ? 0 : quick ? 60 : 200,
     limitRepeats: quick ? 3 : 7,
     scaling: flags.scaling === false ? [] : scalingOf(mode, threads, imageSize),
+    crowding:
+      flags.crowding === false ? null : quick ? { train: 8, val: 2 } : { train: 200, val: 20 },
   };
 }
 

@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 
-/** @import { Bench, ContestantReport, Summary } from './types.js' */
+/** @import { Bench, ContestantReport, CrowdingReport, Summary } from './types.js' */
 
 /**
  * The results for a terminal.
@@ -89,6 +89,19 @@ export function tablesOf(bench) {
           ),
         ]
       : []),
+    ...(bench.crowding.length > 0
+      ? [
+          table(
+            ['beside other work', 'alone, s', 'beside a busy loop', 'two side by side'],
+            bench.crowding.map((report) => [
+              `${report.workload}\n${report.contestant}`,
+              report.alone ? spread(report.alone) : (report.gaveUp.alone ?? ''),
+              crowded(report, 'busy'),
+              crowded(report, 'beside'),
+            ]),
+          ),
+        ]
+      : []),
     table(
       ['targets', 'value', 'of'],
       bench.targets.map(({ name, value, range, unit, of, missing }) => [
@@ -133,6 +146,18 @@ function notesOf({ contestants, endToEnd }) {
     notes.push(`${run.epochs} epochs of ${run.command}: ${run.seconds.toFixed(1)} s${estimated}`);
   }
   return notes.filter(Boolean);
+}
+
+/**
+ * Seconds, and how many times as many as alone.
+ *
+ * @param {CrowdingReport} report
+ * @param {'busy' | 'beside'} way
+ */
+function crowded({ alone, gaveUp, ...report }, way) {
+  const seconds = report[way];
+  if (!seconds) return gaveUp[way] ?? '';
+  return `${spread(seconds)}${alone ? `: ${short(seconds.median / alone.median)} times` : ''}`;
 }
 
 /** @param {ContestantReport} contestant */

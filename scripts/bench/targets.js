@@ -6,7 +6,7 @@
  * @param {Omit<Bench, 'targets'>} bench
  * @returns {Target[]}
  */
-export function targetsOf({ contestants, endToEnd, endurance }) {
+export function targetsOf({ contestants, endToEnd, endurance, crowding }) {
   /** @param {string} name */
   const find = (name) => contestants.find((contestant) => contestant.name === name);
   const [fp32, bf16, reference] = ['ours-fp32', 'ours-bf16', 'reference'].map(find);
@@ -94,6 +94,7 @@ export function targetsOf({ contestants, endToEnd, endurance }) {
     memoryOf(endurance),
     single('page faults of a warm step, float32', fp32, 'minorFaultsPerStep'),
     single('page faults of a warm step, bf16', bf16, 'minorFaultsPerStep'),
+    ...crowdingOf(crowding),
   ];
 }
 
@@ -150,4 +151,35 @@ function memoryOf(endurance) {
     of: `resident after ${last} epochs / after ${first}${sizes}`,
     missing: bytes ? null : (endurance?.cannotRun ?? 'left out'),
   };
+}
+
+/**
+ * How much longer work takes beside other work than alone, and than on OpenMP's threads alone.
+ *
+ * @param {Bench['crowding']} crowding
+ * @returns {Target[]}
+ */
+function crowdingOf(crowding) {
+  return crowding
+    .filter(({ contestant }) => contestant === 'node-distill')
+    .flatMap(({ workload, alone, busy, beside, gaveUp }) => {
+      const openmp = crowding.find(
+        (report) => report.workload === workload && report.contestant.includes('OpenMP'),
+      )?.alone;
+      const what = workload.split(':')[0];
+      /** @param {string} name @param {Summary | null | undefined} mine @param {Summary | null | undefined} other @param {string} of */
+      const ratio = (name, mine, other, of) => ({
+        name: `${what}, ${name}`,
+        value: mine && other ? mine.median / other.median : null,
+        range: null,
+        unit: /** @type {const} */ ('times the time'),
+        of,
+        missing: mine && other ? null : (Object.values(gaveUp)[0] ?? 'not measured'),
+      });
+      return [
+        ratio('beside a busy loop', busy, alone, 'seconds beside it / alone'),
+        ratio('two side by side', beside, alone, 'seconds of each / alone'),
+        ratio("alone, against OpenMP's threads", alone, openmp, 'seconds / seconds'),
+      ];
+    });
 }

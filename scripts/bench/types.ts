@@ -187,7 +187,7 @@ export interface Target {
   value: number | null;
   /** The least and the most that the rounds' extremes give. */
   range: [number, number] | null;
-  unit: 'times as fast' | 'of the step' | 'faults a step' | 'times the memory';
+  unit: 'times as fast' | 'of the step' | 'faults a step' | 'times the memory' | 'times the time';
   /** What was divided by what. */
   of: string;
   /** Why there is no value. */
@@ -228,7 +228,19 @@ export interface Bench {
   endToEnd: { ours: ProcessRun | null; reference: ProcessRun | null; cannotRun: string | null };
   endurance: EnduranceReport | null;
   scaling: ScalingSeries[];
+  crowding: CrowdingReport[];
   targets: Target[];
+}
+
+/** Seconds of a piece of work by itself, beside a busy loop, and of two at the same time. */
+export interface CrowdingReport {
+  workload: string;
+  contestant: string;
+  alone: Summary | null;
+  busy: Summary | null;
+  beside: Summary | null;
+  /** Why a way was not measured any more. */
+  gaveUp: { alone?: string; busy?: string; beside?: string };
 }
 
 export interface EnduranceReport {

@@ -140,6 +140,28 @@ await serve({
   },
 
   /**
+   * @param {{ dataset: string }} parameters
+   * @returns {Promise<number>} seconds of an epoch of a DenseNet-121's training
+   */
+  async teach({ dataset }) {
+    const { teach } = await loadPackage();
+    const { last } = await teach({
+      dataset,
+      teacher: path.join(task.scratch, `teacher-${process.pid}.pth`),
+      imageSize: 32,
+      storeSize: 32,
+      batchSize: 32,
+      epochs: 1,
+      seed: 1,
+      threads: task.threads,
+      device,
+      precision,
+    });
+    if (!last) throw new Error('the training has no epoch');
+    return last.seconds;
+  },
+
+  /**
    * @param {{ epochs: [number, number] }} parameters
    * @returns {Promise<[number, number]>} resident bytes after these epochs of one training
    */
