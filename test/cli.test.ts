@@ -402,6 +402,7 @@ describe('predict', () => {
     expect(events(stdout)[0]).toEqual({
       event: 'prediction',
       path: 'hard/val/ants/0.png',
+      source: 0,
       label: expect.stringMatching(/ants|bee's/),
       index: expect.any(Number),
       probability: expect.any(Number),

@@ -309,7 +309,7 @@ describe('initial weights', () => {
     expect(await refusal(given)).toMatchObject({
       code: 'ERR_TEACHER_ARCHITECTURE',
       message: expect.stringMatching(
-        /student\.pth' holds 32 tensors .*; give one of these as `weights`/,
+        /student\.pth' holds a student and no DenseNet; give the DenseNet .* as `weights`/,
       ),
     });
     expect(filesIn(folder)).toEqual(before);
