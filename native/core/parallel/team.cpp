@@ -11,6 +11,8 @@ namespace {
 
 // How long a region is left to fewer threads than shares, which may be waiting for each other.
 constexpr std::chrono::milliseconds rescue_time{1};
+// How many such times the last thread looks for a region before it sleeps until it is woken.
+constexpr int most_looks = 100;
 
 }  // namespace
 
@@ -48,6 +50,7 @@ void Team::run(Function* function, void* data, int shares, const void* code) {
   const auto now = Clock::now();
   function_ = function;
   data_ = data;
+  untaken_.store(shares, std::memory_order_relaxed);
   unfinished_.store(shares, std::memory_order_relaxed);
   called_.store(0);
   const Region region{region_.load(std::memory_order_relaxed).number + 1,
@@ -56,7 +59,7 @@ void Team::run(Function* function, void* data, int shares, const void* code) {
   const int allowed = allowed_threads(shares, now);
   contention_.measure(allowed, now);
   const bool is_short_handed = allowed < shares;
-  if (is_short_handed_.load(std::memory_order_relaxed) != is_short_handed) {
+  if (is_short_handed_ != is_short_handed) {
     is_short_handed_ = is_short_handed;
     members_[threads_.size()].for_call.ring();
   }
@@ -78,13 +81,14 @@ void Team::call(int threads) {
 
 void Team::take_shares(const Region& region, int own, Contention& contention) {
   const int shares = static_cast<int>(region.shares);
-  for (int i = 0; i < shares; ++i) {
+  for (int i = 0; i < shares && untaken_ > 0; ++i) {
     const int share = own + i < shares ? own + i : own + i - shares;
     // A thread that comes late finds a later region here: this one has not ended before all its
     // shares were taken.
     std::atomic<uint64_t>& taken = members_[share].taken;
     uint64_t last = taken.load();
     if (last >= region.number || !taken.compare_exchange_strong(last, region.number)) continue;
+    untaken_.fetch_sub(1);
     function_(data_, share);
     if (unfinished_.fetch_sub(1) == 1) for_end_.ring();
   }
@@ -93,6 +97,7 @@ void Team::take_shares(const Region& region, int own, Contention& contention) {
 void Team::work(int own, Region region) {
   Contention contention;
   uint64_t seen = region.number, watched = 0;
+  int looks = 0;
   while (true) {
     // The last thread, which is called last, looks after regions that have not called all.
     const bool is_last = own == size_, is_watching = is_last && is_short_handed_;
@@ -111,10 +116,19 @@ void Team::work(int own, Region region) {
       take_shares(region, own, contention);
       contention.measure(called_, Clock::now());
       seen = region.number;
-    } else if (!is_awake && unfinished_ > 0 &&
-               std::exchange(watched, uint64_t{region.number}) == region.number) {
-      was_rescued_ = true;
-      call(static_cast<int>(region.shares));
+    } else if (!is_awake) {
+      const bool is_new = std::exchange(watched, uint64_t{region.number}) != region.number;
+      if (!is_new && unfinished_ > 0) {
+        was_rescued_ = true;
+        call(static_cast<int>(region.shares));
+      }
+      looks = is_new ? 0 : looks + 1;
+      // The leader, who may have begun a region just now, says again that it is short-handed.
+      if (looks > most_looks) {
+        is_short_handed_ = false;
+        looks = 0;
+        if (region_.load().number != watched) is_short_handed_ = true;
+      }
     }
   }
 }

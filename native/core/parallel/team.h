@@ -74,10 +74,11 @@ class Team {
   std::unique_ptr<Member[]> members_;
 
   alignas(64) std::atomic<Region> region_ = Region{0, 0};
-  std::atomic<int> called_ = 0;                  // threads that the region is for
-  std::atomic<bool> was_rescued_ = false;        // it turned out to need them all
-  std::atomic<bool> is_short_handed_ = false;    // regions have fewer threads than shares
-  alignas(64) std::atomic<int> unfinished_ = 0;  // shares
+  std::atomic<int> called_ = 0;                // threads that the region is for
+  std::atomic<bool> was_rescued_ = false;      // it turned out to need them all
+  std::atomic<bool> is_short_handed_ = false;  // regions have fewer threads than shares
+  alignas(64) std::atomic<int> untaken_ = 0;   // shares
+  alignas(64) std::atomic<int> unfinished_ = 0;
   Waiting for_end_;
   alignas(64) std::atomic<int> arrived_ = 0;  // shares, at the barrier
   std::atomic<uint64_t> passed_ = 0;          // barriers
