@@ -105,7 +105,9 @@ void Contention::measure(int threads, Clock::time_point now) {
     return;
   static const unsigned processors = std::thread::hardware_concurrency();
   const bool is_among_us = total.process > most_used * processors * total.time;
-  if (total.time - total.thread > most_lost * total.time && !is_among_us) lower(threads, now);
+  const bool is_kept = total.time - total.thread > most_lost * total.time && !is_among_us;
+  // Twice in a row, as the process's own threads come and go.
+  if (std::exchange(was_kept_, is_kept) && is_kept) lower(threads, now);
 }
 
 }  // namespace distill

@@ -29,8 +29,9 @@ class Contention {
   void add(Clock::time_point now);
 
   bool is_running_ = false;
-  Usage last_;   // when it was looked at
-  Usage total_;  // of the measurement
+  bool was_kept_ = false;  // from running, in the measurement before
+  Usage last_;             // when it was looked at
+  Usage total_;            // of the measurement
 };
 
 }  // namespace distill
