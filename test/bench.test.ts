@@ -37,7 +37,6 @@ describe('without Python', () => {
       'no-such-python',
       '--skip-scaling',
       '--skip-processes',
-      '--skip-crowding',
       ...only,
     );
   });
@@ -88,14 +87,7 @@ describe('without Python', () => {
 });
 
 test('growth with sizes is measured, in memory and in a file', () => {
-  const skip = [
-    '--only',
-    'ours-fp32',
-    '--python',
-    'no-such-python',
-    '--skip-processes',
-    '--skip-crowding',
-  ];
+  const skip = ['--only', 'ours-fp32', '--python', 'no-such-python', '--skip-processes'];
   const { bench } = run('scaling', ...skip);
   expect(bench.scaling.map(({ axis, series }) => [axis, series])).toEqual([
     ['batch size', 'in memory'],
@@ -115,7 +107,8 @@ test('growth with sizes is measured, in memory and in a file', () => {
 
 test('work is measured alone, beside a busy loop and beside its like', () => {
   const only = ['--only', 'ours-fp32', '--python', 'no-such-python'];
-  const { bench, printed } = run('crowding', ...only, '--skip-scaling', '--skip-processes');
+  const skip = ['--skip-scaling', '--skip-processes'];
+  const { bench, printed } = run('crowding', ...only, ...skip, '--crowding');
   const whose = bench.crowding.map(({ workload, contestant }) => [
     workload.split(':')[0],
     contestant,
@@ -138,7 +131,7 @@ test('work is measured alone, beside a busy loop and beside its like', () => {
 
 test.runIf(python)("losses are judged against the reference's", () => {
   const only = 'ours-fp32,reference,best-cached';
-  const skip = ['--python', python as string, '--skip-scaling', '--skip-crowding'];
+  const skip = ['--python', python as string, '--skip-scaling'];
   const { bench, printed } = run('with', '--only', only, ...skip);
   expect(bench.contestants.map(({ cannotRun }) => cannotRun)).toEqual([null, null, null]);
   expect(find(bench, 'ours-fp32').verdict).toMatchObject({ agrees: true, tolerance: 5e-3 });

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { writeDigits } from '../quickstart/digits.js';
 import { CONTESTANTS, startOurs } from './contestants.js';
 import { summarize } from './statistics.js';
@@ -13,6 +14,8 @@ const WAYS = /** @type {const} */ (['alone', 'busy', 'beside']);
 
 /** Seconds after which a piece of work is given up: it takes some seconds alone. */
 const PATIENCE = 100;
+/** Milliseconds after which work is alone: for a second, threads expect others to be there still. */
+const REST = 2000;
 
 /**
  * @typedef {object} Workload
@@ -179,6 +182,7 @@ async function timed(way, work, one, other) {
     const both = await Promise.all([work(one, PATIENCE), work(other, PATIENCE)]);
     return (both[0] + both[1]) / 2;
   }
+  if (way === 'alone') await setTimeout(REST);
   const loop = way === 'busy' ? spawn(process.execPath, ['-e', 'for (;;);']) : null;
   const kill = () => loop?.kill('SIGKILL');
   process.once('exit', kill);

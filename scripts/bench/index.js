@@ -35,7 +35,8 @@ const program = new Command('bench')
   .option('--only <names>', `contestants, of ${names.join(',')}`, contestants)
   .option('--skip-scaling', 'leave out the growth with sizes')
   .option('--skip-processes', 'leave out whole runs of programs')
-  .option('--skip-crowding', 'leave out what happens beside other work')
+  .option('--crowding', 'with --quick, too: what happens beside other work')
+  .option('--skip-crowding', 'leave that out')
   .option('--out <folder>', 'where results go', 'bench-results');
 
 /** @param {string} text */
@@ -109,13 +110,13 @@ function settingsOf(plan, task) {
   };
 }
 
-/** @type {Flags & { out: string, skipScaling?: boolean, skipProcesses?: boolean, skipCrowding?: boolean }} */
+/** @type {Flags & { out: string, skipScaling?: boolean, skipProcesses?: boolean, crowding?: boolean, skipCrowding?: boolean }} */
 const flags = program.parse().opts();
 const plan = planOf({
   ...flags,
   scaling: !flags.skipScaling,
   processes: !flags.skipProcesses,
-  crowding: !flags.skipCrowding,
+  crowding: !flags.skipCrowding && (flags.crowding || !flags.quick),
 });
 plan.python = findPython(flags.python);
 const work = mkdtempSync(path.join(tmpdir(), 'distill-bench-'));
