@@ -414,7 +414,7 @@ constexpr int64_t steps = (pictures + batch - 1) / batch;
 
 SampleStore make_store(int64_t kept_side) {
   StoreShape shape{side, classes, pictures, pictures, kept_side};
-  SampleStore store = SampleStore::in_memory(shape);
+  SampleStore store = SampleStore::create(shape, StorePlace());
   at::Generator generator = at::detail::createCPUGenerator(/*seed=*/5);
   for (Split* split : {&store.train(), &store.val()}) {
     std::vector<int32_t> labels, sources;
