@@ -21,8 +21,9 @@ constexpr double most_lost = 0.3;     // of it; what a collector or a report tak
 constexpr double most_used = 0.8;     // of all processors, by a process that others leave alone
 // Until the system has given a thread that was woken a processor of its own.
 constexpr nanoseconds settling = 16ms;
-// How long fewer threads are left so. Each time that one more turns out to be too many it is
-// longer.
+// In which one more thread turns out to be too many, where others compete all the time.
+constexpr nanoseconds trial = 150ms;
+// How long fewer threads are left so: longer each time that a trial fails.
 constexpr nanoseconds shortest_pause = 50ms, longest_pause = 1s;
 
 // Of the whole process.
@@ -52,7 +53,7 @@ void lower(int threads, Clock::time_point now) {
   Allowance& all = allowance();
   const std::lock_guard lock(all.mutex);
   if (all.threads < threads) return;  // somebody else was faster
-  const bool is_again = now.time_since_epoch().count() - all.until < all.pause.count();
+  const bool is_again = now - Clock::time_point(Clock::duration(all.changed.load())) < trial;
   all.pause = is_again ? std::min(2 * all.pause, longest_pause) : shortest_pause;
   change(std::max(1, threads - step_from(threads)), now);
 }
