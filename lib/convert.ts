@@ -1,21 +1,10 @@
 import path from 'node:path';
-import { z } from 'zod';
 import { DistillError } from './errors.js';
 import { inspect } from './model/inspect.js';
 import { refuseOthers, refuseSource } from './model/output.js';
 import { loadAddon, native } from './native.js';
-import { checkOptions, fields } from './options/fields.js';
-
-/** Options of {@link convert}. */
-export interface ConvertOptions {
-  /** PyTorch's format or safetensors. Default: what the name of the file to write ends in. */
-  format?: 'pth' | 'safetensors' | undefined;
-  /**
-   * Whether a file that is there is replaced, whatever it is. Default false: only a student by a student and a teacher by a
-   * teacher, where this package wrote it.
-   */
-  overwrite?: boolean | undefined;
-}
+import { checkOptions } from './options/check.js';
+import { type ConvertOptions, convertOptions } from './options/convert.js';
 
 /** What was written. */
 export interface ConvertResult {
@@ -26,13 +15,6 @@ export interface ConvertResult {
   architecture: string;
   classes: number;
 }
-
-const schema = z.strictObject({
-  model: fields.path,
-  output: fields.path,
-  format: z.enum(['pth', 'safetensors']).describe("'pth' or 'safetensors'").optional(),
-  overwrite: fields.overwrite,
-});
 
 /**
  * Writes a student or a DenseNet again, as a `.pth` or as safetensors, with the metadata that its file has. Weights are
@@ -48,7 +30,7 @@ export async function convert(
   output: string,
   options: ConvertOptions = {},
 ): Promise<ConvertResult> {
-  const given = checkOptions(schema, { ...options, model, output });
+  const given = checkOptions(convertOptions, { ...options, model, output });
   const format = given.format ?? formatOf(output);
   const addon = loadAddon();
   const target = path.resolve(output);

@@ -1,7 +1,7 @@
 import { type DoctorResult, Examination } from './doctor/examination.js';
-import { type DoctorOptions, doctorOptions } from './doctor/options.js';
 import { abortable } from './errors.js';
-import { checkOptions } from './options/fields.js';
+import { checkOptions } from './options/check.js';
+import { type DoctorOptions, doctorOptions } from './options/doctor.js';
 import { datasetFolders, teacherOf } from './training/checks.js';
 
 /**

@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { z } from 'zod';
 import { DistillError } from './errors.js';
 import { checkFinite } from './model/answers.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
@@ -7,9 +6,6 @@ import { madeWith } from './model/metadata.js';
 import { checkModel, findRuntime, type OnnxCheck, type Trial } from './model/onnx/check.js';
 import { feed, samplePictures } from './model/onnx/pictures.js';
 import {
-  NEWEST_OPSET,
-  OLDEST_OPSET,
-  type OnnxInput,
   type OnnxValue,
   STUDENT_TENSORS,
   type StudentTensor,
@@ -18,38 +14,9 @@ import {
 import { checkOutput, type OutputFile, writeOutput } from './model/output.js';
 import { type ModelUse, modelUse } from './model/use.js';
 import { loadAddon, native } from './native.js';
-import { callback, checkOptions, fields, preprocessing } from './options/fields.js';
-import { type DistillWarning, emitWarning } from './training/run.js';
-
-/** Options of {@link exportOnnx}. */
-export interface OnnxOptions {
-  /**
-   * What the model is fed. `'uint8'`: RGB pixels (N, H, W, 3) as decoders give them. `'float'`: RGB in 0..1,
-   * float32 (N, 3, H, W), as torchvision's `ToTensor`. `'normalized'`: the same after `(x - mean) / std`, as the
-   * student itself. Default 'uint8': nothing is left to do for the caller.
-   */
-  input?: OnnxInput | undefined;
-  /** Whether the output is `probabilities` (N, classes), or else `logits`. Default true. */
-  softmax?: boolean | undefined;
-  /** Whether each BatchNorm becomes part of the convolution before it, which is faster. Default true. */
-  foldBatchNorm?: boolean | undefined;
-  /** Whether pictures may have any height and width from 8 pixels on, or else `imageSize`. Default false. */
-  dynamicSize?: boolean | undefined;
-  /** The version of ONNX's operators, 17 to 26: older runtimes want older ones. Default 26. */
-  opset?: number | undefined;
-  /** Class names by index, or a file of `index name` lines. Default: from the student's file. */
-  labels?: string | readonly string[] | undefined;
-  /** Means of R, G, B in 0..1. Default: from the student's file. */
-  mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0.0001..1. Default: from the student's file. */
-  std?: readonly [number, number, number] | undefined;
-  /** Pixels a side. Default: from the student's file, else 224. */
-  imageSize?: number | undefined;
-  /** Whether a file that is there is replaced, whatever it is. Default false: only a model that this function wrote. */
-  overwrite?: boolean | undefined;
-  /** Told where the model was not checked. Default: `process.emitWarning`. */
-  onWarning?: ((warning: DistillWarning) => void) | undefined;
-}
+import { checkOptions } from './options/check.js';
+import { type CheckedOnnxOptions, type OnnxOptions, onnxOptions } from './options/export-onnx.js';
+import { emitWarning } from './training/run.js';
 
 /** What was written. */
 export interface OnnxExport {
@@ -64,30 +31,6 @@ export interface OnnxExport {
   /** What onnxruntime made of it; `null` where none is installed. */
   check: OnnxCheck | null;
 }
-
-const schema = z.strictObject({
-  student: fields.path,
-  output: fields.path,
-  input: z
-    .enum(['uint8', 'float', 'normalized'])
-    .describe("'uint8', 'float' or 'normalized'")
-    .default('uint8'),
-  softmax: z.boolean().describe('true or false').default(true),
-  foldBatchNorm: z.boolean().describe('true or false').default(true),
-  dynamicSize: z.boolean().describe('true or false').default(false),
-  opset: z
-    .int()
-    .min(OLDEST_OPSET)
-    .max(NEWEST_OPSET)
-    .describe(`a whole number in ${OLDEST_OPSET}..${NEWEST_OPSET}`)
-    .default(NEWEST_OPSET),
-  labels: fields.labels.optional(),
-  mean: preprocessing.mean.optional(),
-  std: preprocessing.std.optional(),
-  imageSize: preprocessing.imageSize.optional(),
-  overwrite: fields.overwrite,
-  onWarning: callback<(warning: DistillWarning) => void>().optional(),
-});
 
 /**
  * Writes a student as an ONNX model, for onnxruntime in any language and in browsers. The batch is of any size.
@@ -111,7 +54,7 @@ export async function exportOnnx(
   output: string,
   options: OnnxOptions = {},
 ): Promise<OnnxExport> {
-  const checked = checkOptions(schema, { ...options, student, output });
+  const checked = checkOptions(onnxOptions, { ...options, student, output });
   const { onWarning = emitWarning, opset, overwrite } = checked;
   const addon = loadAddon();
   const target = path.resolve(output);
@@ -141,8 +84,6 @@ export async function exportOnnx(
   return { path: target, bytes: bytes.length, opset, ...model, check };
 }
 
-type Checked = z.output<typeof schema>;
-
 function expectStudent({ path, architecture }: CheckpointContents): void {
   if (architecture === 'student') return;
   throw new DistillError(
@@ -156,7 +97,7 @@ function expectStudent({ path, architecture }: CheckpointContents): void {
 /** Pictures as the model is fed them, with what the student says of them. */
 async function makeTrials(
   { mean, std, imageSize }: ModelUse,
-  { student, input, softmax, dynamicSize }: Checked,
+  { student, input, softmax, dynamicSize }: CheckedOnnxOptions,
 ): Promise<Trial[]> {
   const trials: Trial[] = [];
   // Where any size may come, an odd one too.
@@ -184,7 +125,7 @@ async function makeTrials(
 /** What the model says of itself, to whoever opens it. */
 function propertiesOf(
   { labels, mean, std, imageSize }: ModelUse,
-  { input, softmax, dynamicSize }: Checked,
+  { input, softmax, dynamicSize }: CheckedOnnxOptions,
   { metadata }: CheckpointContents,
 ): Record<string, string> {
   const size = dynamicSize ? 'height, width' : `${imageSize}, ${imageSize}`;

@@ -1,38 +1,38 @@
 export { type CompareRun, compare } from './compare.js';
-export { type ConvertOptions, type ConvertResult, convert } from './convert.js';
+export { type ConvertResult, convert } from './convert.js';
 export type { PrepareProgress } from './data/prepare.js';
 export { distill } from './distill.js';
 export type { DoctorResult } from './doctor/examination.js';
 export type { DoctorProgress, Finding } from './doctor/findings.js';
-export type { DoctorOptions } from './doctor/options.js';
 export { doctor } from './doctor.js';
 export { DistillError } from './errors.js';
-export { exportOnnx, type OnnxExport, type OnnxOptions } from './export-onnx.js';
+export { exportOnnx, type OnnxExport } from './export-onnx.js';
 export type { ModelCost } from './model/cost.js';
 export { type CheckpointContents, inspect } from './model/inspect.js';
 export type { StudentMetadata } from './model/metadata.js';
 export type { OnnxCheck } from './model/onnx/check.js';
 export type { OnnxInput, OnnxValue } from './model/onnx/student.js';
 export type { CompareOptions } from './options/compare.js';
+export type { ConvertOptions } from './options/convert.js';
 export type { DistillOptions } from './options/distill.js';
+export type { DoctorOptions } from './options/doctor.js';
+export type { OnnxOptions } from './options/export-onnx.js';
+export type { PredictOptions } from './options/predict.js';
+export type { DatasetStatsOptions } from './options/stats.js';
 export type { SeriesOptions, SweepOptions } from './options/sweep.js';
 export type { TeachOptions } from './options/teach.js';
+export type { TeacherLogitsOptions } from './options/teacher-logits.js';
 export type { TrainingOptions } from './options/training.js';
 export {
   type ClassProbability,
   type Prediction,
   type Predictions,
-  type PredictOptions,
   predict,
 } from './predict.js';
-export { type DatasetStats, type DatasetStatsOptions, datasetStats } from './stats.js';
+export { type DatasetStats, datasetStats } from './stats.js';
 export { type SweepRun, sweep } from './sweep.js';
 export { teach } from './teach.js';
-export {
-  type TeacherLogitsOptions,
-  type TeacherLogitsResult,
-  teacherLogits,
-} from './teacher-logits.js';
+export { type TeacherLogitsResult, teacherLogits } from './teacher-logits.js';
 export type { CompareArm, CompareEvents, CompareResult } from './training/comparison.js';
 export type {
   CommonEvents,

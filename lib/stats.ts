@@ -1,25 +1,14 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
 import { scanFolder, scanPictures } from './data/dataset.js';
-import { decodeBatches, type PictureSource } from './data/decode.js';
+import { decodeBatches } from './data/decode.js';
 import { abortable, DistillError } from './errors.js';
-import { callback, checkOptions, execution, fields } from './options/fields.js';
-
-export interface DatasetStatsOptions {
-  /** The side of the centre crop in pixels, 224 by default. */
-  imageSize?: number | undefined;
-  /** What a picture that cannot be read does: ends the run (`error`, the default) or is left out (`skip`). */
-  onBadImage?: 'error' | 'skip' | undefined;
-  /** The largest picture that is read, in pixels. Default: as in `distill()`. */
-  maxPixels?: number | undefined;
-  /** Told of each picture left out. */
-  onSkip?: ((path: PictureSource, error: DistillError) => void) | undefined;
-  /** Told how many pictures of how many have been read. */
-  onProgress?: ((done: number, total: number) => void) | undefined;
-  /** Ends the work: the promise rejects with `ERR_ABORTED`. */
-  signal?: AbortSignal | undefined;
-}
+import { checkOptions } from './options/check.js';
+import {
+  type CheckedDatasetStatsOptions,
+  type DatasetStatsOptions,
+  datasetStatsOptions,
+} from './options/stats.js';
 
 export interface DatasetStats {
   /** Of red, green and blue, 0..1. */
@@ -31,16 +20,6 @@ export interface DatasetStats {
   /** The class folders, where there are any. */
   classes?: string[];
 }
-
-const schema = z.strictObject({
-  folder: fields.path,
-  imageSize: z.int().min(1).max(4096).describe('a whole number of pixels in 1..4096').default(224),
-  onBadImage: execution.onBadImage.default('error'),
-  maxPixels: execution.maxPixels.optional(),
-  onSkip: callback<(path: PictureSource, error: DistillError) => void>().optional(),
-  onProgress: callback<(done: number, total: number) => void>().optional(),
-  signal: execution.signal.optional(),
-});
 
 /** Pictures between two reports of progress. */
 const BATCH_SIZE = 16;
@@ -59,7 +38,7 @@ export async function datasetStats(
   folder: string,
   options: DatasetStatsOptions = {},
 ): Promise<DatasetStats> {
-  const checked = checkOptions(schema, { ...options, folder });
+  const checked = checkOptions(datasetStatsOptions, { ...options, folder });
   return abortable(checked.signal, () => measure(checked));
 }
 
@@ -71,7 +50,7 @@ async function measure({
   onSkip,
   onProgress,
   signal,
-}: z.output<typeof schema>): Promise<DatasetStats> {
+}: CheckedDatasetStatsOptions): Promise<DatasetStats> {
   const { paths, classes } = await picturesOf(folder);
 
   const counts = [0, 1, 2].map(() => new Float64Array(256)); // pixels by channel and value

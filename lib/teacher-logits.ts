@@ -1,9 +1,8 @@
 import path from 'node:path';
-import { z } from 'zod';
 import { type LabelledFolder, relativePath, type Sample, scanDataset } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
 import { pictureName, writeLogits } from './data/logits-file.js';
-import { type PrepareProgress, sha256, TEACHER_BATCH } from './data/prepare.js';
+import { sha256, TEACHER_BATCH } from './data/prepare.js';
 import type { Dataset } from './data/store.js';
 import { abortable, DistillError, throwIfAborted } from './errors.js';
 import { checkFinite } from './model/answers.js';
@@ -13,48 +12,15 @@ import { checkOutput, type OutputFile, refuseOthers } from './model/output.js';
 import { modelUse } from './model/use.js';
 import { isUnicode } from './names.js';
 import { loadAddon, type NativeClassifier, native } from './native.js';
-import { callback, checkOptions, execution, fields, preprocessing } from './options/fields.js';
+import { checkOptions } from './options/check.js';
+import {
+  type CheckedTeacherLogitsOptions,
+  type TeacherLogitsOptions,
+  teacherLogitsOptions,
+} from './options/teacher-logits.js';
 import { checkClasses, datasetFolders } from './training/checks.js';
-import { type DistillWarning, emitWarning, filesIgnored, noGpu } from './training/run.js';
+import { emitWarning, filesIgnored, noGpu } from './training/run.js';
 import { printable } from './words.js';
-
-/** Options of {@link teacherLogits}. Paths are relative to the current folder. */
-export interface TeacherLogitsOptions {
-  /** Whose answers: a DenseNet's or a student's file. */
-  teacher: string;
-  /** The safetensors file to write. */
-  output: string;
-  /** A folder with `train/` and `val/`, each with a folder of pictures for each class. */
-  dataset?: string | undefined;
-  /** The training pictures' folder, instead of `dataset`. */
-  train?: string | undefined;
-  /** The validation pictures' folder, instead of `dataset`. */
-  val?: string | undefined;
-  /** Means of R, G, B in 0..1 that the teacher was trained with. Default: from the teacher's file. */
-  mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0.0001..1. Default: from the teacher's file. */
-  std?: readonly [number, number, number] | undefined;
-  /** Pixels a side of the centre crop that the teacher sees. Default: from the teacher's file, else 224. */
-  imageSize?: number | undefined;
-  /** 'auto' (a GPU where LibTorch can use one), 'cpu', 'cuda' or 'cuda:N'. Default 'auto'. */
-  device?: string | undefined;
-  /** What the convolutions compute in, as in `distill()`. Default 'fp32'. */
-  precision?: 'fp32' | 'bf16' | 'auto' | undefined;
-  /** As in `distill()`. Default: one a processor that this process may use. */
-  threads?: number | undefined;
-  /** What a picture that does not decode does: end everything, or be passed over with a warning. Default 'error'. */
-  onBadImage?: 'error' | 'skip' | undefined;
-  /** The largest picture that is read, in pixels. Default: as in `distill()`. */
-  maxPixels?: number | undefined;
-  /** Whether a file that is there is replaced, whatever it is. Default false: only one that this function wrote. */
-  overwrite?: boolean | undefined;
-  /** Told after each batch how many pictures the teacher has answered for. */
-  onProgress?: ((progress: PrepareProgress) => void) | undefined;
-  /** Told of pictures passed over. Default: `process.emitWarning`. */
-  onWarning?: ((warning: DistillWarning) => void) | undefined;
-  /** Ends the work: the promise rejects with `ERR_ABORTED`, and nothing is written. */
-  signal?: AbortSignal | undefined;
-}
 
 /** What a file of logits came to. */
 export interface TeacherLogitsResult {
@@ -71,26 +37,6 @@ export interface TeacherLogitsResult {
   seconds: number;
 }
 
-const schema = z.strictObject({
-  teacher: fields.path,
-  output: fields.path,
-  dataset: fields.path.optional(),
-  train: fields.path.optional(),
-  val: fields.path.optional(),
-  mean: preprocessing.mean.optional(),
-  std: preprocessing.std.optional(),
-  imageSize: preprocessing.imageSize.optional(),
-  device: execution.device.default('auto'),
-  precision: execution.precision.default('fp32'),
-  threads: execution.threads.optional(),
-  onBadImage: execution.onBadImage.default('error'),
-  maxPixels: execution.maxPixels.optional(),
-  overwrite: fields.overwrite,
-  onProgress: callback<(progress: PrepareProgress) => void>().optional(),
-  onWarning: callback<(warning: DistillWarning) => void>().optional(),
-  signal: execution.signal.optional(),
-});
-
 /**
  * Writes a teacher's raw logits for every training and validation picture to a safetensors file, from which
  * `distill({ teacherLogits: file })` learns as from the teacher itself, to the bit on one machine and thread count.
@@ -104,11 +50,11 @@ const schema = z.strictObject({
  * is written.
  */
 export async function teacherLogits(options: TeacherLogitsOptions): Promise<TeacherLogitsResult> {
-  const checked = checkOptions(schema, options);
+  const checked = checkOptions(teacherLogitsOptions, options);
   return abortable(checked.signal, () => write(checked));
 }
 
-async function write(checked: z.output<typeof schema>): Promise<TeacherLogitsResult> {
+async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogitsResult> {
   const started = performance.now();
   const { teacher, onWarning = emitWarning, signal, overwrite } = checked;
   const folders = datasetFolders(checked);
@@ -156,7 +102,7 @@ async function ask(
   classifier: NativeClassifier,
   dataset: Dataset,
   imageSize: number,
-  options: z.output<typeof schema>,
+  options: CheckedTeacherLogitsOptions,
 ) {
   const { teacher, onBadImage, maxPixels, onProgress, onWarning = emitWarning, signal } = options;
   const total = dataset.train.samples.length + dataset.val.samples.length;

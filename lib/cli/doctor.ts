@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { DoctorResult } from '../doctor/examination.js';
 import type { Finding } from '../doctor/findings.js';
-import type { DoctorOptions } from '../doctor/options.js';
 import { doctor } from '../doctor.js';
+import type { DoctorOptions } from '../options/doctor.js';
 import { count } from '../words.js';
 import {
   DATASET,

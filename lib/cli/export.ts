@@ -1,7 +1,8 @@
 import path from 'node:path';
 import type { Command } from 'commander';
 import { convert } from '../convert.js';
-import { exportOnnx, type OnnxOptions } from '../export-onnx.js';
+import { exportOnnx } from '../export-onnx.js';
+import type { OnnxOptions } from '../options/export-onnx.js';
 import { demand, number, option, shared, usageError } from './arguments.js';
 import type { Output } from './output.js';
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type CheckpointContents, inspect } from '../model/inspect.js';
-import { type DatasetStatsOptions, datasetStats } from '../stats.js';
+import type { DatasetStatsOptions } from '../options/stats.js';
+import { datasetStats } from '../stats.js';
 import { option, shared } from './arguments.js';
 import type { Output } from './output.js';
 import { interruptible } from './signals.js';

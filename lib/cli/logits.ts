@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { type TeacherLogitsOptions, teacherLogits } from '../teacher-logits.js';
+import type { TeacherLogitsOptions } from '../options/teacher-logits.js';
+import { teacherLogits } from '../teacher-logits.js';
 import { DATASET, demand, option, shared } from './arguments.js';
 import { type Output, shellWord } from './output.js';
 import { interruptible } from './signals.js';

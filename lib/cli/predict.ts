@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { type Prediction, type PredictOptions, predict } from '../predict.js';
+import type { PredictOptions } from '../options/predict.js';
+import { type Prediction, predict } from '../predict.js';
 import { demand, number, option, shared } from './arguments.js';
 import type { Output } from './output.js';
 import { interruptible } from './signals.js';

@@ -1,3 +1,4 @@
+import type { CheckedDoctorOptions } from '../options/doctor.js';
 import type { datasetFolders, teacherOf } from '../training/checks.js';
 import { refuseOtherPixels, viewsOf } from '../training/student-training.js';
 import { askTeacher, checkAnswers, type Scores } from './accuracy.js';
@@ -5,7 +6,6 @@ import { checkDuplicates, countsOf, type Pictures, surveyPictures } from './data
 import { type Finding, Findings } from './findings.js';
 import { examineMachine, type Machine } from './machine.js';
 import { checkMemory, checkOutput, checkStore, type StoreNeeds } from './needs.js';
-import type { CheckedDoctorOptions } from './options.js';
 import { checkSizes, type Decoded, decodeAll } from './pictures.js';
 import { checkThere, examineTeacher, type Teacher } from './teacher.js';
 import { type Estimate, estimate, measureSteps } from './time.js';

@@ -8,10 +8,10 @@ import {
   type NativeMachine,
   native,
 } from '../native.js';
+import type { CheckedDoctorOptions } from '../options/doctor.js';
 import { packageRoot, version } from '../package.js';
 import { count, size } from '../words.js';
 import type { Topic } from './findings.js';
-import type { CheckedDoctorOptions } from './options.js';
 import { loadSetup, type Setup } from './setup.js';
 
 /** What a run would work on. */

@@ -4,10 +4,10 @@ import { type Dataset, planStore, type StoreOptions } from '../data/store.js';
 import { DistillError } from '../errors.js';
 import { refuseOthers, refuseSource } from '../model/output.js';
 import { loadAddon, native } from '../native.js';
+import type { CheckedDoctorOptions } from '../options/doctor.js';
 import { checkInitialStudent } from '../training/checks.js';
 import { size } from '../words.js';
 import type { Topic } from './findings.js';
-import type { CheckedDoctorOptions } from './options.js';
 
 /** Where the prepared pictures would be kept. */
 export interface StoreNeeds {

@@ -7,6 +7,7 @@ import { inspect } from '../model/inspect.js';
 import type { StudentMetadata } from '../model/metadata.js';
 import type { Preprocessing } from '../model/use.js';
 import { modelUse } from '../model/use.js';
+import type { CheckedDoctorOptions } from '../options/doctor.js';
 import {
   checkClasses,
   checkClassNames,
@@ -18,7 +19,6 @@ import {
 } from '../training/checks.js';
 import type { Pictures } from './dataset.js';
 import type { Topic } from './findings.js';
-import type { CheckedDoctorOptions } from './options.js';
 
 /** Whose answers are to be learnt. */
 export interface Teacher {

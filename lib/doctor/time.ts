@@ -1,10 +1,10 @@
 import type { Dataset } from '../data/store.js';
 import type { Preprocessing } from '../model/use.js';
 import { loadAddon, type NativeEpoch, type NativeSession, native } from '../native.js';
+import type { CheckedDoctorOptions } from '../options/doctor.js';
 import { count, span } from '../words.js';
 import type { Topic } from './findings.js';
 import type { Compute } from './machine.js';
-import type { CheckedDoctorOptions } from './options.js';
 
 /** How long a run would take: an estimate, from a few real steps. Seconds. */
 export interface Estimate {

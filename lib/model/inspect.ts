@@ -1,6 +1,6 @@
-import { z } from 'zod';
 import { loadAddon, native } from '../native.js';
-import { checkOptions, fields } from '../options/fields.js';
+import { checkOptions } from '../options/check.js';
+import { inspectOptions } from '../options/inspect.js';
 import { parseMetadata, type StudentMetadata } from './metadata.js';
 
 /** What a checkpoint holds. */
@@ -19,8 +19,6 @@ export interface CheckpointContents {
   metadata: StudentMetadata | null;
 }
 
-const schema = z.strictObject({ path: fields.path });
-
 /**
  * Tells what a `.pth` or a safetensors file holds. Nothing in the file is executed.
  *
@@ -29,7 +27,7 @@ const schema = z.strictObject({ path: fields.path });
  * @throws DistillError `ERR_OPTION`, and `ERR_CHECKPOINT_…` where it is not one, damaged, or asks to run something.
  */
 export async function inspect(path: string): Promise<CheckpointContents> {
-  checkOptions(schema, { path });
+  checkOptions(inspectOptions, { path });
   const { metadata, ...contents } = await native(loadAddon().inspect(path));
   const isParameter = (name: string) =>
     !/\.(running_mean|running_var|num_batches_tracked)$/.test(name);

@@ -2,12 +2,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { costOf, type ModelCost } from '../model/cost.js';
 import { native } from '../native.js';
+import { checkOptions } from '../options/check.js';
 import {
   type CheckedCompareOptions,
   type CompareOptions,
   compareOptions,
 } from '../options/compare.js';
-import { checkOptions } from '../options/fields.js';
 import { keptOf } from './kept.js';
 import {
   bestRunOf,

@@ -1,6 +1,6 @@
 import path from 'node:path';
+import { checkOptions } from '../options/check.js';
 import { type CheckedOptions, type DistillOptions, distillOptions } from '../options/distill.js';
-import { checkOptions } from '../options/fields.js';
 import { tellKept } from './kept.js';
 import type { DistillResult, Reporter, TrainingEvents, TrainingProgress } from './run.js';
 import { StudentTraining } from './student-training.js';

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { checkOptions } from '../options/fields.js';
+import { checkOptions } from '../options/check.js';
 import { type CheckedSweepOptions, type SweepOptions, sweepOptions } from '../options/sweep.js';
 import { byMerit } from './kept.js';
 import {

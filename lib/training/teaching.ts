@@ -6,7 +6,7 @@ import { inspect } from '../model/inspect.js';
 import { madeWith, type StudentMetadata } from '../model/metadata.js';
 import type { Preprocessing } from '../model/use.js';
 import { native } from '../native.js';
-import { checkOptions } from '../options/fields.js';
+import { checkOptions } from '../options/check.js';
 import { type CheckedTeachOptions, type TeachOptions, teachOptions } from '../options/teach.js';
 import { checkClasses, checkTeacher, scheduleOf } from './checks.js';
 import { tellKept } from './kept.js';

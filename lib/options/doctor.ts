@@ -1,10 +1,10 @@
 import type { z } from 'zod';
-import { type DistillOptions, distillOptions } from '../options/distill.js';
-import { callback, fields } from '../options/fields.js';
-import type { DoctorProgress, Finding } from './findings.js';
+import type { DoctorProgress, Finding } from '../doctor/findings.js';
+import { type DistillOptions, distillOptions } from './distill.js';
+import { callback, fields } from './fields.js';
 
 /**
- * Options of {@link doctor}: those of the `distill()` that is meant to run, as far as they are known. Without a dataset,
+ * Options of `doctor()`: those of the `distill()` that is meant to run, as far as they are known. Without a dataset,
  * machine and installation alone are looked at.
  */
 export interface DoctorOptions extends Omit<DistillOptions, 'student'> {

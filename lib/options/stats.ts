@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import type { PictureSource } from '../data/decode.js';
+import type { DistillError } from '../errors.js';
+import { callback, execution, fields } from './fields.js';
+
+/** Options of `datasetStats()`. */
+export interface DatasetStatsOptions {
+  /** The side of the centre crop in pixels, 224 by default. */
+  imageSize?: number | undefined;
+  /** What a picture that cannot be read does: ends the run (`error`, the default) or is left out (`skip`). */
+  onBadImage?: 'error' | 'skip' | undefined;
+  /** The largest picture that is read, in pixels. Default: as in `distill()`. */
+  maxPixels?: number | undefined;
+  /** Told of each picture left out. */
+  onSkip?: ((path: PictureSource, error: DistillError) => void) | undefined;
+  /** Told how many pictures of how many have been read. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Ends the work: the promise rejects with `ERR_ABORTED`. */
+  signal?: AbortSignal | undefined;
+}
+
+export const datasetStatsOptions = z.strictObject({
+  folder: fields.path,
+  imageSize: z.int().min(1).max(4096).describe('a whole number of pixels in 1..4096').default(224),
+  onBadImage: execution.onBadImage.default('error'),
+  maxPixels: execution.maxPixels.optional(),
+  onSkip: callback<(path: PictureSource, error: DistillError) => void>().optional(),
+  onProgress: callback<(done: number, total: number) => void>().optional(),
+  signal: execution.signal.optional(),
+});
+
+/** Options, and the folder, once they are checked and the defaults are in. */
+export type CheckedDatasetStatsOptions = z.output<typeof datasetStatsOptions>;
