@@ -16,7 +16,7 @@ import { type ModelUse, modelUse } from './model/use.js';
 import { loadAddon, native } from './native.js';
 import { checkOptions } from './options/check.js';
 import { type CheckedOnnxOptions, type OnnxOptions, onnxOptions } from './options/export-onnx.js';
-import { emitWarning } from './training/run.js';
+import { emitWarning } from './warnings.js';
 
 /** What was written. */
 export interface OnnxExport {

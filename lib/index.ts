@@ -5,7 +5,7 @@ export { distill } from './distill.js';
 export type { DoctorResult } from './doctor/examination.js';
 export type { DoctorProgress, Finding } from './doctor/findings.js';
 export { doctor } from './doctor.js';
-export { DistillError } from './errors.js';
+export { DistillError, type ErrorCode } from './errors.js';
 export { exportOnnx, type OnnxExport } from './export-onnx.js';
 export type { ModelCost } from './model/cost.js';
 export { type CheckpointContents, inspect } from './model/inspect.js';
@@ -38,7 +38,6 @@ export type {
   CommonEvents,
   DistillResult,
   DistillRun,
-  DistillWarning,
   EpochReport,
   InitialReport,
   TeachResult,
@@ -58,3 +57,4 @@ export type {
 } from './training/series.js';
 export type { Spread } from './training/spread.js';
 export type { SweepEvents, SweepPoint, SweepResult } from './training/sweeping.js';
+export type { DistillWarning, WarningCode } from './warnings.js';

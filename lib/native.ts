@@ -9,7 +9,7 @@
  */
 import { createRequire } from 'node:module';
 import type Bindings from 'bindings';
-import { DistillError } from './errors.js';
+import { DistillError, toDistillError } from './errors.js';
 import { packageRoot } from './package.js';
 
 /** How a picture becomes a network's input. */
@@ -490,12 +490,11 @@ function load(name: string): unknown {
   });
 }
 
-/** Awaits a call of the addon and turns its rejection into a DistillError. */
+/** Awaits a call of the addon, and turns its rejection into a DistillError with a code of lib/errors.ts. */
 export async function native<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
-    const { code, message } = error as Error & { code?: string };
-    throw new DistillError(code ?? 'ERR_INTERNAL', message);
+    throw toDistillError(error);
   }
 }

@@ -11,7 +11,7 @@ import {
   type PredictOptions,
   predictOptions,
 } from './options/predict.js';
-import { emitWarning, filesIgnored, noGpu } from './training/run.js';
+import { emitWarning, filesIgnored, noGpu } from './warnings.js';
 
 /** A class with its probability. */
 export interface ClassProbability {
@@ -48,7 +48,7 @@ export interface Predictions extends AsyncIterable<Prediction>, PromiseLike<Pred
 /**
  * Classifies pictures, in the order in which they are given. Decoding runs ahead of the student.
  *
- * @throws DistillError While iterating or awaiting: `ERR_OPTION`, `ERR_PICTURES_NOT_FOUND`, `ERR_BAD_IMAGE`,
+ * @throws DistillError While iterating or awaiting: `ERR_OPTION`, `ERR_IMAGES_NOT_FOUND`, `ERR_BAD_IMAGE`,
  * `ERR_LABELS`, `ERR_NOT_FINITE` where an answer is no finite number, `ERR_NO_METADATA` where the student's file names no classes or normalisation and the
  * options do not either, `ERR_CHECKPOINT_…`, `ERR_MODEL_ARCHITECTURE`, `ERR_ABORTED`, and `ERR_CONSUMED` where the
  * predictions have been iterated before.

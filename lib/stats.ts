@@ -31,7 +31,7 @@ const BATCH_SIZE = 16;
  * any other black. The sums are exact.
  *
  * @param folder Class folders with pictures, or a folder with `train/` in it, which is used then, or pictures.
- * @throws {DistillError} `ERR_OPTION` and `ERR_ABORTED`; what `scanFolder`, `scanPictures` and `decodeBatches` throw; `ERR_PICTURES_NOT_FOUND` if
+ * @throws {DistillError} `ERR_OPTION` and `ERR_ABORTED`; what `scanFolder`, `scanPictures` and `decodeBatches` throw; `ERR_IMAGES_NOT_FOUND` if
  *   every picture was left out.
  */
 export async function datasetStats(
@@ -78,7 +78,7 @@ async function measure({
 
   if (images === 0) {
     throw new DistillError(
-      'ERR_PICTURES_NOT_FOUND',
+      'ERR_IMAGES_NOT_FOUND',
       `None of the ${paths.length} pictures in ${folder} could be read.`,
     );
   }

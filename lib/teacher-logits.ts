@@ -19,7 +19,7 @@ import {
   teacherLogitsOptions,
 } from './options/teacher-logits.js';
 import { checkClasses, datasetFolders } from './training/checks.js';
-import { emitWarning, filesIgnored, noGpu } from './training/run.js';
+import { emitWarning, filesIgnored, noGpu } from './warnings.js';
 import { printable } from './words.js';
 
 /** What a file of logits came to. */
@@ -154,7 +154,7 @@ async function ask(
   }
   if (images.train === 0) {
     throw new DistillError(
-      'ERR_PICTURES_NOT_FOUND',
+      'ERR_IMAGES_NOT_FOUND',
       `None of the ${dataset.train.samples.length} pictures in '${dataset.train.root}' could be read.`,
     );
   }

@@ -221,11 +221,11 @@ describe('scanPictures', () => {
     const folder = path.join(root, 'folder');
     const nothing = path.join(root, 'nothing');
     await expect(scanPictures([path.join(root, 'a.jpg'), nothing])).rejects.toMatchObject({
-      code: 'ERR_PICTURES_NOT_FOUND',
+      code: 'ERR_IMAGES_NOT_FOUND',
       message: `Expected a picture or a folder of pictures at ${nothing}, but there is nothing.`,
     });
     await expect(scanPictures(folder)).rejects.toMatchObject({
-      code: 'ERR_PICTURES_NOT_FOUND',
+      code: 'ERR_IMAGES_NOT_FOUND',
       message: expect.stringContaining(`in ${folder}, but it has none`),
     });
   });

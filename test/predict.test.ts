@@ -410,7 +410,7 @@ test('files that look like pictures and are passed over are told of once, with t
   await expect(
     collect({ student: base.student, images: path.join(mixed, 'ants') }),
   ).rejects.toMatchObject({
-    code: 'ERR_PICTURES_NOT_FOUND',
+    code: 'ERR_IMAGES_NOT_FOUND',
     message: expect.stringMatching(/it has none\. 2 files that look like a picture \(\.heic; /),
   });
 });
@@ -422,7 +422,7 @@ test('pictures that are not there are refused by name', async () => {
     await expect(
       collect({ student: base.student, images: [images, nothing] }),
     ).rejects.toMatchObject({
-      ...{ name: 'DistillError', code: 'ERR_PICTURES_NOT_FOUND' },
+      ...{ name: 'DistillError', code: 'ERR_IMAGES_NOT_FOUND' },
       message: expect.stringContaining(nothing),
     });
   }

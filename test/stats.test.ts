@@ -93,14 +93,14 @@ test('stop at a bad picture, or leave it out', async () => {
 test('of bad pictures only are an error', async () => {
   picture('b.ppm', 9, 9, [51]);
   await expect(datasetStats(root, { onBadImage: 'skip' })).rejects.toMatchObject({
-    code: 'ERR_PICTURES_NOT_FOUND',
+    code: 'ERR_IMAGES_NOT_FOUND',
     message: `None of the 1 pictures in ${root} could be read.`,
   });
 });
 
 test('of an empty folder are an error', async () => {
   mkdirSync(root);
-  await expect(datasetStats(root)).rejects.toMatchObject({ code: 'ERR_PICTURES_NOT_FOUND' });
+  await expect(datasetStats(root)).rejects.toMatchObject({ code: 'ERR_IMAGES_NOT_FOUND' });
 });
 
 test('of a class without a picture are an error', async () => {

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { DistillError } from '../errors.js';
+import { toDistillError } from '../errors.js';
 import { version } from '../package.js';
 import {
   exactArguments,
@@ -122,13 +122,7 @@ function concludeUsage(error: CommanderError, command: Command, output: Output):
 /** Reports why a command ended. */
 function conclude(error: unknown, output: Output, flags: Flags): number {
   if (error instanceof Ended) return error.exitCode;
-  const failure = inFlags(asDistillError(error), flags);
+  const failure = inFlags(toDistillError(error), flags);
   output.fail(failure);
   return failure.code === 'ERR_OPTION' || failure.code === 'ERR_USAGE' ? 2 : 1;
-}
-
-function asDistillError(error: unknown): DistillError {
-  if (error instanceof DistillError) return error;
-  const { code = 'ERR_INTERNAL', message } = error as NodeJS.ErrnoException;
-  return new DistillError(code, message, { cause: error });
 }

@@ -2,16 +2,10 @@ import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DistillError } from '../errors.js';
 import { isUnicode, systemPath } from '../names.js';
-import { count, printable, quoted } from '../words.js';
+import { printable, quoted } from '../words.js';
+import { unreadHint } from './ignored.js';
 import { type DatasetFolders, explainMissing } from './layout.js';
 import { EXTENSIONS, isPicture, list, reason } from './listing.js';
-
-/** What pictures' names end in that a folder is not searched for: passed over, and seldom meant to be. */
-const UNREAD = [
-  ...['.apng', '.avif', '.gif', '.heic', '.heif', '.ico', '.j2k', '.jfif', '.jp2', '.jpe', '.jxl'],
-  ...['.pbm', '.pnm', '.psd', '.svg', '.tga'],
-  ...['.arw', '.cr2', '.cr3', '.dng', '.nef', '.orf', '.raf', '.rw2'],
-];
 
 /** A picture and its class. */
 export interface Sample {
@@ -171,7 +165,7 @@ function wholeHint({ root, classes }: LabelledFolder): string {
  *
  * @param onOthers Told of the files in folders that are passed over, as their names end otherwise.
  * @returns Paths, in the order of the inputs.
- * @throws {DistillError} `ERR_PICTURES_NOT_FOUND` if an input does not exist, or is a folder without a picture.
+ * @throws {DistillError} `ERR_IMAGES_NOT_FOUND` if an input does not exist, or is a folder without a picture.
  */
 export async function scanPictures(
   inputs: string | readonly string[],
@@ -181,7 +175,7 @@ export async function scanPictures(
   for (const input of typeof inputs === 'string' ? [inputs] : inputs) {
     const entry = await stat(systemPath(input)).catch((error: unknown) => {
       throw new DistillError(
-        'ERR_PICTURES_NOT_FOUND',
+        'ERR_IMAGES_NOT_FOUND',
         `Expected a picture or a folder of pictures at ${input}, but ${reason(error)}.`,
         { cause: error },
       );
@@ -192,7 +186,7 @@ export async function scanPictures(
     onOthers(others);
     if (pictures.length === 0) {
       throw new DistillError(
-        'ERR_PICTURES_NOT_FOUND',
+        'ERR_IMAGES_NOT_FOUND',
         `Expected pictures (${EXTENSIONS.join(' ')}) in ${input}, but it has none.${unreadHint(others)}`,
       );
     }
@@ -243,23 +237,6 @@ async function filesBelow(root: string): Promise<{ pictures: string[]; others: s
     pictures: files.filter(isPicture),
     others: files.filter((file) => !isPicture(file)),
   };
-}
-
-/** Files that are passed over though they look like pictures, and what is said of them; `null` where there are none. */
-export function unreadPictures(
-  others: readonly string[],
-): { files: string[]; message: string } | null {
-  const endingOf = (file: string) => path.extname(file).toLowerCase();
-  const files = others.filter((file) => UNREAD.includes(endingOf(file)));
-  const endings = [...new Set(files.map(endingOf))].sort().join(', ');
-  const look = count(files.length, 'file that looks', 'files that look');
-  const message = `${look} like a picture (${endings}; the first is ${files[0]}) ${files.length === 1 ? 'is' : 'are'} passed over: convert to JPEG or PNG what is to count.`;
-  return files.length === 0 ? null : { files, message };
-}
-
-function unreadHint(others: readonly string[]): string {
-  const unread = unreadPictures(others);
-  return unread ? ` ${unread.message}` : '';
 }
 
 /** Python's order of strings; JavaScript's own compares UTF-16 units, and a locale would change the classes. */

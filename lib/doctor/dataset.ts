@@ -4,8 +4,8 @@ import {
   type FolderSurvey,
   statSamples,
   surveySplit,
-  unreadPictures,
 } from '../data/dataset.js';
+import { unreadImages } from '../data/ignored.js';
 import type { DatasetFolders } from '../data/layout.js';
 import { sha256 } from '../data/prepare.js';
 import type { Dataset } from '../data/store.js';
@@ -57,7 +57,7 @@ function checkClasses(train: FolderSurvey, val: FolderSurvey): void {
 
 /** Files that an ImageFolder passes over. */
 function checkOthers({ root, loose, others, classes }: FolderSurvey, topic: Topic): void {
-  const unread = unreadPictures(others)?.files ?? [];
+  const unread = unreadImages(others)?.files ?? [];
   if (unread.length > 0) {
     topic.warn(
       'passed-over',

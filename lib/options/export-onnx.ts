@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { NEWEST_OPSET, OLDEST_OPSET, type OnnxInput } from '../model/onnx/student.js';
-import type { DistillWarning } from '../training/run.js';
+import type { DistillWarning } from '../warnings.js';
 import { callback, fields, preprocessing } from './fields.js';
 
 /** Options of `exportOnnx()`. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { DistillWarning } from '../training/run.js';
+import type { DistillWarning } from '../warnings.js';
 import { callback, execution, fields, preprocessing } from './fields.js';
 
 /** Options of `predict()`. Paths are relative to the current folder. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { PrepareProgress } from '../data/prepare.js';
-import type { DistillWarning } from '../training/run.js';
+import type { DistillWarning } from '../warnings.js';
 import { callback, execution, fields, preprocessing } from './fields.js';
 
 /** Options of `teacherLogits()`. Paths are relative to the current folder. */

@@ -1,5 +1,5 @@
+import type { WarningCode } from '../warnings.js';
 import type {
-  DistillWarning,
   EpochReport,
   InitialReport,
   Reporter,
@@ -47,7 +47,7 @@ export function tellKept(
   { best, initial, passedOver, epochs }: TrainingResult,
   { keep, file }: { keep: string; file: string },
 ): void {
-  const warn = (code: DistillWarning['code'], message: string) =>
+  const warn = (code: WarningCode, message: string) =>
     run.report('warning', { code, message, path: file });
   if (best && !(best.valAccuracy > 0 && best.valLoss < 100)) {
     const message = `No epoch did better than an untrained student; that of epoch ${best.epoch} is in the file.`;

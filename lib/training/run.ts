@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { unreadPictures } from '../data/dataset.js';
 import type { PrepareProgress } from '../data/prepare.js';
+import { type DistillWarning, emitWarning } from '../warnings.js';
 
 /** What one epoch came to. Losses and accuracies are averages over pictures; accuracies are in 0..1. */
 export interface EpochReport {
@@ -94,41 +94,6 @@ export interface TeachResult extends TrainingResult {
   teacher: string;
   /** Such as 'densenet121'. */
   architecture: string;
-}
-
-/** Something that the run got over but its owner should know. */
-export interface DistillWarning {
-  code:
-    | 'WARN_IMAGE_SKIPPED'
-    | 'WARN_NO_IMPROVEMENT'
-    | 'WARN_BETTER_EPOCH'
-    | 'WARN_FILES_IGNORED'
-    | 'WARN_LOGITS_PREPROCESSING'
-    | 'WARN_TEACHER_GUESSES'
-    | 'WARN_EXPORT_UNCHECKED'
-    | 'WARN_NO_GPU';
-  message: string;
-  /** The file concerned, where there is one. */
-  path?: string;
-}
-
-/** Where a warning goes that nobody listens for. */
-export function emitWarning({ code, message }: DistillWarning): void {
-  process.emitWarning(message, { type: 'DistillWarning', code });
-}
-
-/** What is said of files in folders of pictures that are passed over though they look like pictures, if there are any. */
-export function filesIgnored(others: readonly string[]): DistillWarning | null {
-  const unread = unreadPictures(others);
-  if (!unread) return null;
-  const { files, message } = unread;
-  return { code: 'WARN_FILES_IGNORED', message, path: files[0] as string };
-}
-
-/** What a run says whose LibTorch is built for a GPU that it cannot use. */
-export function noGpu(reason: string): DistillWarning {
-  const message = `Computing on the CPU, as LibTorch's CUDA build finds no GPU to use: ${reason}`;
-  return { code: 'WARN_NO_GPU', message };
 }
 
 /** Events of every run, and what their listeners receive. */

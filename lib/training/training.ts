@@ -14,20 +14,19 @@ import {
   native,
 } from '../native.js';
 import type { training } from '../options/fields.js';
+import { filesIgnored, noGpu } from '../warnings.js';
 import { datasetFolders } from './checks.js';
 import { keptOf, passedOver } from './kept.js';
-import {
-  type CommonEvents,
-  type Course,
-  type EpochReport,
-  type Found,
-  filesIgnored,
-  type InitialReport,
-  noGpu,
-  type Reporter,
-  type TrainingEvents,
-  type TrainingProgress,
-  type TrainingResult,
+import type {
+  CommonEvents,
+  Course,
+  EpochReport,
+  Found,
+  InitialReport,
+  Reporter,
+  TrainingEvents,
+  TrainingProgress,
+  TrainingResult,
 } from './run.js';
 
 /** The checked options of any training. */

@@ -1,0 +1,72 @@
+import { unreadImages } from './data/ignored.js';
+import type { CodeText } from './errors.js';
+
+/** Every code of a warning. A new warning's code begins here: the documentation is made of this table. */
+export const WARNINGS = {
+  WARN_IMAGE_SKIPPED: {
+    meaning: 'A picture cannot be decoded, and is left out, as `onBadImage` is skip.',
+    remedy: 'Replace the picture if it is to count; the message says what is wrong with it.',
+  },
+  WARN_FILES_IGNORED: {
+    meaning:
+      'Files in the folders look like pictures, but their names have none of the endings that are searched for.',
+    remedy: 'Convert HEIC, AVIF, GIF and the like to JPEG or PNG, or remove them.',
+  },
+  WARN_NO_GPU: {
+    meaning: 'LibTorch is a CUDA build, but finds no GPU that it can use: the CPU computes.',
+    remedy: 'See to the driver or the container as the message says, or set `device` to cpu.',
+  },
+  WARN_LOGITS_PREPROCESSING: {
+    meaning: 'The logits are of a teacher that saw the pictures otherwise than the student is to.',
+    remedy: 'Leave `mean`, `std` and `imageSize` out: then those of the file of logits are taken.',
+  },
+  WARN_TEACHER_GUESSES: {
+    meaning:
+      'The teacher does no better on the training pictures than always answering with their most common class.',
+    remedy:
+      'Give `mean`, `std` and `imageSize` as the teacher was trained with, and its own classes.',
+  },
+  WARN_NO_IMPROVEMENT: {
+    meaning:
+      'No epoch did better than an untrained network, or than the network that the training started from.',
+    remedy: 'Train for more `epochs`, or with another `lr`.',
+  },
+  WARN_BETTER_EPOCH: {
+    meaning: 'An epoch was more accurate than the one that is kept, whose loss is less.',
+    remedy: 'To keep the most accurate, set `keep` to accuracy.',
+  },
+  WARN_EXPORT_UNCHECKED: {
+    meaning: 'The ONNX model was written, but no onnxruntime is there to check it.',
+    remedy: 'Install onnxruntime-node or onnxruntime-web beside the package.',
+  },
+} as const satisfies Readonly<Record<`WARN_${string}`, CodeText>>;
+
+/** The stable name of a kind of warning, for programs. */
+export type WarningCode = keyof typeof WARNINGS;
+
+/** Something that does not end the work, but that its owner should know. */
+export interface DistillWarning {
+  code: WarningCode;
+  /** One sentence. */
+  message: string;
+  /** The file concerned, where there is one. */
+  path?: string;
+}
+
+/** Passes a warning to Node, where nobody else listens for it. */
+export function emitWarning({ code, message }: DistillWarning): void {
+  process.emitWarning(message, { type: 'DistillWarning', code });
+}
+
+/** Returns the warning of files in folders of pictures that look like pictures, but are passed over; `null` without such. */
+export function filesIgnored(ignored: readonly string[]): DistillWarning | null {
+  const unread = unreadImages(ignored);
+  if (!unread) return null;
+  return { code: 'WARN_FILES_IGNORED', message: unread.message, path: unread.files[0] };
+}
+
+/** Returns the warning of a LibTorch that is built for a GPU, but cannot use one. */
+export function noGpu(reason: string): DistillWarning {
+  const message = `Computing on the CPU, as LibTorch's CUDA build finds no GPU to use: ${reason}`;
+  return { code: 'WARN_NO_GPU', message };
+}
