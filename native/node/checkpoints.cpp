@@ -9,8 +9,8 @@
 
 #include "core/checkpoint/checkpoint.h"
 #include "core/checkpoint/writer.h"
-#include "core/classifier.h"
 #include "core/error.h"
+#include "core/models/classifier.h"
 #include "core/models/densenet.h"
 #include "core/models/student.h"
 #include "core/temporary.h"

@@ -3,9 +3,9 @@
 #include <cstring>
 #include <optional>
 
-#include "core/classifier.h"
 #include "core/device/device.h"
 #include "core/device/memory.h"
+#include "core/models/classifier.h"
 #include "core/parallel/openmp.h"
 #include "node/options.h"
 #include "node/worker.h"

@@ -6,12 +6,12 @@
 #include <optional>
 #include <utility>
 
-#include "core/classifier.h"
 #include "core/data/sample_store.h"
 #include "core/device/device.h"
 #include "core/device/memory.h"
 #include "core/error.h"
-#include "core/models/weights.h"
+#include "core/models/classifier.h"
+#include "core/nn/weights.h"
 #include "core/parallel/openmp.h"
 #include "core/training/learner.h"
 #include "core/training/train.h"

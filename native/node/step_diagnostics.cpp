@@ -6,12 +6,12 @@
 #include <utility>
 #include <vector>
 
-#include "core/classifier.h"
 #include "core/data/augment.h"
 #include "core/data/normalize.h"
+#include "core/models/classifier.h"
 #include "core/models/densenet.h"
 #include "core/models/student.h"
-#include "core/models/weights.h"
+#include "core/nn/weights.h"
 #include "core/parallel/openmp.h"
 #include "core/training/adam.h"
 #include "core/training/distillation_loss.h"

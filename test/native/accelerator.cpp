@@ -23,10 +23,10 @@
 #include <set>
 #include <sstream>
 
-#include "core/classifier.h"
+#include "core/models/classifier.h"
 #include "core/device/graph.h"
 #include "core/training/learner.h"
-#include "core/models/weights.h"
+#include "core/nn/weights.h"
 #include "core/training/train.h"
 
 using namespace distill;

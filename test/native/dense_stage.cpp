@@ -14,7 +14,7 @@
 #include "core/kernels/norm_relu_train.h"
 #include "core/device/memory.h"
 #include "core/models/dense_stage.h"
-#include "core/models/weights.h"
+#include "core/nn/weights.h"
 
 using namespace distill;
 

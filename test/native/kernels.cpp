@@ -15,7 +15,7 @@
 #include "core/kernels/stem.h"
 #include "core/kernels/winograd.h"
 #include "core/device/memory.h"
-#include "core/models/layers.h"
+#include "core/nn/layers.h"
 #include "core/data/normalize.h"
 
 using namespace distill;

@@ -6,7 +6,7 @@
 
 #include "core/kernels/channel_sums.h"
 #include "core/kernels/rows.h"
-#include "core/models/layers.h"
+#include "core/nn/layers.h"
 
 // BatchNorm and ReLU of training for DenseNets, where the same features are normalised again by
 // every layer behind them. Activations are (B, C, H, W) float32 or bfloat16 on the CPU; the

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/kernels/rows.h"
-#include "core/models/layers.h"
+#include "core/nn/layers.h"
 
 namespace distill {
 

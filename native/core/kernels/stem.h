@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "core/models/layers.h"
+#include "core/nn/layers.h"
 
 namespace distill {
 

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "core/kernels/convolution.h"
 #include "core/kernels/norm_relu.h"
 #include "core/kernels/norm_relu_product.h"
 #include "core/kernels/norm_relu_train.h"
@@ -42,12 +43,12 @@ at::Tensor convolve_small(const Conv2d& convolution, const at::Tensor& x) {
   return as_picture(at::mm(values, matrix), x);
 }
 
-// Winograd's tiles are of 4x4 pixels: of smaller pictures most of a tile is empty. In bfloat16 so
+// Winograd's tiles have 4x4 pixels: of smaller pictures most of a tile is empty. In bfloat16 so
 // many layers keep to the direct way, which errs less.
 at::Tensor convolve(const Conv2d& convolution, const at::Tensor& x) {
   if (x.size(2) <= 2 && x.size(3) <= 2) return convolve_small(convolution, x);
   const bool direct = x.scalar_type() != at::kFloat || x.size(2) < 4 || x.size(3) < 4;
-  return direct ? convolution(x) : convolution.without_bias(x);
+  return direct ? convolution(x) : convolve_without_bias(x, convolution);
 }
 
 // What a stage keeps for its backward pass.

@@ -4,7 +4,7 @@
 
 #include "core/kernels/norm_relu_train.h"
 #include "core/models/dense_stage.h"
-#include "core/models/weights.h"
+#include "core/nn/weights.h"
 
 namespace distill {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/checkpoint/checkpoint.h"
-#include "core/models/layers.h"
+#include "core/nn/layers.h"
 
 namespace distill {
 

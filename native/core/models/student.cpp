@@ -1,8 +1,9 @@
 #include "core/models/student.h"
 
+#include "core/kernels/convolution.h"
 #include "core/kernels/norm_relu_pool.h"
 #include "core/kernels/stem.h"
-#include "core/models/weights.h"
+#include "core/nn/weights.h"
 
 namespace distill {
 namespace {
@@ -48,7 +49,8 @@ at::Tensor Student::forward(const at::Tensor& images, bool training,
     if (x.is_cpu() && i == 0) {
       x = stem(x, convolution, norm, training);
     } else if (x.is_cpu()) {
-      x = norm_relu_pool(convolution.without_bias(x), convolution.bias, norm, pool, training);
+      x = norm_relu_pool(convolve_without_bias(x, convolution), convolution.bias, norm, pool,
+                         training);
     } else {
       x = norm(convolution(x), training).relu_();
       x = pool == Pool::max2 ? at::max_pool2d(x, 2) : at::adaptive_avg_pool2d(x, {1, 1});

@@ -4,11 +4,11 @@
 
 #include <limits>
 
-#include "core/classifier.h"
+#include "core/models/classifier.h"
 #include "core/models/densenet.h"
 #include "core/models/frozen_densenet.h"
 #include "core/models/student.h"
-#include "core/models/weights.h"
+#include "core/nn/weights.h"
 #include "core/training/distillation_loss.h"
 
 namespace distill {

@@ -15,7 +15,7 @@
 #include "core/device/graph.h"
 #include "core/device/marks.h"
 #include "core/error.h"
-#include "core/models/weights.h"
+#include "core/nn/weights.h"
 #include "core/training/adam.h"
 #include "core/training/feeder.h"
 #include "core/training/tally.h"

@@ -1,8 +1,6 @@
-#include "core/models/layers.h"
+#include "core/nn/layers.h"
 
 #include <cmath>
-
-#include "core/kernels/winograd.h"
 
 namespace distill {
 namespace {
@@ -47,13 +45,6 @@ void Conv2d::initialize(at::Generator generator) {
 at::Tensor Conv2d::operator()(const at::Tensor& x) const {
   const at::ScalarType dtype = x.scalar_type();
   return at::conv2d(x, weight.to(dtype), bias.defined() ? bias.to(dtype) : bias, stride, padding);
-}
-
-at::Tensor Conv2d::without_bias(const at::Tensor& x) const {
-  if (winograd_applies(x.device(), x.scalar_type(), weight, stride, padding)) {
-    return winograd_convolution(x, weight);
-  }
-  return at::conv2d(x, weight.to(x.scalar_type()), /*bias=*/{}, stride, padding);
 }
 
 BatchNorm2d::BatchNorm2d(const Scope& scope, int64_t channels)

@@ -35,9 +35,8 @@ struct Conv2d {
   Conv2d(const Scope& scope, int64_t in, int64_t out, int64_t kernel, int64_t stride,
          int64_t padding, bool with_bias);
   void initialize(at::Generator generator);
-  // Computes in x's type.
+  // Computes in x's type, by ATen's operator; kernels/convolution.h may have a faster way.
   at::Tensor operator()(const at::Tensor& x) const;
-  at::Tensor without_bias(const at::Tensor& x) const;
 
   at::Tensor weight;  // (out, in, kernel, kernel), channels-last in memory
   at::Tensor bias;    // (out) or undefined

@@ -1,9 +1,9 @@
-#include "core/classifier.h"
+#include "core/models/classifier.h"
 
 #include <c10/core/GradMode.h>
 
 #include "core/error.h"
-#include "core/models/weights.h"
+#include "core/nn/weights.h"
 
 namespace distill {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/models/weights.h"
+#include "core/nn/weights.h"
 
 #include <optional>
 
