@@ -158,7 +158,7 @@ export interface NativeEpoch {
 }
 
 export interface NativeTrainResult {
-  ending: 'completed' | 'early-stop' | 'stopped';
+  stopReason: 'completed' | 'early-stop' | 'stopped';
   best: NativeEpoch | null;
   last: NativeEpoch | null;
 }
@@ -218,7 +218,7 @@ export interface NativeSession {
     config: NativeTeachConfig,
     onEpoch: (epoch: NativeEpoch) => void,
   ): Promise<NativeTrainResult>;
-  /** [sync] A training ends after its batch, with the ending 'stopped'. */
+  /** [sync] Ends a training after its batch, with the stop reason 'stopped'. */
   stop(): void;
   /** [sync] Where a training stands: epoch from 1, batches done and in all of this epoch. */
   progress(): { epoch: number; step: number; steps: number };
@@ -378,7 +378,7 @@ export interface NativeAddon {
     },
   ): Promise<{ values: Float64Array; lr: Float64Array; beta1: Float64Array }>;
   /**
-   * [async] What augmentation makes of pictures (n, from, from, 3) on one occasion, such as an epoch:
+   * [async] Augments pictures (n, from, from, 3) as in one epoch (or for one view, counted from 0):
    * pixels (n, imageSize, imageSize, 3), the same made by the operators that a GPU runs, the
    * normalised images (n, imageSize, imageSize, 3), and left, top, width, height and flip (0 or 1)
    * of each window.
@@ -389,7 +389,7 @@ export interface NativeAddon {
       pixels: Uint8Array;
       augment: NativeAugmentation;
       seed: number;
-      occasion: number;
+      epoch: number;
       threads: number;
     },
   ): Promise<{

@@ -14,7 +14,7 @@ interface Request {
   imageSize?: number;
   count?: number;
   seed?: number;
-  occasion?: number;
+  epoch?: number;
   threads?: number;
 }
 interface Window {
@@ -39,7 +39,7 @@ async function ask({ augment, from = 40, imageSize = 32, count = 8, ...more }: R
   const found = await loadAddon().augment({
     ...{ mean, std, imageSize, from, pixels },
     augment: { crop: 'center', minScale: 0.08, flip: false, ...augment },
-    ...{ seed: 1, occasion: 1, threads: 2 },
+    ...{ seed: 1, epoch: 1, threads: 2 },
     ...more,
   });
   const windows = Array.from({ length: count }, (_, i): Window => {
@@ -66,7 +66,7 @@ const kinds: [string, Partial<NativeAugmentation>][] = [
 test.each(kinds)('%s repeats with its seed, on any number of threads', async (_, augment) => {
   const first = await ask({ augment, threads: 1 });
   for (const threads of [1, 2, 3]) expect(await ask({ augment, threads })).toEqual(first);
-  for (const other of [{ seed: 2 }, { occasion: 2 }]) {
+  for (const other of [{ seed: 2 }, { epoch: 2 }]) {
     expect((await ask({ augment, ...other })).windows).not.toEqual(first.windows);
   }
 });

@@ -63,9 +63,9 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
   const teacher = new Classifier({ model: base.teacher, mean, std, imageSize, ...execution });
   await teacher.load();
   const expected: number[] = [];
-  for (const occasion of [0, 1]) {
+  for (const epoch of [0, 1]) {
     const view = await cut({
-      ...{ mean, std, imageSize, from, pixels, augment, seed: 0, occasion, threads: 1 },
+      ...{ mean, std, imageSize, from, pixels, augment, seed: 0, epoch, threads: 1 },
     });
     const teacherLogits = await teacher.logits(view.pixels);
     const { loss } = await gradients({

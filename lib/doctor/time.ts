@@ -1,6 +1,12 @@
 import type { Dataset } from '../data/store.js';
 import type { Preprocessing } from '../model/use.js';
-import { loadAddon, type NativeEpoch, type NativeSession, native } from '../native.js';
+import {
+  loadAddon,
+  type NativeEpoch,
+  type NativeSession,
+  type NativeTrainConfig,
+  native,
+} from '../native.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
 import { count, span } from '../words.js';
 import type { Topic } from './findings.js';
@@ -52,7 +58,7 @@ export async function measureSteps(
       await native(session.open());
       await fill(session, { ...use, classes, images, batchSize }, pixels);
       // The first epoch warms up, and is not counted.
-      const [, measured] = await trainTwice(session, { ...options, batchSize }, precision);
+      const [, measured] = await trainTwice(session, { ...options, batchSize });
       signal?.throwIfAborted();
       if (!measured) return null;
       const { trainSeconds, valSeconds } = measured;
@@ -102,19 +108,22 @@ async function fill(
 async function trainTwice(
   session: NativeSession,
   options: CheckedDoctorOptions,
-  precision: 'fp32' | 'bf16',
 ): Promise<NativeEpoch[]> {
-  const { lr, dropRate, temperature, alpha, batchSize } = options;
+  const config: NativeTrainConfig = {
+    epochs: 2,
+    lr: options.lr,
+    batchSize: options.batchSize,
+    shuffle: true,
+    seed: 1,
+    dropRate: options.dropRate,
+    temperature: options.temperature,
+    alpha: options.alpha,
+    student: '',
+    initialStudent: '',
+    metadata: '{}',
+  };
   const epochs: NativeEpoch[] = [];
-  await native(
-    session.train(
-      {
-        ...{ lr, dropRate, temperature, alpha, batchSize, precision, epochs: 2, seed: 1 },
-        ...{ shuffle: true, metadata: '{}', student: '', initialStudent: '' },
-      },
-      (epoch) => epochs.push(epoch),
-    ),
-  );
+  await native(session.train(config, (epoch) => epochs.push(epoch)));
   return epochs;
 }
 

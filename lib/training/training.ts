@@ -229,7 +229,7 @@ export abstract class Training<
     );
     const best = result.best && toReport(result.best);
     return {
-      reason: result.ending,
+      reason: result.stopReason,
       best,
       initial,
       passedOver: passedOver(reports, keptOf({ best, initial })),

@@ -54,13 +54,13 @@ Napi::Value to_value(Napi::Env env, const std::optional<EpochReport>& report) {
   return report ? static_cast<Napi::Value>(to_object(env, *report)) : env.Null();
 }
 
-const char* to_string(Ending ending) {
-  switch (ending) {
-    case Ending::completed:
+const char* to_string(StopReason stop_reason) {
+  switch (stop_reason) {
+    case StopReason::completed:
       return "completed";
-    case Ending::early_stop:
+    case StopReason::early_stop:
       return "early-stop";
-    case Ending::stopped:
+    case StopReason::stopped:
       return "stopped";
   }
   return "";
@@ -335,7 +335,7 @@ class Session {
         },
         [](Napi::Env env, const TrainResult& result) {
           auto object = Napi::Object::New(env);
-          object.Set("ending", to_string(result.ending));
+          object.Set("stopReason", to_string(result.stop_reason));
           object.Set("best", to_value(env, result.best));
           object.Set("last", to_value(env, result.last));
           return object;

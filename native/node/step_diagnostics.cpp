@@ -196,7 +196,7 @@ Napi::Value augment(Worker& worker, const Napi::CallbackInfo& info) {
       [count, from, preprocessing = read_preprocessing(options),
        augmentation = read_augmentation(options.Get("augment")),
        seed = static_cast<uint64_t>(read_int(options, "seed", 0)),
-       occasion = static_cast<uint64_t>(read_int(options, "occasion", 0)),
+       epoch = static_cast<uint64_t>(read_int(options, "epoch", 0)),
        threads = read_threads(options),
        pictures = copy(pixels.Data(), {count, from, from, 3}, at::kByte)](Channel&) {
         use_threads(threads);
@@ -205,7 +205,7 @@ Napi::Value augment(Worker& worker, const Napi::CallbackInfo& info) {
         Augmented result;
         for (int64_t i = 0; i < count; ++i) {
           const Window& window = windows.emplace_back(
-              draw_window(augmentation, from, to, seed, occasion, static_cast<uint64_t>(i)));
+              draw_window(augmentation, from, to, seed, epoch, static_cast<uint64_t>(i)));
           for (const int64_t value :
                {window.left, window.top, window.width, window.height, int64_t{window.flip}}) {
             result.windows.push_back(static_cast<int32_t>(value));

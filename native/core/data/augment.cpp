@@ -64,8 +64,8 @@ struct Place {
 }  // namespace
 
 Window draw_window(const Augmentation& augmentation, int64_t from, int64_t to, uint64_t seed,
-                   uint64_t occasion, uint64_t picture) {
-  Random random(Random(Random(Random(seed).next() ^ occasion).next() ^ picture).next());
+                   uint64_t epoch, uint64_t picture) {
+  Random random(Random(Random(Random(seed).next() ^ epoch).next() ^ picture).next());
   Window window{(from - to) / 2, (from - to) / 2, to, to};
   if (augmentation.crop == Augmentation::Crop::random) {
     const int64_t padding = from > to ? 0 : to / 8;

@@ -29,10 +29,10 @@ struct Window {
   bool flip = false;
 };
 
-// What is drawn for a picture's `occasion`, such as the epoch, of a seed: always the same, whatever
-// else is drawn, in whatever order and by however many threads.
+// The window of a picture in an epoch (or of one of its views), drawn from a seed: always the same,
+// whatever else is drawn, in whatever order and by however many threads.
 Window draw_window(const Augmentation& augmentation, int64_t from, int64_t to, uint64_t seed,
-                   uint64_t occasion, uint64_t picture);
+                   uint64_t epoch, uint64_t picture);
 
 // Row `y` of the input that a window of a picture makes: `to` pixels of RGB, interpolated
 // bilinearly (as PyTorch's interpolate, without antialiasing) where the box has another size. What

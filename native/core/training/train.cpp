@@ -168,7 +168,7 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
     validate(learner, *val_feed, val_step, val_batches, control, tally);
     marks.mark();
     if (control.stop) {
-      result.ending = Ending::stopped;
+      result.stop_reason = StopReason::stopped;
       return result;
     }
     tally.read();
@@ -212,7 +212,7 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
     validate(learner, *val_feed, val_step, val_batches, control, tally);
     marks.mark();
     if (control.stop) {  // an epoch cut short has no averages to report
-      result.ending = Ending::stopped;
+      result.stop_reason = StopReason::stopped;
       break;
     }
 
@@ -242,7 +242,7 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
     result.last = report;
     on_epoch(report);
     if (early_stop) {
-      result.ending = Ending::early_stop;
+      result.stop_reason = StopReason::early_stop;
       break;
     }
   }

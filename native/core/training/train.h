@@ -34,10 +34,10 @@ struct EpochReport {
   bool saved = false;   // the network of this epoch is the best so far, and what is in the file
 };
 
-enum class Ending { completed, early_stop, stopped };
+enum class StopReason { completed, early_stop, stopped };
 
 struct TrainResult {
-  Ending ending = Ending::completed;
+  StopReason stop_reason = StopReason::completed;
   std::optional<EpochReport> best;  // the epoch in the file
   std::optional<EpochReport> last;
 };

@@ -232,8 +232,8 @@ async function train(epochs, batchSize, onEpoch) {
     initialStudent: task.student,
     metadata: '{}',
   };
-  const { ending } = await native(session.train(config, onEpoch));
-  if (ending !== 'completed') throw new Error(`the training ended with '${ending}'`);
+  const { stopReason } = await native(session.train(config, onEpoch));
+  if (stopReason !== 'completed') throw new Error(`the training ended with '${stopReason}'`);
 }
 
 /**
