@@ -43,7 +43,7 @@ try {
   if (device === 'cpu' && !warning)
     throw new SetupFailure("'auto' fell back to the CPU in silence");
 
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.config.ts'];
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run'];
   run([...vitest, ...process.argv.slice(2)], env);
 } catch (error) {
   const failure = error instanceof SetupFailure ? error : new SetupFailure(sentence(error));

@@ -7,7 +7,7 @@ import { Child } from './child.js';
 /** @import { Precision } from './types.js' */
 
 const HERE = path.join(import.meta.dirname, 'contestants');
-const JUDGE = path.resolve(import.meta.dirname, '../../test/judge');
+const JUDGE = path.resolve(import.meta.dirname, '../../test/parity/judge');
 
 /**
  * @typedef {object} Contestant

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const judge = fileURLToPath(new URL('../judge', import.meta.url));
+const judge = fileURLToPath(new URL('../parity/judge', import.meta.url));
 const ours = fileURLToPath(new URL('../../.venv/bin/python', import.meta.url));
 const command = process.env.DISTILL_PYTHON ?? (existsSync(ours) ? ours : 'python3');
 
@@ -39,7 +39,7 @@ export function pythonWith(module: string): boolean {
   }
 }
 
-/** Runs a script with test/judge importable, gives it `input` as JSON, and returns the JSON that it prints. */
+/** Runs a script with test/parity/judge importable, gives it `input` as JSON, and returns the JSON that it prints. */
 export function runPython(args: string[], input: unknown = null): unknown {
   const printed = execFileSync(command, args, {
     input: JSON.stringify(input),

@@ -2,7 +2,7 @@
 
     python scripts/bench/contestants/article.py TASK.json EPOCHS STUDENT.pth
 
-prints the article's line of each epoch. test/judge must be importable.
+prints the article's line of each epoch. test/parity/judge must be importable.
 """
 
 import json

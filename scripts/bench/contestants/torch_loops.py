@@ -3,7 +3,7 @@ the loop ("best-teacher") or its answers cached ("best-cached"), the latter also
 
     python scripts/bench/contestants/torch_loops.py MODE
 
-answers one JSON object a line, as serve.js does. test/judge must be importable.
+answers one JSON object a line, as serve.js does. test/parity/judge must be importable.
 """
 
 import copy

@@ -1,0 +1,440 @@
+import { cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { decodeCrop } from '../../lib/data/decode.js';
+import {
+  type CompareOptions,
+  type CompareResult,
+  compare,
+  type DistillOptions,
+  distill,
+  inspect,
+  type StudentRun,
+  teacherLogits,
+} from '../../lib/index.js';
+import { loadAddon, native } from '../../lib/native.js';
+import { runCommand } from '../helpers/child.js';
+import {
+  filesIn,
+  mean,
+  smallRun,
+  std,
+  temporaryFolder,
+  writeLoudTeacher,
+  writePicture,
+  writeTeacher,
+} from '../helpers/dataset.js';
+import { flagsFor, numbersOf, refusalOf } from '../helpers/outcome.js';
+
+const folder = temporaryFolder();
+const inFolder = (...names: string[]) => path.join(folder, ...names);
+let base: Omit<DistillOptions, 'student' | 'seed' | 'alpha'> & { teacher: string; dataset: string };
+/** The validation pictures, and what the teacher says of them. */
+let pictures: { file: string; label: number }[];
+let teacherSays: Float32Array[];
+
+beforeAll(async () => {
+  const { student, seed, ...rest } = await smallRun(folder);
+  base = { ...rest, epochs: 4, lr: 1e-3 };
+  pictures = [0, 1].flatMap((label) =>
+    Array.from({ length: 4 - label }, (_, i) => ({
+      file: path.join(base.dataset, 'val', label ? 'bees' : 'ants', `${i}.png`),
+      label,
+    })),
+  );
+  // An untrained teacher says the same of all noise; with dark and bright pictures among them, it does not.
+  for (const [i, { file }] of pictures.entries()) {
+    if (i % 4 !== 0)
+      await writePicture(file, 50 + i, { colour: i % 2 ? [0, 0, 0] : [255, 255, 0] });
+  }
+  base.teacher = await teacherOfTwoMinds();
+  teacherSays = await answersOf(base.teacher);
+});
+
+/** The folder for files that nobody asked for. */
+const scratch = temporaryFolder();
+beforeEach(() => {
+  vi.stubEnv('TMPDIR', scratch);
+});
+afterEach(() => {
+  expect(filesIn(scratch)).toEqual([]);
+  vi.unstubAllEnvs();
+});
+
+/** A model's logits for each validation picture by itself. */
+async function answersOf(model: string): Promise<Float32Array[]> {
+  const classifier = new (loadAddon().Classifier)({
+    ...{ model, mean, std, imageSize: 32 },
+    ...{ device: 'cpu', precision: 'fp32', threads: 1 },
+  });
+  await native(classifier.load());
+  const answers: Float32Array[] = [];
+  for (const { file } of pictures) {
+    answers.push(await native(classifier.logits(await decodeCrop(file, 32))));
+  }
+  await classifier.close();
+  return answers;
+}
+
+const classOf = (logits: Float32Array) => ((logits[1] as number) > (logits[0] as number) ? 1 : 0);
+const shareOf = (flags: boolean[]) => flags.filter(Boolean).length / flags.length;
+
+/** An untrained teacher that does not say the same class of all validation pictures. */
+async function teacherOfTwoMinds(): Promise<string> {
+  for (let seed = 1; seed < 50; seed++) {
+    const teacher = await writeTeacher(inFolder('teacher.pth'), { seed });
+    const says = (await answersOf(teacher)).map(classOf);
+    if (new Set(says).size === 2) return teacher;
+  }
+  return expect.unreachable('every teacher says one class of all pictures');
+}
+
+const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as CompareResult;
+
+describe('a comparison', () => {
+  let result: CompareResult;
+  const trained: (StudentRun & { withTeacher: boolean })[] = [];
+  const student = inFolder('out', 'best.pth');
+  const out = inFolder('out', 'compare.json');
+
+  beforeAll(async () => {
+    vi.stubEnv('TMPDIR', scratch);
+    result = await compare({ ...base, temperature: 3, alpha: 0.9, seeds: [4, 8], student, out }).on(
+      'training',
+      (training) => trained.push(training),
+    );
+  });
+
+  test('trains with the teacher and without it from equal seeds', () => {
+    expect(result).toMatchObject({
+      ...{ reason: 'completed', seeds: [4, 8], student, images: { train: 11, val: 7 } },
+      withTeacher: { temperature: 3, alpha: 0.9, lr: 1e-3, notFinite: 0 },
+      withoutTeacher: { temperature: 3, alpha: 0, lr: 1e-3, notFinite: 0 },
+      options: { epochs: 4, batchSize: 4 },
+      machine: { cpu: expect.any(String), cores: expect.any(Number) },
+    });
+    expect(trained.map(({ withTeacher, seed }) => [withTeacher, seed])).toEqual([
+      [true, 4],
+      [false, 4],
+      [true, 8],
+      [false, 8],
+    ]);
+    for (const arm of [result.withTeacher, result.withoutTeacher]) {
+      expect(arm.runs.map(({ seed }) => seed)).toEqual([4, 8]);
+    }
+  });
+
+  test('trains as distill() does, to the bit', async () => {
+    for (const { alpha, runs } of [result.withTeacher, result.withoutTeacher]) {
+      for (const { seed, best, last } of runs) {
+        const given = { ...base, temperature: 3, alpha, seed, student: inFolder('alone.pth') };
+        const alone = await distill(given);
+        expect(numbersOf(best)).toEqual(numbersOf(alone.best));
+        expect(numbersOf(last)).toEqual(numbersOf(alone.last));
+        expect(alone.last).not.toHaveProperty('valAgreement');
+      }
+    }
+  });
+
+  test('tells how often student and teacher say the same class', async () => {
+    const says = teacherSays.map(classOf);
+    for (const { alpha, runs, best } of [result.withTeacher, result.withoutTeacher]) {
+      const agreements: number[] = [];
+      for (const { seed, best } of runs) {
+        const alone = inFolder('alone.pth');
+        await distill({ ...base, temperature: 3, alpha, seed, student: alone });
+        const student = (await answersOf(alone)).map(classOf);
+        const agreement = shareOf(student.map((label, i) => label === says[i]));
+        expect(best?.valAgreement).toBe(agreement);
+        // And the same pictures are right.
+        expect(best?.valAccuracy).toBe(
+          shareOf(student.map((label, i) => label === pictures[i]?.label)),
+        );
+        agreements.push(agreement);
+      }
+      const [a = 0, b = 0] = agreements;
+      expect(best?.agreement?.mean).toBeCloseTo((a + b) / 2, 12);
+      expect(best?.agreement?.std).toBeCloseTo(Math.abs(a - b) / Math.SQRT2, 12);
+    }
+  });
+
+  test('tells the teacher’s own accuracy and loss', () => {
+    const right = teacherSays.map((logits, i) => classOf(logits) === pictures[i]?.label);
+    expect(result.teacherScores?.accuracy).toBe(shareOf(right));
+    const losses = teacherSays.map((logits, i) => {
+      const [a = 0, b = 0] = logits;
+      return Math.log(Math.exp(a) + Math.exp(b)) - (pictures[i]?.label ? b : a);
+    });
+    const loss = losses.reduce((sum, value) => sum + value, 0) / losses.length;
+    expect(result.teacherScores?.loss).toBeCloseTo(loss, 4);
+  });
+
+  test('tells what the teacher changed, seed by seed', () => {
+    const { withTeacher, withoutTeacher, gain } = result;
+    for (const [which, name] of [
+      ['accuracy', 'valAccuracy'],
+      ['loss', 'valLoss'],
+    ] as const) {
+      const [x = 0, y = 0] = [0, 1].map(
+        (i) =>
+          (withTeacher.runs[i]?.best?.[name] ?? 0) - (withoutTeacher.runs[i]?.best?.[name] ?? 0),
+      );
+      expect(gain?.[which].mean).toBeCloseTo((x + y) / 2, 12);
+      expect(gain?.[which].std).toBeCloseTo(Math.abs(x - y) / Math.SQRT2, 12);
+    }
+  });
+
+  test('tells what both models cost', async () => {
+    const { costs } = result;
+    for (const [cost, file, architecture] of [
+      [costs.teacher, base.teacher, 'densenet121'],
+      [costs.student, student, 'student'],
+    ] as const) {
+      const { parameters } = await inspect(file);
+      expect(cost).toEqual({
+        ...{ architecture, parameters, bytes: statSync(file).size },
+        latency: expect.any(Number),
+      });
+      expect(cost?.latency).toBeGreaterThan(0);
+    }
+    expect(costs.teacher?.parameters).toBe(6_955_906);
+    expect(costs.student?.parameters).toBe(422_530);
+  });
+
+  test('keeps the best student that had a teacher, and all figures', async () => {
+    const best = Math.max(...result.withTeacher.runs.map((run) => run.best?.valAccuracy ?? 0));
+    const { metadata } = await inspect(student);
+    expect(metadata?.options).toMatchObject({ temperature: 3, alpha: 0.9 });
+    expect(metadata?.metrics?.valAccuracy).toBe(best);
+    expect(read(out)).toEqual(JSON.parse(JSON.stringify(result)));
+    expect(filesIn(inFolder('out'))).toEqual(['best.pth', 'compare.json']);
+  });
+
+  test('has three seeds, and writes nothing, unless told otherwise', async () => {
+    const before = filesIn(folder);
+    const run = compare({ ...base, epochs: 1 });
+    const seen: boolean[] = [];
+    for await (const { withTeacher } of run) seen.push(withTeacher);
+    const { seeds, student, withTeacher } = await run;
+    expect({ seeds, student }).toEqual({ seeds: [1, 2, 3], student: null });
+    expect(withTeacher.alpha).toBe(0.7);
+    expect(seen).toEqual([true, false, true, false, true, false]);
+    expect(run.progress).toMatchObject({ training: 6, trainings: 6, epoch: 1 });
+    expect(filesIn(folder)).toEqual(before);
+  });
+
+  test('knows a store with the teacher’s answers for validation from one without', async () => {
+    const cacheDir = inFolder('stores');
+    const options = { ...base, epochs: 1, cacheDir };
+    await distill({ ...options, student: inFolder('alone.pth') });
+    const first = await compare({ ...options, seeds: 1 });
+    expect(filesIn(cacheDir)).toHaveLength(2);
+    const again = await compare({ ...options, seeds: 1 });
+    expect(again.store).toBe(first.store);
+    expect(again.teacherScores).toEqual(first.teacherScores);
+    expect(again.withTeacher.best).toEqual(first.withTeacher.best);
+  });
+
+  test('may be with a file of the teacher’s logits', async () => {
+    const { teacher, dataset, epochs, lr, ...rest } = base;
+    const file = inFolder('logits.safetensors');
+    await teacherLogits({ ...rest, teacher, dataset, output: file });
+    const options = { ...rest, dataset, epochs, lr, seeds: [4], alpha: 0.9, temperature: 3 };
+    const found = await compare({ ...options, teacherLogits: file });
+    expect(found.teacherScores?.accuracy).toBe(result.teacherScores?.accuracy);
+    expect(found.teacherScores?.loss).toBeCloseTo(result.teacherScores?.loss ?? 0, 5);
+    expect(found.withTeacher.runs[0]?.best?.valAgreement).toBe(
+      result.withTeacher.runs[0]?.best?.valAgreement,
+    );
+    expect(found.costs).toMatchObject({ teacher: null, student: { architecture: 'student' } });
+  });
+
+  test('needs logits for the validation pictures as well', async () => {
+    const { teacher, dataset, ...rest } = base;
+    const fewer = inFolder('fewer');
+    cpSync(dataset, fewer, { recursive: true });
+    rmSync(path.join(fewer, 'val/bees/1.png'));
+    const file = inFolder('fewer.safetensors');
+    await teacherLogits({ mean, std, imageSize: 32, teacher, dataset: fewer, output: file });
+    expect(await refusalOf(compare({ ...rest, dataset, teacherLogits: file }))).toMatchObject({
+      code: 'ERR_TEACHER_LOGITS',
+      message: expect.stringContaining("no logits for 'val/bees/1.png'"),
+    });
+    // A distillation does without.
+    const given = { ...rest, dataset, epochs: 1, teacherLogits: file };
+    await distill({ ...given, student: inFolder('alone.pth') });
+  });
+
+  test('passes over a picture that does not decode', async () => {
+    const dataset = inFolder('with-bad');
+    cpSync(base.dataset, dataset, { recursive: true });
+    const bad = path.join(dataset, 'val/bees/1.png');
+    writeFileSync(bad, 'no picture');
+    const options = { ...base, dataset, epochs: 1, seeds: 1 };
+    expect((await refusalOf(compare(options))).code).toBe('ERR_BAD_IMAGE');
+    const warnings: unknown[] = [];
+    const found = await compare({ ...options, onBadImage: 'skip' }).on('warning', ({ code }) =>
+      warnings.push(code),
+    );
+    expect(found).toMatchObject({ skipped: [bad], images: { train: 11, val: 6 } });
+    expect(warnings).toEqual(['WARN_IMAGE_SKIPPED']);
+  });
+
+  test('does not count students that left the finite numbers', async () => {
+    const teacher = await writeLoudTeacher(inFolder('loud.safetensors'));
+    const found = await compare({ ...base, teacher, epochs: 1, temperature: 0.01, seeds: 2 });
+    expect(found).toMatchObject({
+      reason: 'completed',
+      withTeacher: { notFinite: 2, best: null, runs: [{ reason: 'not-finite' }, {}] },
+      gain: null,
+      costs: { teacher: { architecture: 'densenet121' }, student: null },
+    });
+  });
+});
+
+describe('an early end', () => {
+  test.each(['at once', 'prepare', 'epoch'] as const)(
+    'before a student is done (%s) leaves nothing',
+    async (when) => {
+      const files = { student: inFolder('stopped.pth'), out: inFolder('stopped.json') };
+      const run = compare({ ...base, ...files, epochs: 1e9 });
+      if (when === 'at once') run.stop();
+      else run.once(when, () => run.stop());
+      expect(await run).toMatchObject({
+        ...{ reason: 'stopped', gain: null, costs: { teacher: null, student: null } },
+        withTeacher: { runs: [], best: null },
+      });
+      for (const name of ['stopped.pth', 'stopped.json']) {
+        expect(filesIn(folder)).not.toContain(name);
+      }
+    },
+  );
+
+  test('keeps what was done', async () => {
+    const files = { student: inFolder('early.pth'), out: inFolder('early.json') };
+    const controller = new AbortController();
+    const run = compare({ ...base, ...files, signal: controller.signal });
+    run.on('training', ({ withTeacher }) => withTeacher || controller.abort());
+    expect(await refusalOf(run)).toMatchObject({ code: 'ERR_ABORTED', name: 'AbortError' });
+    const found = read(files.out);
+    expect(found).toMatchObject({ reason: 'stopped', seeds: [1, 2, 3], costs: { student: null } });
+    expect(found.withTeacher.runs).toHaveLength(1);
+    expect(found.gain?.accuracy.std).toBeNull();
+    expect((await inspect(files.student)).metadata?.options).toMatchObject({ seed: 1 });
+  });
+});
+
+describe('bad input', () => {
+  const tables = {
+    alpha: [0, -0.1, 1.1, NaN, '0.7', null, [0.5]],
+    temperature: [[2, 4], 0, '2', null],
+    lr: [[1e-3], 0, null],
+    seeds: ['3', null, {}, [], 0, -1, 1.5, 101, [1, 1], [-1], ['1']],
+    student: ['', 5, null],
+    out: ['', 5, null],
+  } satisfies { [option in keyof CompareOptions]?: unknown[] };
+
+  test.each(Object.entries(tables))('a wrong `%s` is refused', async (name, values) => {
+    for (const value of values) {
+      const error = await refusalOf(compare({ ...base, [name]: value } as CompareOptions));
+      expect(error.code).toBe('ERR_OPTION');
+      expect(error.message).toMatch(
+        new RegExp(`^Expected .{5,} for \`${name}\` but received .+\\.$`, 's'),
+      );
+    }
+  });
+
+  test('an option of distill() for one training is unknown here', async () => {
+    const error = await refusalOf(compare({ ...base, seed: 1 } as CompareOptions));
+    expect(error.message).toBe('There is no option `seed`; did you mean `seeds`?');
+  });
+
+  test('one file for two things is refused', async () => {
+    const file = inFolder('x');
+    const error = await refusalOf(compare({ ...base, out: file, student: file }));
+    expect(error.message).toMatch(/^`out` and `student` are the same file/);
+  });
+});
+
+describe('the command', () => {
+  const args = (...more: string[]) => [
+    ...['compare', base.dataset, '--teacher', base.teacher, '--image-size', '32'],
+    ...['--mean', mean.join(), '--std', std.join(), '--device', 'cpu', '--threads', '1'],
+    ...['--epochs', '2', '--lr', '0.001', ...more],
+  ];
+
+  test('prints both students and the teacher in a table', async () => {
+    const out = inFolder('by command.json');
+    const said = await runCommand(args('--seeds', '2', '--out', out));
+    expect(said).toMatchObject({ code: 0 });
+    const { withTeacher, withoutTeacher, teacherScores, costs, gain } = read(out);
+    const row = (name: string) => {
+      const line = said.stdout.split('\n').find((line) => line.startsWith(`│ ${name} `));
+      return line
+        ?.split('│')
+        .slice(2, -1)
+        .map((cell) => cell.trim());
+    };
+    const shown = ({ mean, std }: { mean: number; std: number | null }) =>
+      `${mean.toFixed(4)} ± ${std?.toFixed(4)}`;
+    for (const [name, which, teacher] of [
+      ['accuracy', 'accuracy', teacherScores?.accuracy.toFixed(4)],
+      ['loss', 'loss', teacherScores?.loss.toFixed(4)],
+      ['agreement with the teacher', 'agreement', ''],
+    ] as const) {
+      const arms = [withTeacher, withoutTeacher].map(({ best }) => best?.[which]);
+      expect(row(name)).toEqual([...arms.map((arm) => arm && shown(arm)), teacher]);
+    }
+    expect(row('parameters')).toEqual(['422,530', '6,955,906']);
+    expect(row('file, MB')).toEqual(
+      [costs.student, costs.teacher].map((cost) => ((cost?.bytes ?? 0) / 1e6).toFixed(1)),
+    );
+    expect(said.stdout).toMatch(/^one picture: median of 31 predictions .* this machine \(.+\)$/m);
+    const points = Math.abs((gain?.accuracy.mean ?? 0) * 100).toFixed(1);
+    expect(said.stdout).toMatch(
+      gain?.accuracy.mean === 0
+        ? /^The teacher changed nothing in accuracy \(± .* over seeds\)\.$/m
+        : new RegExp(
+            `^The teacher (added|cost) ${points} points of accuracy \\(± .* over seeds`,
+            'm',
+          ),
+    );
+    expect(said.stdout).toContain(`Figures: ${out}\n`);
+    expect(said.stderr).toMatch(/^4 of 4 students: without it, seed 2: accuracy 0\.\d{4}, loss/m);
+  });
+
+  test('prints events with --json', async () => {
+    const { code, stdout, stderr } = await runCommand(args('--seeds', '7,9', '--json'));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const events = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(events.filter(({ event }) => event === 'training')).toMatchObject([
+      { withTeacher: true, seed: 7 },
+      { withTeacher: false, seed: 7 },
+      { withTeacher: true, seed: 9 },
+      { withTeacher: false, seed: 9 },
+    ]);
+    expect(events.at(-1)).toMatchObject({ event: 'result', seeds: [7, 9], reason: 'completed' });
+  });
+
+  test('has a flag for every option', async () => {
+    const { stdout } = await runCommand(['compare', '--help']);
+    const flags = await flagsFor(compare({ ...base, aaaaaaaaaaaaaaaaaaaaaaa: 1 } as never));
+    const some = ['--temperature', '--seeds', '--out', '--student'];
+    expect(flags).toEqual(expect.arrayContaining(some));
+    for (const flag of flags) expect(stdout).toMatch(new RegExp(`^ +(-o, )?${flag}\\b`, 'm'));
+  });
+
+  test.each<[string[], RegExp]>([
+    [['--alpha', '0'], /for --alpha but received 0\. \(ERR_OPTION\)/],
+    [['--temperature', '2,4'], /for --temperature but received '2,4'\. \(ERR_OPTION\)/],
+    [['--seeds', '1,1'], /for --seeds but received \[ 1, 1 \]\. \(ERR_OPTION\)/],
+    [['--out', 'x', '--student', 'x'], /^distill: --out and --student are the same file/],
+  ])('with %j is told what is wrong by the name of the flag', async (given, message) => {
+    const { code, stdout, stderr } = await runCommand(args(...given));
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(message);
+  });
+});

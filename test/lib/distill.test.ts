@@ -1,0 +1,497 @@
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { scanDataset } from '../../lib/data/dataset.js';
+import { decodeBatches } from '../../lib/data/decode.js';
+import {
+  type DistillOptions,
+  type DistillWarning,
+  distill,
+  type EpochReport,
+  inspect,
+  predict,
+} from '../../lib/index.js';
+import { loadAddon } from '../../lib/native.js';
+import {
+  filesIn,
+  smallRun,
+  temporaryFolder,
+  writePicture,
+  writeStudent,
+} from '../helpers/dataset.js';
+import { numbersOf } from '../helpers/outcome.js';
+
+const folder = temporaryFolder();
+let base: Awaited<ReturnType<typeof smallRun>>;
+beforeAll(async () => {
+  base = await smallRun(folder);
+});
+
+let count = 0;
+/** Options for a run with a student's file of its own. */
+function options<More extends Partial<DistillOptions>>(more: More = {} as More) {
+  return { ...base, student: path.join(folder, 'out', `${count++}.pth`), ...more };
+}
+
+/** The numbers of each epoch. */
+async function epochsOf(given: DistillOptions) {
+  const epochs = [];
+  const run = distill(given).on('warning', () => {});
+  for await (const epoch of run) epochs.push(numbersOf(epoch));
+  return epochs;
+}
+
+/** Every tensor of a checkpoint, as bytes. */
+async function tensorsOf(file: string) {
+  const { tensors } = await inspect(file);
+  const entries = tensors.map(async ({ name }) => {
+    const { data } = await loadAddon().readTensor(file, name);
+    return [name, Buffer.from(data.buffer).toString('base64')];
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+describe('a run', () => {
+  test('reports what it found, did and wrote', async () => {
+    const given = options({ epochs: 3 });
+    const reports: EpochReport[] = [];
+    const found: unknown[] = [];
+    const progress: unknown[] = [];
+    const result = await distill(given)
+      .on('dataset', (dataset) => found.push(dataset))
+      .on('prepare', (prepare) => progress.push(prepare))
+      .on('epoch', (epoch) => reports.push(epoch));
+
+    expect(found).toEqual([{ classes: ['ants', 'bees'], train: 11, val: 7 }]);
+    expect(progress).toEqual([
+      { done: 11, total: 18 },
+      { done: 18, total: 18 },
+    ]);
+    expect(reports.map(({ epoch, epochs }) => [epoch, epochs])).toEqual([
+      [1, 3],
+      [2, 3],
+      [3, 3],
+    ]);
+    expect(result).toMatchObject({
+      epochs: 3,
+      reason: 'completed',
+      student: given.student,
+      store: null,
+      classes: ['ants', 'bees'],
+      images: { train: 11, val: 7 },
+      skipped: [],
+      device: 'cpu',
+      precision: 'fp32',
+      seed: 1,
+    });
+    expect(result.last).toEqual(reports[2]);
+    expect(result.best).toEqual(reports.findLast(({ saved }) => saved));
+    for (const report of reports) {
+      expect(report.seconds).toBe(report.trainSeconds + report.valSeconds);
+      expect(report.imagesPerSecond).toBeCloseTo(11 / report.trainSeconds);
+    }
+    const { seconds } = result;
+    expect(seconds.prepare).toBeGreaterThan(0);
+    expect(seconds.total).toBeGreaterThan(seconds.prepare + seconds.train + seconds.validate);
+  });
+
+  test('keeps in the student’s file what predicting needs, and how it was made', async () => {
+    const given = options({ epochs: 2, temperature: 3, alpha: 0.25 });
+    const { best } = await distill(given);
+    const { architecture, classes, metadata } = await inspect(given.student);
+    expect([architecture, classes]).toEqual(['student', 2]);
+    expect(metadata).toMatchObject({
+      classes: ['ants', 'bees'],
+      mean: [...given.mean],
+      std: [...given.std],
+      imageSize: 32,
+      options: { epochs: 2, lr: 1e-4, dropRate: 0.2, temperature: 3, alpha: 0.25, batchSize: 4 },
+      teacher: { file: 'teacher.pth', architecture: 'densenet121' },
+      epoch: best?.epoch,
+      metrics: { valLoss: best?.valLoss, valAccuracy: best?.valAccuracy },
+    });
+    expect(metadata?.options).toMatchObject({ seed: 1, shuffle: true });
+  });
+
+  test('says `best` of exactly the epochs that are saved, when they are in the file', async () => {
+    const given = options({ epochs: 6 });
+    const saved: EpochReport[] = [];
+    const bestInFile: unknown[] = [];
+    await distill(given)
+      .on('epoch', (epoch) => epoch.saved && saved.push(epoch))
+      .on('best', (best) => {
+        expect(filesIn(path.dirname(best.path))).toContain(path.basename(given.student));
+        bestInFile.push(best);
+      });
+    expect(saved.length).toBeGreaterThan(0);
+    expect(bestInFile).toEqual(saved.map((epoch) => ({ ...epoch, path: given.student })));
+  });
+
+  test('takes `train` and `val` instead of `dataset`', async () => {
+    const { dataset, ...given } = options();
+    const apart = { train: path.join(dataset, 'train'), val: path.join(dataset, 'val') };
+    expect(await epochsOf({ ...given, ...apart })).toEqual(await epochsOf(options()));
+  });
+
+  test('tells once of files that look like pictures and are passed over', async () => {
+    const dataset = path.join(folder, 'with-heic');
+    cpSync(base.dataset, dataset, { recursive: true });
+    for (const name of ['train/ants/1.heic', 'val/ants/2.heic', 'val/bees/3.gif', 'val/bees/4.txt'])
+      writeFileSync(path.join(dataset, name), '');
+    const warnings: DistillWarning[] = [];
+    await distill(options({ dataset })).on('warning', (warning) => warnings.push(warning));
+    expect(warnings.filter(({ code }) => code === 'WARN_FILES_IGNORED')).toEqual([
+      {
+        code: 'WARN_FILES_IGNORED',
+        path: path.join(dataset, 'train/ants/1.heic'),
+        message: expect.stringMatching(
+          /^3 files that look like a picture \(\.gif, \.heic; the first/,
+        ),
+      },
+    ]);
+  });
+
+  test('keeps class names of any script and punctuation', async () => {
+    const dataset = path.join(folder, 'names');
+    const names = ['a "quoted" {name}', 'b:, \\ back', 'Ωμέγα 🐜'];
+    for (const split of ['train', 'val']) {
+      for (const [i, name] of names.slice(0, 2).entries()) {
+        const from = path.join(base.dataset, split, ['ants', 'bees'][i] as string);
+        cpSync(from, path.join(dataset, split, name), { recursive: true });
+      }
+    }
+    const given = options({ dataset, epochs: 1 });
+    const { classes } = await distill(given);
+    expect(classes).toEqual(names.slice(0, 2));
+    expect((await inspect(given.student)).metadata?.classes).toEqual(classes);
+  });
+});
+
+describe('numbers', () => {
+  test('are the same with the same seed, and others with another', async () => {
+    const first = await epochsOf(options({ seed: 7 }));
+    expect(await epochsOf(options({ seed: 7 }))).toEqual(first);
+    const other = await epochsOf(options({ seed: 8 }));
+    expect(other[0]?.trainLoss).not.toBe(first[0]?.trainLoss);
+  });
+
+  test('of a drawn seed are repeated by the seed that is reported', async () => {
+    const { seed: _, ...unseeded } = options();
+    const { seed, last } = await distill(unseeded);
+    const again = await distill(options({ seed }));
+    expect(numbersOf(again.last)).toEqual(numbersOf(last));
+  });
+
+  test('of runs at the same time are those of each alone', async () => {
+    const seeds = [11, 12];
+    const alone = [];
+    for (const seed of seeds) alone.push(await epochsOf(options({ seed, epochs: 4 })));
+    const together = await Promise.all(seeds.map((seed) => epochsOf(options({ seed, epochs: 4 }))));
+    expect(together).toEqual(alone);
+  });
+
+  test('of an initial student go on from its weights, whatever the seed', async () => {
+    const initialStudent = await writeStudent(path.join(folder, 'initial.pth'), { seed: 5 });
+    // Nothing else is drawn: neither order nor dropout.
+    const fixed = { initialStudent, shuffle: false, dropRate: 0 };
+    const first = await epochsOf(options({ ...fixed, seed: 1 }));
+    expect(await epochsOf(options({ ...fixed, seed: 2 }))).toEqual(first);
+    const fresh = await epochsOf(options({ shuffle: false, dropRate: 0, seed: 2 }));
+    expect(fresh).not.toEqual(first);
+  });
+
+  test('of a fresh student are those of the weights that its seed draws', async () => {
+    const initialStudent = await writeStudent(path.join(folder, 'seeded.pth'), { seed: 21 });
+    const fixed = { shuffle: false, dropRate: 0, seed: 21 };
+    // An initial student is judged first, and saved is what beats it.
+    const learnt = async (given: DistillOptions) =>
+      (await epochsOf(given)).map((epoch) => ({ ...epoch, saved: null }));
+    expect(await learnt(options(fixed))).toEqual(
+      await learnt(options({ ...fixed, initialStudent })),
+    );
+  });
+
+  test('follow the schedule', async () => {
+    // A warm-up of the only step, over which the rate grows in a straight line, takes it at half the rate.
+    const oneStep = { epochs: 1, batchSize: 11, dropRate: 0 };
+    const half = await epochsOf(options({ ...oneStep, lr: 1e-3 }));
+    const warming = { ...oneStep, lr: 2e-3, schedule: 'cosine', warmup: 1 } as const;
+    expect(await epochsOf(options(warming))).toEqual(half);
+    expect(await epochsOf(options({ ...warming, warmup: 0 }))).not.toEqual(half);
+    // One cycle begins at a 25th; its beta1 does not matter to the first step.
+    const cycle = { ...oneStep, epochs: 10, lr: 2.5e-2, schedule: 'one-cycle' } as const;
+    const [first] = await epochsOf(options(cycle));
+    expect(first?.valLoss).toBeCloseTo(half[0]?.valLoss ?? 0, 5);
+  });
+
+  test('weigh each batch by its size, also the smaller last one', async () => {
+    const given = options({ epochs: 1, batchSize: 4, dropRate: 0, shuffle: false });
+    const [epoch] = await epochsOf(given);
+
+    // The same epoch step by step, on the session itself: 11 pictures are batches of 4, 4 and 3.
+    const { mean, std, imageSize } = given;
+    const addon = loadAddon();
+    const session = new addon.Session({
+      mean,
+      std,
+      imageSize,
+      device: 'cpu',
+      precision: 'fp32',
+      threads: 1,
+    });
+    await session.open();
+    await session.loadTeacher(given.teacher);
+    const dataset = await scanDataset({
+      train: path.join(given.dataset, 'train'),
+      val: path.join(given.dataset, 'val'),
+    });
+    await session.createStore({
+      ...{ imageSize, classes: 2, trainCapacity: 11, valCapacity: 7 },
+      ...{ place: 'memory', folder: '', fingerprint: '' },
+    });
+    for (const split of ['train', 'val'] as const) {
+      const { samples } = dataset[split];
+      const paths = samples.map((sample) => sample.path);
+      for await (const batch of decodeBatches(paths, { size: imageSize, batchSize: 16 })) {
+        const labels = batch.indices.map((i) => samples[i]?.label ?? -1);
+        await session.append({ split, pixels: batch.pixels, labels, sources: batch.indices });
+      }
+    }
+    await session.sealStore();
+    let steps: ArrayLike<number> = [];
+    await session.train(
+      {
+        ...{ epochs: 1, lr: 1e-4, dropRate: 0, temperature: 2, alpha: 0.7, batchSize: 4 },
+        ...{ shuffle: false, seed: 1, initialStudent: '', metadata: '{}' },
+        student: path.join(folder, 'out/steps.pth'),
+      },
+      ({ stepLosses }) => {
+        steps = stepLosses;
+      },
+    );
+    await session.close();
+
+    expect(steps).toHaveLength(3);
+    const [a = 0, b = 0, c = 0] = Array.from(steps);
+    expect(epoch?.trainLoss).toBeCloseTo((4 * a + 4 * b + 3 * c) / 11, 12);
+    // The batches differ, or any weights would do.
+    expect(Math.abs(c - (a + b) / 2)).toBeGreaterThan(1e-3);
+
+    // Validation, by what the saved student predicts.
+    const val = path.join(given.dataset, 'val');
+    let right = 0;
+    let loss = 0;
+    for await (const { path: file, label, top } of predict({
+      ...{ student: given.student, images: val, device: 'cpu' },
+    })) {
+      const truth = path.basename(path.dirname(file as string));
+      if (label === truth) right += 1;
+      loss -= Math.log(top.find((candidate) => candidate.label === truth)?.probability ?? 0);
+    }
+    expect(epoch?.valAccuracy).toBe(right / 7);
+    expect(epoch?.valLoss).toBeCloseTo(loss / 7, 5);
+  });
+});
+
+describe('a picture that does not decode', () => {
+  let dataset: string;
+  let damaged: string;
+  beforeAll(() => {
+    dataset = path.join(folder, 'damaged');
+    cpSync(base.dataset, dataset, { recursive: true });
+    // In the middle: batches before and after it are whole.
+    damaged = path.join(dataset, 'train/bees/2.png');
+    writeFileSync(damaged, readFileSync(damaged).subarray(0, 500));
+  });
+
+  test('ends the run, which names it and writes nothing', async () => {
+    const given = options({ dataset, student: path.join(folder, 'damaged-out', 's.pth') });
+    mkdirSync(path.dirname(given.student));
+    await expect(distill(given)).rejects.toMatchObject({
+      code: 'ERR_BAD_IMAGE',
+      message: expect.stringContaining(damaged),
+    });
+    expect(filesIn(path.dirname(given.student))).toEqual([]);
+  });
+
+  test('is passed over with a warning where that is asked for', async () => {
+    const given = options({ dataset, onBadImage: 'skip' });
+    const warnings: DistillWarning[] = [];
+    const run = distill(given).on('warning', (warning) => warnings.push(warning));
+    const { skipped, images, epochs } = await run;
+    expect(skipped).toEqual([damaged]);
+    expect({ images, epochs }).toEqual({ images: { train: 10, val: 7 }, epochs: 2 });
+    expect(warnings).toEqual([
+      {
+        code: 'WARN_IMAGE_SKIPPED',
+        message: expect.stringContaining(damaged),
+        path: damaged,
+      },
+    ]);
+    // The others' numbers are those of a dataset without it.
+    const without = path.join(folder, 'without');
+    cpSync(base.dataset, without, { recursive: true });
+    renameSync(path.join(without, 'train/bees/2.png'), path.join(folder, 'taken-out.png'));
+    expect(await epochsOf(options({ dataset: without }))).toEqual(
+      await epochsOf(options({ dataset, onBadImage: 'skip' })),
+    );
+  });
+
+  test('warns through the process where nobody listens', async () => {
+    const warned = new Promise<Error & { code?: string }>((resolve) =>
+      process.once('warning', resolve),
+    );
+    await distill(options({ dataset, onBadImage: 'skip' }));
+    expect(await warned).toMatchObject({ name: 'DistillWarning', code: 'WARN_IMAGE_SKIPPED' });
+  });
+
+  test('is an error again where a class is left without any', async () => {
+    const lost = path.join(folder, 'lost');
+    cpSync(base.dataset, lost, { recursive: true });
+    for (const file of readdirSync(path.join(lost, 'val/bees'))) {
+      writeFileSync(path.join(lost, 'val/bees', file), 'no picture');
+    }
+    const run = distill(options({ dataset: lost, onBadImage: 'skip' })).on('warning', () => {});
+    await expect(run).rejects.toMatchObject({
+      code: 'ERR_DATASET_EMPTY_CLASS',
+      message: expect.stringMatching(/'bees' in .*val/),
+    });
+  });
+});
+
+describe('pictures that tell their class by colour', () => {
+  let coloured: string;
+  /** A student that is right about all of them. */
+  let trained: DistillOptions;
+
+  beforeAll(async () => {
+    coloured = path.join(folder, 'coloured');
+    const colours = { ants: [210, 60, 60], bees: [60, 60, 210] };
+    for (const [split, pictures] of [
+      ['train', 8],
+      ['val', 3],
+    ] as const) {
+      for (const [name, colour] of Object.entries(colours)) {
+        for (let i = 0; i < pictures; i++) {
+          await writePicture(path.join(coloured, split, name, `${i}.png`), i, { colour });
+        }
+      }
+    }
+    // From the labels alone: the teacher knows nothing.
+    trained = options({ dataset: coloured, epochs: 100, alpha: 0, lr: 1e-3 });
+  });
+
+  test('end the run early, with the student that knows them', async () => {
+    const result = await distill(trained);
+    expect(result.reason).toBe('early-stop');
+    expect(result.epochs).toBeLessThan(100);
+    expect(result.best).toEqual(result.last);
+    expect(result.best?.valAccuracy).toBe(1);
+    for await (const { path: file, label } of predict({
+      ...{ student: trained.student, images: path.join(coloured, 'val'), device: 'cpu' },
+    })) {
+      expect(path.basename(path.dirname(file as string))).toBe(label);
+    }
+  });
+
+  test('leave a student that never does well, with a warning', async () => {
+    // What it learns is the opposite of what it is judged by.
+    const swapped = path.join(folder, 'swapped');
+    for (const split of ['train', 'val']) {
+      cpSync(path.join(coloured, split, 'ants'), path.join(swapped, split, 'bees'), {
+        recursive: true,
+      });
+      cpSync(path.join(coloured, split, 'bees'), path.join(swapped, split, 'ants'), {
+        recursive: true,
+      });
+    }
+    const { dataset, ...apart } = options({ epochs: 2, alpha: 0, lr: 1e-3 });
+    const folders = { train: path.join(coloured, 'train'), val: path.join(swapped, 'val') };
+    const given = { ...apart, ...folders };
+    const warnings: DistillWarning[] = [];
+    const result = await distill(given).on('warning', (warning) => warnings.push(warning));
+    expect(warnings.map(({ code, path }) => [code, path])).toEqual([
+      ['WARN_NO_IMPROVEMENT', given.student],
+    ]);
+    expect(result.best).toEqual(result.last);
+    expect(result.best).toMatchObject({ valAccuracy: 0, saved: true, epoch: 2 });
+    expect((await inspect(given.student)).metadata?.epoch).toBe(2);
+  });
+});
+
+test('the file holds the best epoch’s weights, not the last one’s', async () => {
+  // Of 7 pictures 1 to 6 are classified rightly, and each save needs more than the one before: of 8
+  // epochs some are not saved, and up to the first of them the best is not the last.
+  const saved: boolean[] = [];
+  for await (const epoch of distill(options({ epochs: 8 }))) saved.push(epoch.saved);
+  const unsaved = saved.indexOf(false) + 1;
+  expect(unsaved).toBeGreaterThan(1);
+
+  const run = options({ epochs: unsaved });
+  const runToBest = options({ epochs: unsaved - 1 });
+  const { best } = await distill(run);
+  expect(best?.epoch).toBe(unsaved - 1);
+  await distill(runToBest);
+  expect(await tensorsOf(run.student)).toEqual(await tensorsOf(runToBest.student));
+});
+
+describe('precision', () => {
+  test('bf16 learns what fp32 learns, and is on record', async () => {
+    const exact = await epochsOf(options({ epochs: 5 }));
+    const given = options({ epochs: 5, precision: 'bf16' });
+    const epochs = await epochsOf(given);
+    for (const [i, { trainLoss, valLoss }] of epochs.entries()) {
+      expect(trainLoss / (exact[i]?.trainLoss ?? 0)).toBeCloseTo(1, 1);
+      expect(valLoss / (exact[i]?.valLoss ?? 0)).toBeCloseTo(1, 1);
+    }
+    expect(epochs).not.toEqual(exact);
+    const { metadata, tensors } = await inspect(given.student);
+    expect(metadata?.options).toMatchObject({ precision: 'bf16' });
+    // Parameters and statistics stay float32.
+    expect(new Set(tensors.map(({ dtype }) => dtype))).toEqual(new Set(['float32', 'int64']));
+  });
+
+  test('auto becomes one of the others, and says which', async () => {
+    const result = await distill(options({ precision: 'auto' }));
+    expect(['fp32', 'bf16']).toContain(result.precision);
+    const asked = await epochsOf(options({ precision: result.precision }));
+    expect(numbersOf(result.last)).toEqual(asked.at(-1));
+  });
+
+  test('bf16 answers as fp32 does but for rounding', async () => {
+    const { student, dataset, mean, std, imageSize, device, threads } = base;
+    await writeStudent(student);
+    const given = { student, mean, std, imageSize, device, threads };
+    const answers = async (precision: 'fp32' | 'bf16') => {
+      const probabilities = [];
+      const images = path.join(dataset, 'val');
+      const labels = ['ants', 'bees'];
+      for await (const one of predict({ ...given, images, labels, precision })) {
+        probabilities.push(one.top.find(({ index }) => index === 0)?.probability);
+      }
+      return probabilities;
+    };
+    const [exact, rounded] = [await answers('fp32'), await answers('bf16')];
+    expect(rounded).not.toEqual(exact);
+    for (const [i, probability] of rounded.entries()) {
+      expect(probability).toBeCloseTo(exact[i] ?? 0, 2);
+    }
+  });
+});
+
+test('what a run has taken goes back to the system when it ends', async () => {
+  let training = 0;
+  await distill(options({ imageSize: 224, batchSize: 11 })).on('epoch', () => {
+    training = process.memoryUsage().rss;
+  });
+  // The activations of eleven pictures alone are more.
+  expect(training - process.memoryUsage().rss).toBeGreaterThan(100 * 2 ** 20);
+});
+
+test('memory does not grow from run to run', async () => {
+  for (let i = 0; i < 2; i++) await distill(options());
+  const before = process.memoryUsage().rss;
+  for (let i = 0; i < 8; i++) await distill(options());
+  // A teacher that stayed behind would be 28 MB a run.
+  expect(process.memoryUsage().rss - before).toBeLessThan(8 * 14 * 2 ** 20);
+});

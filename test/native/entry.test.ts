@@ -1,0 +1,175 @@
+import path from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon, loadJpegAddon, type NativeTrainConfig } from '../../lib/native.js';
+import { mean, std, temporaryFolder, writeStudent } from '../helpers/dataset.js';
+
+// Every way into the addon, given what TypeScript would never let pass: errors, and never the end of the process.
+
+const folder = temporaryFolder();
+let student: string;
+beforeAll(async () => {
+  student = await writeStudent(path.join(folder, 'student.pth'));
+});
+
+const execution = {
+  ...{ imageSize: 32, mean, std, device: 'cpu', precision: 'fp32' as const, threads: 1 },
+};
+const SIDE = 32 * 32 * 3;
+
+/** An array whose memory has gone elsewhere. */
+function detached<T extends Uint8Array | Int32Array>(array: T): T {
+  structuredClone(array.buffer, { transfer: [array.buffer as ArrayBuffer] });
+  return array;
+}
+const trap = new Proxy({}, { get: () => expect.unreachable.bind(null), has: () => true });
+const throwing = new Proxy(
+  {},
+  {
+    get: () => {
+      throw new RangeError('from a getter');
+    },
+  },
+);
+const nonsense: [string, unknown[]][] = [
+  ['nothing', []],
+  ...[undefined, null, 5, Number.NaN, '/dev/null/x', true, Symbol('s'), 10n, [], {}, () => {}].map(
+    (value): [string, unknown[]] => [`${typeof value} ${String(value)}`, [value, value, value]],
+  ),
+  ['functions for everything', [trap, trap]],
+  ['what throws', [throwing, throwing]],
+  ['a detached array', [detached(new Uint8Array(SIDE)), detached(new Uint8Array(SIDE))]],
+  ['floats', [new Float64Array(SIDE), new Float64Array(SIDE)]],
+];
+
+type Anything = Record<string, (...values: unknown[]) => Promise<unknown>>;
+
+/** Calls it: what it throws or rejects with. */
+async function errorOf(call: () => unknown): Promise<Error & { code?: string }> {
+  try {
+    await call();
+  } catch (error) {
+    return error as Error;
+  }
+  return expect.unreachable('was accepted');
+}
+
+describe.each(nonsense)('%s', (_, values) => {
+  test('is refused by every function, whose promise rejects', async () => {
+    const addon = loadAddon() as unknown as Anything;
+    const names = Object.keys(addon).filter((name) => typeof addon[name] === 'function');
+    expect(names.length).toBeGreaterThan(15);
+    for (const name of names) {
+      if (/^[A-Z]|^shutDown$|^machine$/.test(name)) continue;
+      const promise = addon[name]?.(...values);
+      expect(promise, name).toBeInstanceOf(Promise);
+      expect(await errorOf(() => promise), name).toBeInstanceOf(Error);
+    }
+    const jpeg = loadJpegAddon() as unknown as Anything | null;
+    if (jpeg) expect(await errorOf(() => jpeg.cropJpeg?.(...values))).toBeInstanceOf(Error);
+  });
+
+  test('is refused by classes and their methods', async () => {
+    const { Session, Classifier } = loadAddon();
+    for (const Class of [Session, Classifier]) {
+      const Made = Class as unknown as new (...given: unknown[]) => object;
+      expect(await errorOf(() => new Made(...values))).toBeInstanceOf(Error);
+    }
+    const session = new Session(execution) as unknown as Anything;
+    for (const name of ['loadTeacher', 'createStore', 'reopenStore', 'append', 'train', 'teach']) {
+      const promise = session[name]?.(...values);
+      expect(promise, name).toBeInstanceOf(Promise);
+      expect(await errorOf(() => promise), name).toBeInstanceOf(Error);
+    }
+    const model = new Classifier({ ...execution, model: student }) as unknown as Anything;
+    for (const name of ['logits', 'probabilities']) {
+      expect(await errorOf(() => model[name]?.(...values)), name).toBeInstanceOf(Error);
+    }
+  });
+});
+
+test('what a call is refused for has a code and names the value', async () => {
+  const { Session, Classifier } = loadAddon();
+  const made = (more: object) => () => new Session({ ...execution, ...more });
+  const range = { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' };
+  const type = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
+  for (const imageSize of [0, -1, 1.5, 2 ** 31, 1e300]) {
+    const error = await errorOf(made({ imageSize }));
+    expect(error).toMatchObject({ ...range, message: expect.stringMatching(/^imageSize is not/) });
+  }
+  expect(await errorOf(made({ threads: -2 }))).toMatchObject(range);
+  expect(await errorOf(made({ imageSize: Number.NaN }))).toMatchObject(range);
+  expect(await errorOf(made({ imageSize: '32' }))).toMatchObject(type);
+  expect(await errorOf(made({ mean: [0, 0, '0'] }))).toMatchObject(type);
+
+  const append = (more: object) => () =>
+    new Session(execution).append({
+      ...{ split: 'train', pixels: new Uint8Array(SIDE) },
+      ...{ labels: new Int32Array(1), sources: new Int32Array(1), ...more },
+    });
+  for (const wrong of [
+    { size: 2 ** 40 },
+    { size: -32 },
+    { pixels: new Uint8Array(SIDE + 1) },
+    { pixels: detached(new Uint8Array(SIDE)) },
+    { labels: detached(new Int32Array(1)) },
+    { labels: new Int32Array(1000) },
+    { sources: new Int32Array(0) },
+  ]) {
+    expect(await errorOf(append(wrong))).toMatchObject(range);
+  }
+  // Read as numbers of four bytes each, these would end before the last of them.
+  const labels = new Uint8Array(1) as unknown as Int32Array;
+  expect(await errorOf(append({ labels }))).toMatchObject(type);
+
+  const { prototype } = Classifier as unknown as { prototype: Anything };
+  const foreign = await errorOf(() => prototype.load?.call(new Session(execution)));
+  expect(foreign).toBeInstanceOf(TypeError);
+  const { writeTensors } = loadAddon();
+  const huge = { name: 'a', shape: [2 ** 32, 2 ** 32], data: new Float32Array(0) };
+  const written = { path: path.join(folder, 'huge.safetensors'), tensors: [huge], metadata: '' };
+  expect(await errorOf(() => writeTensors(written))).toMatchObject(range);
+});
+
+test('a training whose callback throws ends, and rejects with that', async () => {
+  const session = new (loadAddon().Session)(execution);
+  await session.open();
+  await session.createStore({
+    ...{ imageSize: 32, classes: 2, trainCapacity: 4, valCapacity: 4 },
+    ...{ hasTeacher: true, place: 'memory', folder: '', fingerprint: '' },
+  });
+  for (const split of ['train', 'val'] as const) {
+    await session.append({
+      ...{ split, pixels: new Uint8Array(4 * SIDE).map((_, i) => (i * 7) % 256), answered: true },
+      ...{ labels: Int32Array.of(0, 1, 0, 1), sources: Int32Array.of(0, 1, 2, 3) },
+      teacherLogits: new Float32Array(8),
+    });
+  }
+  await session.sealStore();
+  const config: NativeTrainConfig = {
+    ...{ epochs: 1e9, lr: 1e-3, batchSize: 4, shuffle: false, seed: 1, metadata: '{}' },
+    ...{ dropRate: 0, temperature: 2, alpha: 0.5, student: '', initialStudent: '' },
+  };
+  const failure = new RangeError('from a listener');
+  let heard = 0;
+  const training = session.train(config, () => {
+    heard += 1;
+    throw failure;
+  });
+  await expect(training).rejects.toBe(failure);
+  expect(heard).toBe(1);
+  await session.close();
+});
+
+test('memory that nobody has is a coded error', async () => {
+  const { createModel, convolutionRates } = loadAddon();
+  const rates = convolutionRates({
+    ...{ batchSize: 1_000_000, imageSize: 4608, precision: 'fp32', threads: 1, repeats: 1 },
+  });
+  await expect(rates).rejects.toMatchObject({ code: 'ERR_OUT_OF_MEMORY' });
+  const model = { path: path.join(folder, 'huge.pth'), architecture: 'student', seed: 1 };
+  for (const classes of [0, -5, 1e15, 2 ** 62]) {
+    await expect(createModel({ ...model, classes })).rejects.toMatchObject({
+      code: 'ERR_OUT_OF_RANGE',
+    });
+  }
+});
