@@ -1,10 +1,10 @@
 import type { CompareOptions } from './options/compare.js';
 import { type CompareEvents, type CompareResult, Comparison } from './training/comparison.js';
 import { Run } from './training/run.js';
-import type { SeriesProgress } from './training/series.js';
+import type { TrialsProgress } from './training/series.js';
 
 /** What `compare()` returns. */
-export type CompareRun = Run<CompareResult, CompareEvents, 'training', SeriesProgress>;
+export type CompareRun = Run<CompareResult, CompareEvents, 'trial', TrialsProgress>;
 
 /**
  * Shows whether the teacher helps: trains the same student with it and without it (alpha 0, from the labels alone), with
@@ -17,8 +17,8 @@ export type CompareRun = Run<CompareResult, CompareEvents, 'training', SeriesPro
  * over seeds. The cost of a model is its parameters, the bytes of its file, and its latency: the median of
  * 31 predictions of a single picture from its pixels, on this machine.
  *
- * @returns At once, a run: awaitable, an emitter of `dataset`, `prepare`, `epoch`, `training` and `warning`, and an
- * async iterable of trainings.
+ * @returns At once, a run: awaitable, an emitter of `dataset`, `prepare`, `epoch`, `trial` and `warning`, and an
+ * async iterable of trials.
  * @throws Nothing itself; the run rejects with a `DistillError`.
  *
  * @example
@@ -26,5 +26,5 @@ export type CompareRun = Run<CompareResult, CompareEvents, 'training', SeriesPro
  * console.log(`the teacher adds ${gain?.accuracy.mean} of accuracy`);
  */
 export function compare(options: CompareOptions): CompareRun {
-  return new Run(new Comparison(options), 'training');
+  return new Run(new Comparison(options), 'trial');
 }

@@ -9,7 +9,7 @@ export { DistillError, type ErrorCode } from './errors.js';
 export { exportOnnx, type OnnxExport } from './export-onnx.js';
 export type { ModelCost } from './model/cost.js';
 export { type CheckpointContents, inspect } from './model/inspect.js';
-export type { StudentMetadata } from './model/metadata.js';
+export type { ModelMetadata } from './model/metadata.js';
 export type { OnnxCheck } from './model/onnx/check.js';
 export type { OnnxInput, OnnxValue } from './model/onnx/student.js';
 export type { CompareOptions } from './options/compare.js';
@@ -19,7 +19,7 @@ export type { DoctorOptions } from './options/doctor.js';
 export type { OnnxOptions } from './options/export-onnx.js';
 export type { PredictOptions } from './options/predict.js';
 export type { DatasetStatsOptions } from './options/stats.js';
-export type { SeriesOptions, SweepOptions } from './options/sweep.js';
+export type { SweepOptions, TrialsOptions } from './options/sweep.js';
 export type { TeachOptions } from './options/teach.js';
 export type { TeacherLogitsOptions } from './options/teacher-logits.js';
 export type { TrainingOptions } from './options/training.js';
@@ -34,6 +34,7 @@ export { type SweepRun, sweep } from './sweep.js';
 export { teach } from './teach.js';
 export { type TeacherLogitsResult, teacherLogits } from './teacher-logits.js';
 export type { CompareArm, CompareEvents, CompareResult } from './training/comparison.js';
+export type { MeanStd } from './training/mean-std.js';
 export type {
   CommonEvents,
   DistillResult,
@@ -49,12 +50,11 @@ export type {
 } from './training/run.js';
 export type {
   Scores,
-  SeriesEvents,
-  SeriesProgress,
-  SeriesResult,
-  Standing,
-  StudentRun,
+  SeedSummary,
+  Trial,
+  TrialsEvents,
+  TrialsProgress,
+  TrialsResult,
 } from './training/series.js';
-export type { Spread } from './training/spread.js';
 export type { SweepEvents, SweepPoint, SweepResult } from './training/sweeping.js';
 export type { DistillWarning, WarningCode } from './warnings.js';

@@ -1,10 +1,10 @@
 import type { SweepOptions } from './options/sweep.js';
 import { Run } from './training/run.js';
-import type { SeriesProgress } from './training/series.js';
+import type { TrialsProgress } from './training/series.js';
 import { type SweepEvents, Sweeping, type SweepResult } from './training/sweeping.js';
 
 /** What `sweep()` returns. */
-export type SweepRun = Run<SweepResult, SweepEvents, 'point', SeriesProgress>;
+export type SweepRun = Run<SweepResult, SweepEvents, 'point', TrialsProgress>;
 
 /**
  * Distils with every combination of some temperatures, alphas and learning rates: pictures are decoded and the teacher

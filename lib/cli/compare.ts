@@ -33,17 +33,17 @@ async function run(options: CompareOptions, output: Output): Promise<void> {
   const comparing = compare(options);
   tellDataset(comparing, output);
   if (output.json) comparing.on('epoch', (report) => output.event('epoch', report));
-  comparing.on('training', (training) => {
-    if (output.json) output.event('training', training);
-    const { withTeacher, seed, reason } = training;
-    const kept = keptOf(training);
-    const { training: done, trainings } = comparing.progress;
+  comparing.on('trial', (trial) => {
+    if (output.json) output.event('trial', trial);
+    const { withTeacher, seed, stopReason } = trial;
+    const kept = keptOf(trial);
+    const { trial: done, trials } = comparing.progress;
     const outcome =
-      reason === 'not-finite' || !kept
+      stopReason === 'not-finite' || !kept
         ? 'loss no longer finite'
         : `accuracy ${kept.valAccuracy.toFixed(4)}, loss ${kept.valLoss.toFixed(4)}`;
     const how = withTeacher ? 'with the teacher' : 'without it';
-    output.note(`${done} of ${trainings} students: ${how}, seed ${seed}: ${outcome}`);
+    output.note(`${done} of ${trials} students: ${how}, seed ${seed}: ${outcome}`);
   });
   await follow(comparing, standOfSeries(comparing, options), output, (result) => {
     if (output.json) output.event('result', result);
@@ -52,13 +52,13 @@ async function run(options: CompareOptions, output: Output): Promise<void> {
 }
 
 function tell(result: CompareResult, options: CompareOptions, output: Output): void {
-  const { withTeacher, withoutTeacher, teacherScores, costs, gain, reason, machine } = result;
-  const trainings = withTeacher.runs.length + withoutTeacher.runs.length;
+  const { withTeacher, withoutTeacher, teacherScores, costs, gain, stopReason, machine } = result;
+  const trainings = withTeacher.trials.length + withoutTeacher.trials.length;
   if (trainings === 0) {
     output.print('Stopped: before any student was done; nothing is written.');
     return;
   }
-  if (reason === 'stopped') output.print(`Stopped: after ${trainings} students.`);
+  if (stopReason === 'stopped') output.print(`Stopped: after ${trainings} students.`);
   const scores = (
     name: string,
     of: (arm: CompareArm) => Scores | null,

@@ -121,8 +121,8 @@ async function train(
     output.print(`val dataset length: ${val}; classes: ${indices}`);
   });
   run.on('epoch', (report) => output.print(epochLine(report)));
-  await follow(run, standOf(run, { epochs }), output, ({ reason }) => {
-    if (reason === 'early-stop') output.printMarked('yellow', 'stop training early');
+  await follow(run, standOf(run, { epochs }), output, ({ stopReason }) => {
+    if (stopReason === 'early-stop') output.printMarked('yellow', 'stop training early');
   });
 }
 

@@ -1,7 +1,7 @@
 import Table, { type HorizontalTableRow } from 'cli-table3';
 import type { Option } from 'commander';
-import type { SeriesProgress, SeriesResult } from '../training/series.js';
-import type { Spread } from '../training/spread.js';
+import type { MeanStd } from '../training/mean-std.js';
+import type { TrialsProgress, TrialsResult } from '../training/series.js';
 import { numbers, option } from './arguments.js';
 import { type Output, shellWord } from './output.js';
 import { duration, type Stand } from './training.js';
@@ -22,22 +22,22 @@ export function seriesOptions(seeds: string, student: string): Option[] {
 
 /** Where the bar of such a command stands. */
 export function standOfSeries(
-  run: { progress: SeriesProgress },
+  run: { progress: TrialsProgress },
   { epochs = 500 }: { epochs?: number | undefined },
 ): () => Stand {
   return () => {
-    const { training, trainings, epoch, step, steps } = run.progress;
-    if (training === 0) return null;
+    const { trial, trials, epoch, step, steps } = run.progress;
+    if (trial === 0) return null;
     const ended = Math.max(0, epoch - 1) + (steps === 0 ? 0 : step / steps);
     return {
-      fraction: (training - 1 + ended / epochs) / trainings,
-      text: `student ${training}/${trainings}, epoch ${epoch}/${epochs}`,
+      fraction: (trial - 1 + ended / epochs) / trials,
+      text: `student ${trial}/${trials}, epoch ${epoch}/${epochs}`,
     };
   };
 }
 
 /** A mean and its spread: `0.7132 ± 0.0031`. */
-export function spread(value: Spread | undefined): string {
+export function spread(value: MeanStd | undefined): string {
   if (!value) return '';
   const { mean, std } = value;
   return std === null ? mean.toFixed(4) : `${mean.toFixed(4)} ± ${std.toFixed(4)}`;
@@ -51,7 +51,7 @@ export function table(head: string[], rows: HorizontalTableRow[]): string {
 
 /** The last lines of such a command. */
 export function ending(
-  { seconds, device, precision, seeds, skipped }: SeriesResult,
+  { seconds, device, precision, seeds, skipped }: TrialsResult,
   trainings: number,
   { student, out }: { student?: string | undefined; out?: string | undefined },
   output: Output,

@@ -44,8 +44,8 @@ async function run(options: SweepOptions, output: Output): Promise<void> {
   tellDataset(sweeping, output);
   sweeping.on('point', (point) => {
     if (output.json) output.event('point', point);
-    const { training, trainings } = sweeping.progress;
-    output.note(`${training} of ${trainings} students: ${nameOf(point)}: ${outcomeOf(point)}`);
+    const { trial, trials } = sweeping.progress;
+    output.note(`${trial} of ${trials} students: ${nameOf(point)}: ${outcomeOf(point)}`);
   });
   if (output.json) sweeping.on('epoch', (report) => output.event('epoch', report));
   await follow(sweeping, standOfSeries(sweeping, options), output, (result) => {
@@ -55,12 +55,12 @@ async function run(options: SweepOptions, output: Output): Promise<void> {
 }
 
 function tell(result: SweepResult, options: SweepOptions, output: Output): void {
-  const { points, best, reason } = result;
+  const { points, best, stopReason } = result;
   if (points.length === 0) {
     output.print('Stopped: before any point was done; nothing is written.');
     return;
   }
-  if (reason === 'stopped') output.print(`Stopped: after ${points.length} points.`);
+  if (stopReason === 'stopped') output.print(`Stopped: after ${points.length} points.`);
   output.printLines(
     table(
       ['temperature', 'alpha', 'lr', 'accuracy', 'loss', 'last accuracy', 'last loss'],
@@ -80,7 +80,7 @@ function tell(result: SweepResult, options: SweepOptions, output: Output): void 
       (result.seeds.length > 1 ? '; mean ± standard deviation over seeds' : ''),
   );
   output.print(`Best: ${best ? nameOf(best) : 'none, as no point stayed finite'}`);
-  const trainings = points.reduce((sum, { runs }) => sum + runs.length, 0);
+  const trainings = points.reduce((sum, { trials }) => sum + trials.length, 0);
   ending(result, trainings, best ? options : { out: options.out }, output);
 }
 
@@ -88,11 +88,11 @@ function nameOf({ temperature, alpha, lr }: SweepPoint): string {
   return `temperature ${temperature}, alpha ${alpha}, lr ${lr}`;
 }
 
-function outcomeOf({ best, notFinite, runs }: SweepPoint): string {
+function outcomeOf({ best, notFinite, trials }: SweepPoint): string {
   if (notFinite === 0) return `accuracy ${spread(best?.accuracy)}, loss ${spread(best?.loss)}`;
   const epoch = Math.min(
-    ...runs.flatMap(({ reason, epochs }) => (reason === 'not-finite' ? epochs + 1 : [])),
+    ...trials.flatMap(({ stopReason, epochs }) => (stopReason === 'not-finite' ? epochs + 1 : [])),
   );
-  const seeds = runs.length > 1 ? ` with ${notFinite} of ${runs.length} seeds` : '';
+  const seeds = trials.length > 1 ? ` with ${notFinite} of ${trials.length} seeds` : '';
   return `loss no longer finite in epoch ${epoch}${seeds}`;
 }

@@ -110,7 +110,7 @@ interface Watched {
  * @param stand Tells how far it is.
  * @param conclude Tells what the run came to, also where it was stopped.
  */
-export async function follow<Result extends { reason: string }>(
+export async function follow<Result extends { stopReason: string }>(
   run: Watched & { stop(): void; finally(onFinally: () => void): Promise<Result> },
   stand: () => Stand,
   output: Output,
@@ -123,7 +123,7 @@ export async function follow<Result extends { reason: string }>(
     signal.addEventListener('abort', () => run.stop());
     const result = await run.finally(() => progress.end());
     await conclude(result);
-    if (result.reason !== 'stopped') return;
+    if (result.stopReason !== 'stopped') return;
     // A training whose output's reader left is not done either.
     throw new Interrupted((signal.reason as Interrupted).exitCode || 130);
   });
@@ -233,7 +233,7 @@ async function summary(
   result: TrainingResult,
   { name, file, epochs, next }: Outcome,
 ): Promise<string[]> {
-  const { best, passedOver, seconds, device, precision, seed, skipped } = result;
+  const { best, moreAccurate, seconds, device, precision, seed, skipped } = result;
   const times = (['prepare', 'train', 'validate'] as const).map(
     (phase) => `${phase} ${duration(seconds[phase])}`,
   );
@@ -242,9 +242,9 @@ async function summary(
   if (kept) {
     const { size } = await stat(file);
     lines.push(`Best: ${best ? `epoch ${best.epoch}` : 'what it started from'}, ${scores(kept)}`);
-    if (passedOver) {
+    if (moreAccurate) {
       lines.push(
-        `More accurate: epoch ${passedOver.epoch}, ${scores(passedOver)}; --keep accuracy keeps it`,
+        `More accurate: epoch ${moreAccurate.epoch}, ${scores(moreAccurate)}; --keep accuracy keeps it`,
       );
     }
     lines.push(`${name}: ${file}, ${(size / 1e6).toFixed(1)} MB`);
@@ -266,9 +266,9 @@ function scores({ valAccuracy, valLoss }: InitialReport): string {
   return `validation accuracy ${valAccuracy.toFixed(4)}, loss ${valLoss.toFixed(4)}`;
 }
 
-function why({ reason, epochs, last, images }: TrainingResult, asked: number): string {
-  if (reason === 'completed') return `Done: all ${asked} epochs were run.`;
-  if (reason === 'stopped') {
+function why({ stopReason, epochs, last, images }: TrainingResult, asked: number): string {
+  if (stopReason === 'completed') return `Done: all ${asked} epochs were run.`;
+  if (stopReason === 'stopped') {
     if (images.train === 0) return 'Stopped: while preparing.';
     return epochs === 0
       ? 'Stopped: in the first epoch.'

@@ -1,6 +1,6 @@
 import { DistillError } from '../errors.js';
 import { inspect } from '../model/inspect.js';
-import type { StudentMetadata } from '../model/metadata.js';
+import type { ModelMetadata } from '../model/metadata.js';
 import { loadAddon, native } from '../native.js';
 
 // A teacher's answers in a safetensors file:
@@ -26,7 +26,7 @@ export async function writeLogits(
   path: string,
   names: readonly string[],
   logits: Float32Array,
-  metadata: StudentMetadata,
+  metadata: ModelMetadata,
 ): Promise<void> {
   const paths = new TextEncoder().encode(names.join('\0'));
   const tensors = [
@@ -42,7 +42,7 @@ export class TeacherLogits {
   /** Classes told apart. */
   readonly classes: number;
   /** What the file says of itself. */
-  readonly metadata: StudentMetadata | null;
+  readonly metadata: ModelMetadata | null;
   readonly #logits: Float32Array;
   /** By the picture's name. */
   readonly #rows = new Map<string, number>();
@@ -51,7 +51,7 @@ export class TeacherLogits {
     file: string,
     logits: Float32Array,
     names: readonly string[],
-    metadata: StudentMetadata | null,
+    metadata: ModelMetadata | null,
   ) {
     this.file = file;
     this.classes = logits.length / names.length;

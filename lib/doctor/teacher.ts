@@ -4,7 +4,7 @@ import { pictureName, TeacherLogits } from '../data/logits-file.js';
 import { sha256 } from '../data/prepare.js';
 import { DistillError } from '../errors.js';
 import { inspect } from '../model/inspect.js';
-import type { StudentMetadata } from '../model/metadata.js';
+import type { ModelMetadata } from '../model/metadata.js';
 import type { Preprocessing } from '../model/use.js';
 import { modelUse } from '../model/use.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
@@ -30,7 +30,7 @@ export interface Teacher {
   /** Its answers, where it is not to be asked itself. */
   logits: TeacherLogits | null;
   /** What its file says of it. */
-  metadata: StudentMetadata | null;
+  metadata: ModelMetadata | null;
   /** What it is to see of a picture; `null` where nobody says mean and std. */
   use: Preprocessing | null;
   sha256: string;

@@ -1,7 +1,7 @@
 import { loadAddon, native } from '../native.js';
 import { checkOptions } from '../options/check.js';
 import { inspectOptions } from '../options/inspect.js';
-import { parseMetadata, type StudentMetadata } from './metadata.js';
+import { type ModelMetadata, parseMetadata } from './metadata.js';
 
 /** What a checkpoint holds. */
 export interface CheckpointContents {
@@ -16,7 +16,7 @@ export interface CheckpointContents {
   parameters: number;
   tensors: { name: string; shape: number[]; dtype: string }[];
   /** What this package keeps in a student's file; `null` in others. */
-  metadata: StudentMetadata | null;
+  metadata: ModelMetadata | null;
 }
 
 /**

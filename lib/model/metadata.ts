@@ -6,7 +6,7 @@ import { preprocessing } from '../options/fields.js';
 import { version } from '../package.js';
 
 /** What a student's or a teacher's file says of itself, besides its weights. */
-export interface StudentMetadata {
+export interface ModelMetadata {
   /** Class names by index. */
   classes: string[];
   /** R, G, B, of values in 0..1. */
@@ -48,7 +48,7 @@ const metadataSchema = z.looseObject({
  *
  * @throws DistillError `ERR_CHECKPOINT_CORRUPT` where it is not what this package writes.
  */
-export function parseMetadata(json: string, path: string): StudentMetadata {
+export function parseMetadata(json: string, path: string): ModelMetadata {
   let value: unknown;
   try {
     value = JSON.parse(json);

@@ -1,19 +1,19 @@
 import { z } from 'zod';
 import { type DistillOptions, distillOptions } from './distill.js';
 import { fields } from './fields.js';
-import { type SeriesOptions, series } from './sweep.js';
+import { series, type TrialsOptions } from './sweep.js';
 
 /** Options of `compare()`: those of `distill()`, but several seeds. Paths are relative to the current folder. */
 export interface CompareOptions
   extends Omit<DistillOptions, 'student' | 'alpha' | 'seed'>,
-    SeriesOptions {
+    TrialsOptions {
   /**
    * With a teacher, the weight of its (soft) term of the loss, greater than 0 and at most 1. Default 0.7. Without one it
    * is 0.
    */
   alpha?: number | undefined;
   /** As above. Default 3. */
-  seeds?: SeriesOptions['seeds'];
+  seeds?: TrialsOptions['seeds'];
   /** Where the best student that had a teacher is written, as `distill()` writes it. Default: no student is kept. */
   student?: string | undefined;
 }

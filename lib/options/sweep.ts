@@ -3,7 +3,7 @@ import { type DistillOptions, distillOptions } from './distill.js';
 import { fields } from './fields.js';
 
 /** Options of several trainings on one store, besides those of the trainings. */
-export interface SeriesOptions {
+export interface TrialsOptions {
   /**
    * How many trainings there are of each kind, with the seeds 1, 2 and so on; or a list of seeds. Equal seeds start
    * from equal weights and see the pictures in the same order.
@@ -19,7 +19,7 @@ export interface SeriesOptions {
  */
 export interface SweepOptions
   extends Omit<DistillOptions, 'student' | 'temperature' | 'alpha' | 'lr' | 'seed'>,
-    SeriesOptions {
+    TrialsOptions {
   /** Adam's learning rate, or several; the largest where a `schedule` changes it. Default 1e-4. */
   lr?: number | readonly number[] | undefined;
   /** Softens both models' answers before they are compared; or several temperatures. Default 2. */
@@ -27,7 +27,7 @@ export interface SweepOptions
   /** The weight of the *teacher's* (soft) term of the loss, in 0..1, or several weights. Default 0.7. */
   alpha?: number | readonly number[] | undefined;
   /** As above. Default 1. */
-  seeds?: SeriesOptions['seeds'];
+  seeds?: TrialsOptions['seeds'];
   /**
    * Where the best point's best student is written, as `distill()` writes it. It is replaced whenever a point is done
    * that is better than those before it. Default: no student is kept.
@@ -47,7 +47,7 @@ const listOf = (one: z.ZodNumber) => {
     .describe(`${one.description}, or a list of up to 100 different ones,`);
 };
 
-/** Numbers of `SeriesOptions`, checked. */
+/** Numbers of `TrialsOptions`, checked. */
 export const series = {
   seeds: z
     .union([

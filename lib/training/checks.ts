@@ -3,7 +3,7 @@ import type { DatasetFolders } from '../data/layout.js';
 import type { TeacherLogits } from '../data/logits-file.js';
 import { DistillError } from '../errors.js';
 import { type CheckpointContents, inspect } from '../model/inspect.js';
-import type { StudentMetadata } from '../model/metadata.js';
+import type { ModelMetadata } from '../model/metadata.js';
 import type { Preprocessing } from '../model/use.js';
 import type { NativeSchedule } from '../native.js';
 import type { CheckedOptions } from '../options/distill.js';
@@ -128,7 +128,7 @@ export function checkLogits(
 
 /** In what a file's own preprocessing is another one, if it says any. */
 export function differing(
-  metadata: StudentMetadata | null,
+  metadata: ModelMetadata | null,
   options: Preprocessing,
 ): keyof Preprocessing | null {
   const names = ['imageSize', 'mean', 'std'] as const;

@@ -9,20 +9,20 @@ import {
   compareOptions,
 } from '../options/compare.js';
 import { keptOf } from './kept.js';
+import { type MeanStd, meanStdOf } from './mean-std.js';
 import {
-  bestRunOf,
+  bestTrialOf,
   type Lesson,
+  type SeedSummary,
   Series,
-  type SeriesEvents,
-  type SeriesResult,
-  type Standing,
-  type StudentRun,
-  standingOf,
+  summarizeSeeds,
+  type Trial,
+  type TrialsEvents,
+  type TrialsResult,
 } from './series.js';
-import { type Spread, spreadOf } from './spread.js';
 
 /** Students that learnt in the same way, and what they came to. */
-export interface CompareArm extends Standing {
+export interface CompareArm extends SeedSummary {
   temperature: number;
   /** 0 without a teacher. */
   alpha: number;
@@ -30,14 +30,14 @@ export interface CompareArm extends Standing {
 }
 
 /** What a comparison came to. Accuracies, losses and agreements are of the validation pictures. */
-export interface CompareResult extends SeriesResult {
+export interface CompareResult extends TrialsResult {
   withTeacher: CompareArm;
   withoutTeacher: CompareArm;
   /**
    * What the teacher changed, by seed: the best epoch's value with it minus that without it. Positive is better for
    * accuracy, negative for loss. `null` where no seed has both.
    */
-  gain: { accuracy: Spread; loss: Spread } | null;
+  gain: { accuracy: MeanStd; loss: MeanStd } | null;
   /** The teacher's own; `null` where the run was stopped before it had answered. */
   teacherScores: { accuracy: number; loss: number } | null;
   /**
@@ -50,9 +50,9 @@ export interface CompareResult extends SeriesResult {
 }
 
 /** Events of `compare()`. */
-export interface CompareEvents extends SeriesEvents {
+export interface CompareEvents extends TrialsEvents {
   /** A training that is done. */
-  training: [StudentRun & { withTeacher: boolean }];
+  trial: [Trial & { withTeacher: boolean }];
 }
 
 /** The course of one comparison. */
@@ -69,12 +69,12 @@ export class Comparison extends Series<CheckedCompareOptions, CompareResult, Com
   }
 
   protected plan({ seeds }: CheckedCompareOptions) {
-    return { trainings: 2 * seeds.length, val: true, kind: 'comparison' } as const;
+    return { trials: 2 * seeds.length, val: true, kind: 'comparison' } as const;
   }
 
-  protected begin(options: CheckedCompareOptions, result: SeriesResult): CompareResult {
+  protected begin(options: CheckedCompareOptions, result: TrialsResult): CompareResult {
     const { temperature, alpha, lr } = options;
-    const arm = (alpha: number): CompareArm => ({ temperature, alpha, lr, ...standingOf([]) });
+    const arm = (alpha: number): CompareArm => ({ temperature, alpha, lr, ...summarizeSeeds([]) });
     return {
       ...result,
       ...{ withTeacher: arm(alpha), withoutTeacher: arm(0), gain: null, teacherScores: null },
@@ -102,11 +102,11 @@ export class Comparison extends Series<CheckedCompareOptions, CompareResult, Com
           { agreement: true, ...(isTaught && { student: fileOf({ seed }) }) },
         );
         if (!done) return false;
-        Object.assign(arm, standingOf([...arm.runs, done]));
-        if (isTaught && bestRunOf(arm.runs) === done) await keepStudent(fileOf(done));
-        result.gain = gainOf(withTeacher.runs, withoutTeacher.runs);
+        Object.assign(arm, summarizeSeeds([...arm.trials, done]));
+        if (isTaught && bestTrialOf(arm.trials) === done) await keepStudent(fileOf(done));
+        result.gain = gainOf(withTeacher.trials, withoutTeacher.trials);
         await save();
-        run.report('training', { ...done, withTeacher: isTaught });
+        run.report('trial', { ...done, withTeacher: isTaught });
       }
     }
     await this.#measure(lesson, fileOf);
@@ -115,12 +115,12 @@ export class Comparison extends Series<CheckedCompareOptions, CompareResult, Com
 
   async #measure(
     { ground, options, result }: Lesson<CheckedCompareOptions, CompareResult, CompareEvents>,
-    fileOf: (run: StudentRun) => string,
+    fileOf: (run: Trial) => string,
   ): Promise<void> {
     const { threads = 0, teacher } = options;
     const { device, precision } = result;
     const use = { ...ground.teacher.use, threads, device, precision };
-    const best = bestRunOf(result.withTeacher.runs);
+    const best = bestTrialOf(result.withTeacher.trials);
     result.costs = {
       teacher: teacher === undefined ? null : await costOf(teacher, use),
       student: best ? await costOf(fileOf(best), use) : null,
@@ -128,16 +128,16 @@ export class Comparison extends Series<CheckedCompareOptions, CompareResult, Com
   }
 }
 
-function gainOf(taught: StudentRun[], alone: StudentRun[]): CompareResult['gain'] {
+function gainOf(taught: Trial[], alone: Trial[]): CompareResult['gain'] {
   const pairs = taught.flatMap((a) => {
     const b = alone.find(({ seed }) => seed === a.seed);
-    const isLost = a.reason === 'not-finite' || b?.reason === 'not-finite';
+    const isLost = a.stopReason === 'not-finite' || b?.stopReason === 'not-finite';
     const kept = [keptOf(a), b ? keptOf(b) : null] as const;
     return !isLost && kept[0] && kept[1] ? [[kept[0], kept[1]] as const] : [];
   });
   if (pairs.length === 0) return null;
   return {
-    accuracy: spreadOf(pairs.map(([a, b]) => a.valAccuracy - b.valAccuracy)),
-    loss: spreadOf(pairs.map(([a, b]) => a.valLoss - b.valLoss)),
+    accuracy: meanStdOf(pairs.map(([a, b]) => a.valAccuracy - b.valAccuracy)),
+    loss: meanStdOf(pairs.map(([a, b]) => a.valLoss - b.valLoss)),
   };
 }

@@ -33,7 +33,7 @@ export function keptOf<Best>({
 }
 
 /** The most accurate epoch, where it is more accurate than what is kept. */
-export function passedOver(
+export function moreAccurate(
   reports: readonly EpochReport[],
   kept: Pick<EpochReport, 'valAccuracy'> | null,
 ): EpochReport | null {
@@ -44,7 +44,7 @@ export function passedOver(
 /** What its owner should know of the network that a training leaves in its file. */
 export function tellKept(
   run: Reporter<TrainingEvents>,
-  { best, initial, passedOver, epochs }: TrainingResult,
+  { best, initial, moreAccurate, epochs }: TrainingResult,
   { keep, file }: { keep: string; file: string },
 ): void {
   const warn = (code: WarningCode, message: string) =>
@@ -59,9 +59,9 @@ export function tellKept(
     warn('WARN_NO_IMPROVEMENT', message);
   }
   const kept = keptOf({ best, initial });
-  if (keep === 'both' && passedOver && kept) {
+  if (keep === 'both' && moreAccurate && kept) {
     const holds = best ? `epoch ${best.epoch}` : 'what it started from';
-    const message = `Epoch ${passedOver.epoch} was more accurate (${passedOver.valAccuracy.toFixed(4)}) than ${holds} (${kept.valAccuracy.toFixed(4)}), which is kept as its loss is less; to keep the most accurate, set \`keep\` to 'accuracy'.`;
+    const message = `Epoch ${moreAccurate.epoch} was more accurate (${moreAccurate.valAccuracy.toFixed(4)}) than ${holds} (${kept.valAccuracy.toFixed(4)}), which is kept as its loss is less; to keep the most accurate, set \`keep\` to 'accuracy'.`;
     warn('WARN_BETTER_EPOCH', message);
   }
 }

@@ -33,7 +33,7 @@ export type InitialReport = Pick<
 >;
 
 /** What a run found, and works with. */
-export interface Found {
+export interface RunSetup {
   /** The kept store of prepared pictures, where `cacheDir` was given. */
   store: string | null;
   /** Class names by index. */
@@ -49,7 +49,7 @@ export interface Found {
 }
 
 /** What a training came to. */
-export interface TrainingResult extends Found {
+export interface TrainingResult extends RunSetup {
   /**
    * The epoch whose network is in the file; `null` where none was better than what the training started from, and where
    * the run was stopped before.
@@ -64,7 +64,7 @@ export interface TrainingResult extends Found {
    * The most accurate epoch (of equals, the one with the least loss), where it is more accurate than the network in the
    * file: its loss had not improved as well. `keep: 'accuracy'` keeps it.
    */
-  passedOver: EpochReport | null;
+  moreAccurate: EpochReport | null;
   /** The last epoch that ended. */
   last: EpochReport | null;
   /** Epochs run to their end. */
@@ -73,7 +73,7 @@ export interface TrainingResult extends Found {
    * Why it ended: all epochs were run; a student's validation loss fell below 0.0001 or its accuracy rose
    * above 0.9999; or `stop()` was called.
    */
-  reason: 'completed' | 'early-stop' | 'stopped';
+  stopReason: 'completed' | 'early-stop' | 'stopped';
   /** What makes the run repeatable: the option, or the seed that was drawn. */
   seed: number;
   /** Seconds by phase; `prepare` is decoding and the teacher, or taking over a kept store. */

@@ -8,16 +8,16 @@ import { madeWith } from '../model/metadata.js';
 import { type Kind, type OutputFile, refuseSource, writeOutput } from '../model/output.js';
 import { loadAddon, native } from '../native.js';
 import { scheduleOf } from './checks.js';
-import { byMerit, keptOf, meritOf, passedOver } from './kept.js';
+import { byMerit, keptOf, meritOf, moreAccurate } from './kept.js';
+import { type MeanStd, meanStdOf } from './mean-std.js';
 import type {
   CommonEvents,
   EpochReport,
-  Found,
   InitialReport,
   Reporter,
+  RunSetup,
   TrainingProgress,
 } from './run.js';
-import { type Spread, spreadOf } from './spread.js';
 import {
   type Settings,
   type SharedOptions,
@@ -26,29 +26,29 @@ import {
 } from './student-training.js';
 import type { Listener } from './training.js';
 
-/** Where a run of several trainings stands: the training from 1 (0 while it prepares), and where that one stands. */
-export interface SeriesProgress extends TrainingProgress {
-  training: number;
-  trainings: number;
+/** Where a run of several trainings stands: the trial from 1 (0 while it prepares), and where that one stands. */
+export interface TrialsProgress extends TrainingProgress {
+  trial: number;
+  trials: number;
 }
 
 /** Events of a run of several trainings. */
-export interface SeriesEvents extends CommonEvents {
+export interface TrialsEvents extends CommonEvents {
   /** An epoch, and which training it is of. */
   epoch: [EpochReport & Settings];
 }
 
 /** One training among several. */
-export interface StudentRun {
+export interface Trial {
   seed: number;
   /** Why it ended, as in a distillation's result; 'not-finite': its loss was no longer a finite number. */
-  reason: 'completed' | 'early-stop' | 'not-finite';
+  stopReason: 'completed' | 'early-stop' | 'not-finite';
   /** The epoch whose student `distill()` would have kept, by the same `keep`; `null` where there is none. */
   best: EpochReport | null;
   /** The student that it started from, where one was given; it counts where no epoch was better. */
   initial: InitialReport | null;
   /** The most accurate epoch, where it is more accurate than the student that counts. */
-  passedOver: EpochReport | null;
+  moreAccurate: EpochReport | null;
   /** The last epoch that ended. */
   last: EpochReport | null;
   /** Epochs run to their end. */
@@ -57,9 +57,9 @@ export interface StudentRun {
 }
 
 /** What a run of several trainings came to. */
-export interface SeriesResult extends Found {
+export interface TrialsResult extends RunSetup {
   /** Whether all trainings were done, or `stop()` was called. */
-  reason: 'completed' | 'stopped';
+  stopReason: 'completed' | 'stopped';
   seeds: number[];
   /** What all trainings shared. */
   options: Record<string, unknown>;
@@ -76,50 +76,50 @@ export interface SeriesResult extends Found {
 /** Means and spreads over seeds, on the validation pictures. */
 export interface Scores {
   /** The share of pictures whose class is right, 0..1. */
-  accuracy: Spread;
+  accuracy: MeanStd;
   /** Plain cross entropy. */
-  loss: Spread;
+  loss: MeanStd;
   /** The share of pictures for which student and teacher say the same class; where it was asked for. */
-  agreement?: Spread;
+  agreement?: MeanStd;
 }
 
 /** What trainings that differ in their seed came to. */
-export interface Standing {
+export interface SeedSummary {
   /** By seed. */
-  runs: StudentRun[];
-  /** Of the runs' best epochs; runs that left the finite numbers do not count. `null` where none counts. */
+  trials: Trial[];
+  /** Of the trials' best epochs; trials that left the finite numbers do not count. `null` where none counts. */
   best: Scores | null;
-  /** Of the runs' last epochs. */
+  /** Of the trials' last epochs. */
   last: Scores | null;
   /** Runs that left the finite numbers. */
   notFinite: number;
 }
 
-export function standingOf(runs: StudentRun[]): Standing {
-  const finite = runs.filter(({ reason }) => reason !== 'not-finite');
+export function summarizeSeeds(trials: Trial[]): SeedSummary {
+  const finite = trials.filter(({ stopReason }) => stopReason !== 'not-finite');
   const scores = (epochs: (EpochReport | InitialReport | null)[]): Scores | null => {
     const reports = epochs.filter((report) => report !== null);
     if (reports.length === 0) return null;
     const agreements = reports.flatMap(({ valAgreement = [] }) => valAgreement);
     return {
-      accuracy: spreadOf(reports.map(({ valAccuracy }) => valAccuracy)),
-      loss: spreadOf(reports.map(({ valLoss }) => valLoss)),
-      ...(agreements.length > 0 && { agreement: spreadOf(agreements) }),
+      accuracy: meanStdOf(reports.map(({ valAccuracy }) => valAccuracy)),
+      loss: meanStdOf(reports.map(({ valLoss }) => valLoss)),
+      ...(agreements.length > 0 && { agreement: meanStdOf(agreements) }),
     };
   };
   return {
-    runs,
+    trials,
     best: scores(finite.map(keptOf)),
     last: scores(finite.map(({ last }) => last)),
-    notFinite: runs.length - finite.length,
+    notFinite: trials.length - finite.length,
   };
 }
 
 /** The run whose best epoch is the best; those that left the finite numbers do not count. */
-export function bestRunOf(runs: readonly StudentRun[]): StudentRun | undefined {
-  const merits = runs.flatMap((run) => {
+export function bestTrialOf(trials: readonly Trial[]): Trial | undefined {
+  const merits = trials.flatMap((run) => {
     const kept = keptOf(run);
-    return kept && run.reason !== 'not-finite' ? { run, ...meritOf(kept) } : [];
+    return kept && run.stopReason !== 'not-finite' ? { run, ...meritOf(kept) } : [];
   });
   return merits.sort(byMerit)[0]?.run;
 }
@@ -149,32 +149,32 @@ export interface Lesson<Options, Result, Events> {
 /** The course of several trainings on one store. */
 export abstract class Series<
   Options extends CheckedOptions,
-  Result extends SeriesResult,
-  Events extends SeriesEvents,
-> extends StudentTraining<Options, Result, Events, SeriesProgress> {
-  #training = 0;
-  #trainings = 0;
+  Result extends TrialsResult,
+  Events extends TrialsEvents,
+> extends StudentTraining<Options, Result, Events, TrialsProgress> {
+  #trial = 0;
+  #trials = 0;
   /** Trainings of which a more accurate epoch was passed over. */
-  #passedOver = 0;
+  #moreAccurate = 0;
 
   /** How many trainings there are to be, whether the teacher answers for the validation pictures as well, and what `out` is. */
   protected abstract plan(options: Options): {
-    trainings: number;
+    trials: number;
     val: boolean;
     kind: 'sweep' | 'comparison';
   };
   /** The result of nothing yet. */
-  protected abstract begin(options: Options, result: SeriesResult): Result;
+  protected abstract begin(options: Options, result: TrialsResult): Result;
   /** Does the trainings, and tells whether all were done. */
   protected abstract trainAll(lesson: Lesson<Options, Result, Events>): Promise<boolean>;
 
-  progress(): SeriesProgress {
-    return { training: this.#training, trainings: this.#trainings, ...this.standing };
+  progress(): TrialsProgress {
+    return { trial: this.#trial, trials: this.#trials, ...this.standing };
   }
 
   protected async work(options: Options, run: Reporter<Events>): Promise<Result> {
-    const { trainings, val, kind } = this.plan(options);
-    this.#trainings = trainings;
+    const { trials, val, kind } = this.plan(options);
+    this.#trials = trials;
     const outputOf = (option: 'student' | 'out', kind: Kind): OutputFile | null => {
       const file = options[option];
       return file === undefined
@@ -190,7 +190,7 @@ export abstract class Series<
     const { epochs, dropRate, batchSize, shuffle, keep, seeds } = options;
     const seconds = { prepare: ground.seconds, train: 0, validate: 0, total: 0 };
     const result = this.begin(options, {
-      ...{ reason: 'stopped', seeds: [...seeds], student: student?.file ?? null },
+      ...{ stopReason: 'stopped', seeds: [...seeds], student: student?.file ?? null },
       options: {
         ...{ epochs, ...scheduleOf(options), dropRate, batchSize, shuffle, keep },
         ...ground.teacher.use,
@@ -213,7 +213,7 @@ export abstract class Series<
       ));
     if (options.keep === 'both') this.#tellPassedOver(run);
     if (isDone) {
-      result.reason = 'completed';
+      result.stopReason = 'completed';
       await save();
     } else {
       seconds.total = this.elapsed;
@@ -222,8 +222,8 @@ export abstract class Series<
   }
 
   #tellPassedOver(run: Reporter<CommonEvents>): void {
-    if (this.#passedOver === 0) return;
-    const message = `In ${this.#passedOver} of ${this.#training} trainings an epoch was more accurate than the one that counts, whose loss is less; to count the most accurate, set \`keep\` to 'accuracy'.`;
+    if (this.#moreAccurate === 0) return;
+    const message = `In ${this.#moreAccurate} of ${this.#trial} trainings an epoch was more accurate than the one that counts, whose loss is less; to count the most accurate, set \`keep\` to 'accuracy'.`;
     run.report('warning', { code: 'WARN_BETTER_EPOCH', message });
   }
 
@@ -234,11 +234,11 @@ export abstract class Series<
    * @returns `null` where it was stopped.
    */
   protected async attempt(
-    { ground, options, run, result }: Lesson<Options, Result, SeriesEvents>,
+    { ground, options, run, result }: Lesson<Options, Result, TrialsEvents>,
     settings: Settings,
     given: { student?: string | undefined; agreement?: boolean },
-  ): Promise<StudentRun | null> {
-    this.#training += 1;
+  ): Promise<Trial | null> {
+    this.#trial += 1;
     const { temperature, alpha, lr, seed } = settings;
     const reports: EpochReport[] = [];
     let initial: InitialReport | null = null;
@@ -256,20 +256,20 @@ export abstract class Series<
     };
     try {
       const trained = await this.trainStudent(ground, options, settings, given, listener);
-      const { reason, ...rest } = trained;
-      if (reason === 'stopped') return null;
-      if (rest.passedOver) this.#passedOver += 1;
-      return { seed, reason, ...rest };
+      const { stopReason, ...rest } = trained;
+      if (stopReason === 'stopped') return null;
+      if (rest.moreAccurate) this.#moreAccurate += 1;
+      return { seed, stopReason, ...rest };
     } catch (error) {
       if ((error as DistillError).code !== 'ERR_NOT_FINITE') throw error;
       const sum = (seconds: (report: EpochReport) => number) =>
         reports.reduce((total, report) => total + seconds(report), 0);
       const best = reports.findLast(({ saved }) => saved) ?? null;
       return {
-        ...{ seed, reason: 'not-finite', epochs: reports.length },
+        ...{ seed, stopReason: 'not-finite', epochs: reports.length },
         best,
         initial,
-        passedOver: passedOver(reports, keptOf({ best, initial })),
+        moreAccurate: moreAccurate(reports, keptOf({ best, initial })),
         last: reports.at(-1) ?? null,
         seconds: { train: sum((r) => r.trainSeconds), validate: sum((r) => r.valSeconds) },
       };

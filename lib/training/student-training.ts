@@ -5,7 +5,7 @@ import { sha256 } from '../data/prepare.js';
 import type { Dataset } from '../data/store.js';
 import { DistillError } from '../errors.js';
 import { inspect } from '../model/inspect.js';
-import { madeWith, type StudentMetadata } from '../model/metadata.js';
+import { type ModelMetadata, madeWith } from '../model/metadata.js';
 import type { OutputFile } from '../model/output.js';
 import { modelUse, type Preprocessing } from '../model/use.js';
 import { type NativeTrainConfig, native } from '../native.js';
@@ -111,7 +111,7 @@ export abstract class StudentTraining<
       ...pick({ ...options, ...settings }, ground.storeSize),
       ...{ precision: found.precision, seed: settings.seed },
     };
-    const metadata: StudentMetadata = {
+    const metadata: ModelMetadata = {
       ...{ classes: found.classes, mean, std, imageSize, options: learning },
       ...{ teacher: teacher.said, versions: madeWith() },
     };

@@ -3,25 +3,25 @@ import { checkOptions } from '../options/check.js';
 import { type CheckedSweepOptions, type SweepOptions, sweepOptions } from '../options/sweep.js';
 import { byMerit } from './kept.js';
 import {
-  bestRunOf,
+  bestTrialOf,
   type Lesson,
+  type SeedSummary,
   Series,
-  type SeriesEvents,
-  type SeriesResult,
-  type Standing,
-  type StudentRun,
-  standingOf,
+  summarizeSeeds,
+  type Trial,
+  type TrialsEvents,
+  type TrialsResult,
 } from './series.js';
 
 /** A point of the grid, and what its trainings came to. */
-export interface SweepPoint extends Standing {
+export interface SweepPoint extends SeedSummary {
   temperature: number;
   alpha: number;
   lr: number;
 }
 
 /** What a sweep came to. */
-export interface SweepResult extends SeriesResult {
+export interface SweepResult extends TrialsResult {
   /** The points that were done, in the grid's order: by temperature, then alpha, then lr. */
   points: SweepPoint[];
   /**
@@ -32,7 +32,7 @@ export interface SweepResult extends SeriesResult {
 }
 
 /** Events of `sweep()`. */
-export interface SweepEvents extends SeriesEvents {
+export interface SweepEvents extends TrialsEvents {
   /** A point whose trainings are done. */
   point: [SweepPoint];
 }
@@ -52,13 +52,13 @@ export class Sweeping extends Series<CheckedSweepOptions, SweepResult, SweepEven
 
   protected plan(options: CheckedSweepOptions) {
     return {
-      trainings: gridOf(options).length * options.seeds.length,
+      trials: gridOf(options).length * options.seeds.length,
       val: false,
       kind: 'sweep',
     } as const;
   }
 
-  protected begin(_: CheckedSweepOptions, result: SeriesResult): SweepResult {
+  protected begin(_: CheckedSweepOptions, result: TrialsResult): SweepResult {
     return { ...result, best: null, points: [] };
   }
 
@@ -69,18 +69,18 @@ export class Sweeping extends Series<CheckedSweepOptions, SweepResult, SweepEven
     const { student } = result;
     const fileOf = (seed: number) => path.join(folder, `${seed}-${path.basename(student ?? '')}`);
     for (const point of gridOf(options)) {
-      const runs: StudentRun[] = [];
+      const trials: Trial[] = [];
       for (const seed of options.seeds) {
         const given = student === null ? {} : { student: fileOf(seed) };
         const done = await this.attempt(lesson, { ...point, seed }, given);
         if (!done) return false;
-        runs.push(done);
+        trials.push(done);
       }
-      const reached = { ...point, ...standingOf(runs) };
+      const reached = { ...point, ...summarizeSeeds(trials) };
       result.points.push(reached);
       result.best = bestPointOf(result.points);
-      const bestRun = result.best === reached ? bestRunOf(runs) : undefined;
-      if (bestRun) await keepStudent(fileOf(bestRun.seed));
+      const bestTrial = result.best === reached ? bestTrialOf(trials) : undefined;
+      if (bestTrial) await keepStudent(fileOf(bestTrial.seed));
       await save();
       run.report('point', reached);
     }

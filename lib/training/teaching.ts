@@ -3,7 +3,7 @@ import { augmentationOf } from '../data/augmentation.js';
 import { sha256 } from '../data/prepare.js';
 import { DistillError } from '../errors.js';
 import { inspect } from '../model/inspect.js';
-import { madeWith, type StudentMetadata } from '../model/metadata.js';
+import { type ModelMetadata, madeWith } from '../model/metadata.js';
 import type { Preprocessing } from '../model/use.js';
 import { native } from '../native.js';
 import { checkOptions } from '../options/check.js';
@@ -70,7 +70,7 @@ export class Teaching extends Training<
       ...{ epochs, lr, ...scheduleOf(options), batchSize, shuffle, weightDecay, labelSmoothing },
       ...{ freezeEpochs, seed },
     };
-    const metadata: StudentMetadata = {
+    const metadata: ModelMetadata = {
       ...{ classes, mean, std, imageSize },
       options: { ...learning, optimizer, augment, storeSize, cropScale, precision },
       ...(said && { weights: said }),

@@ -16,14 +16,14 @@ import {
 import type { training } from '../options/fields.js';
 import { filesIgnored, noGpu } from '../warnings.js';
 import { datasetFolders } from './checks.js';
-import { keptOf, passedOver } from './kept.js';
+import { keptOf, moreAccurate } from './kept.js';
 import type {
   CommonEvents,
   Course,
   EpochReport,
-  Found,
   InitialReport,
   Reporter,
+  RunSetup,
   TrainingEvents,
   TrainingProgress,
   TrainingResult,
@@ -36,7 +36,7 @@ export type TrainingSettings = z.output<z.ZodObject<typeof training>> & { epochs
 export interface Ground {
   session: NativeSession;
   dataset: Dataset;
-  found: Found;
+  found: RunSetup;
   /** Whether the store is full; not where the run was stopped before. */
   isFull: boolean;
   /** What filling it took, and pictures a second; that is 0 where a kept store was taken over. */
@@ -46,7 +46,10 @@ export interface Ground {
 
 /** What one training came to. */
 export interface Trained
-  extends Pick<TrainingResult, 'reason' | 'best' | 'last' | 'epochs' | 'initial' | 'passedOver'> {
+  extends Pick<
+    TrainingResult,
+    'stopReason' | 'best' | 'last' | 'epochs' | 'initial' | 'moreAccurate'
+  > {
   seconds: { train: number; validate: number };
 }
 
@@ -193,8 +196,8 @@ export abstract class Training<
     listener: Listener,
   ): Promise<Trained> {
     const seconds = { train: 0, validate: 0 };
-    const none = { best: null, last: null, initial: null, passedOver: null };
-    if (!isFull) return { reason: 'stopped', ...none, epochs: 0, seconds };
+    const none = { best: null, last: null, initial: null, moreAccurate: null };
+    if (!isFull) return { stopReason: 'stopped', ...none, epochs: 0, seconds };
     const toInitial = ({ valLoss, valAccuracy, valSeconds, valAgreement }: NativeEpoch) => ({
       valLoss,
       valAccuracy,
@@ -229,10 +232,10 @@ export abstract class Training<
     );
     const best = result.best && toReport(result.best);
     return {
-      reason: result.stopReason,
+      stopReason: result.stopReason,
       best,
       initial,
-      passedOver: passedOver(reports, keptOf({ best, initial })),
+      moreAccurate: moreAccurate(reports, keptOf({ best, initial })),
       last: result.last && toReport(result.last),
       epochs: reports.length,
       seconds,

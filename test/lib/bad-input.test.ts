@@ -368,5 +368,5 @@ test('a GPU that is not there is refused by name', async () => {
 
 test('a refused run does not keep the next from its work', async () => {
   await refusal({ teacher: path.join(folder, 'none.pth') });
-  expect(await distill(base)).toMatchObject({ reason: 'completed', epochs: 2 });
+  expect(await distill(base)).toMatchObject({ stopReason: 'completed', epochs: 2 });
 });

@@ -9,7 +9,7 @@ import {
   type DistillOptions,
   distill,
   inspect,
-  type StudentRun,
+  type Trial,
   teacherLogits,
 } from '../../lib/index.js';
 import { loadAddon, native } from '../../lib/native.js';
@@ -93,21 +93,21 @@ const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as Compare
 
 describe('a comparison', () => {
   let result: CompareResult;
-  const trained: (StudentRun & { withTeacher: boolean })[] = [];
+  const trained: (Trial & { withTeacher: boolean })[] = [];
   const student = inFolder('out', 'best.pth');
   const out = inFolder('out', 'compare.json');
 
   beforeAll(async () => {
     vi.stubEnv('TMPDIR', scratch);
     result = await compare({ ...base, temperature: 3, alpha: 0.9, seeds: [4, 8], student, out }).on(
-      'training',
-      (training) => trained.push(training),
+      'trial',
+      (trial) => trained.push(trial),
     );
   });
 
   test('trains with the teacher and without it from equal seeds', () => {
     expect(result).toMatchObject({
-      ...{ reason: 'completed', seeds: [4, 8], student, images: { train: 11, val: 7 } },
+      ...{ stopReason: 'completed', seeds: [4, 8], student, images: { train: 11, val: 7 } },
       withTeacher: { temperature: 3, alpha: 0.9, lr: 1e-3, notFinite: 0 },
       withoutTeacher: { temperature: 3, alpha: 0, lr: 1e-3, notFinite: 0 },
       options: { epochs: 4, batchSize: 4 },
@@ -120,13 +120,13 @@ describe('a comparison', () => {
       [false, 8],
     ]);
     for (const arm of [result.withTeacher, result.withoutTeacher]) {
-      expect(arm.runs.map(({ seed }) => seed)).toEqual([4, 8]);
+      expect(arm.trials.map(({ seed }) => seed)).toEqual([4, 8]);
     }
   });
 
   test('trains as distill() does, to the bit', async () => {
-    for (const { alpha, runs } of [result.withTeacher, result.withoutTeacher]) {
-      for (const { seed, best, last } of runs) {
+    for (const { alpha, trials } of [result.withTeacher, result.withoutTeacher]) {
+      for (const { seed, best, last } of trials) {
         const given = { ...base, temperature: 3, alpha, seed, student: inFolder('alone.pth') };
         const alone = await distill(given);
         expect(numbersOf(best)).toEqual(numbersOf(alone.best));
@@ -138,9 +138,9 @@ describe('a comparison', () => {
 
   test('tells how often student and teacher say the same class', async () => {
     const says = teacherSays.map(classOf);
-    for (const { alpha, runs, best } of [result.withTeacher, result.withoutTeacher]) {
+    for (const { alpha, trials, best } of [result.withTeacher, result.withoutTeacher]) {
       const agreements: number[] = [];
-      for (const { seed, best } of runs) {
+      for (const { seed, best } of trials) {
         const alone = inFolder('alone.pth');
         await distill({ ...base, temperature: 3, alpha, seed, student: alone });
         const student = (await answersOf(alone)).map(classOf);
@@ -177,7 +177,8 @@ describe('a comparison', () => {
     ] as const) {
       const [x = 0, y = 0] = [0, 1].map(
         (i) =>
-          (withTeacher.runs[i]?.best?.[name] ?? 0) - (withoutTeacher.runs[i]?.best?.[name] ?? 0),
+          (withTeacher.trials[i]?.best?.[name] ?? 0) -
+          (withoutTeacher.trials[i]?.best?.[name] ?? 0),
       );
       expect(gain?.[which].mean).toBeCloseTo((x + y) / 2, 12);
       expect(gain?.[which].std).toBeCloseTo(Math.abs(x - y) / Math.SQRT2, 12);
@@ -202,7 +203,7 @@ describe('a comparison', () => {
   });
 
   test('keeps the best student that had a teacher, and all figures', async () => {
-    const best = Math.max(...result.withTeacher.runs.map((run) => run.best?.valAccuracy ?? 0));
+    const best = Math.max(...result.withTeacher.trials.map((run) => run.best?.valAccuracy ?? 0));
     const { metadata } = await inspect(student);
     expect(metadata?.options).toMatchObject({ temperature: 3, alpha: 0.9 });
     expect(metadata?.metrics?.valAccuracy).toBe(best);
@@ -219,7 +220,7 @@ describe('a comparison', () => {
     expect({ seeds, student }).toEqual({ seeds: [1, 2, 3], student: null });
     expect(withTeacher.alpha).toBe(0.7);
     expect(seen).toEqual([true, false, true, false, true, false]);
-    expect(run.progress).toMatchObject({ training: 6, trainings: 6, epoch: 1 });
+    expect(run.progress).toMatchObject({ trial: 6, trials: 6, epoch: 1 });
     expect(filesIn(folder)).toEqual(before);
   });
 
@@ -243,8 +244,8 @@ describe('a comparison', () => {
     const found = await compare({ ...options, teacherLogits: file });
     expect(found.teacherScores?.accuracy).toBe(result.teacherScores?.accuracy);
     expect(found.teacherScores?.loss).toBeCloseTo(result.teacherScores?.loss ?? 0, 5);
-    expect(found.withTeacher.runs[0]?.best?.valAgreement).toBe(
-      result.withTeacher.runs[0]?.best?.valAgreement,
+    expect(found.withTeacher.trials[0]?.best?.valAgreement).toBe(
+      result.withTeacher.trials[0]?.best?.valAgreement,
     );
     expect(found.costs).toMatchObject({ teacher: null, student: { architecture: 'student' } });
   });
@@ -284,8 +285,8 @@ describe('a comparison', () => {
     const teacher = await writeLoudTeacher(inFolder('loud.safetensors'));
     const found = await compare({ ...base, teacher, epochs: 1, temperature: 0.01, seeds: 2 });
     expect(found).toMatchObject({
-      reason: 'completed',
-      withTeacher: { notFinite: 2, best: null, runs: [{ reason: 'not-finite' }, {}] },
+      stopReason: 'completed',
+      withTeacher: { notFinite: 2, best: null, trials: [{ stopReason: 'not-finite' }, {}] },
       gain: null,
       costs: { teacher: { architecture: 'densenet121' }, student: null },
     });
@@ -301,8 +302,8 @@ describe('an early end', () => {
       if (when === 'at once') run.stop();
       else run.once(when, () => run.stop());
       expect(await run).toMatchObject({
-        ...{ reason: 'stopped', gain: null, costs: { teacher: null, student: null } },
-        withTeacher: { runs: [], best: null },
+        ...{ stopReason: 'stopped', gain: null, costs: { teacher: null, student: null } },
+        withTeacher: { trials: [], best: null },
       });
       for (const name of ['stopped.pth', 'stopped.json']) {
         expect(filesIn(folder)).not.toContain(name);
@@ -314,11 +315,15 @@ describe('an early end', () => {
     const files = { student: inFolder('early.pth'), out: inFolder('early.json') };
     const controller = new AbortController();
     const run = compare({ ...base, ...files, signal: controller.signal });
-    run.on('training', ({ withTeacher }) => withTeacher || controller.abort());
+    run.on('trial', ({ withTeacher }) => withTeacher || controller.abort());
     expect(await refusalOf(run)).toMatchObject({ code: 'ERR_ABORTED', name: 'AbortError' });
     const found = read(files.out);
-    expect(found).toMatchObject({ reason: 'stopped', seeds: [1, 2, 3], costs: { student: null } });
-    expect(found.withTeacher.runs).toHaveLength(1);
+    expect(found).toMatchObject({
+      stopReason: 'stopped',
+      seeds: [1, 2, 3],
+      costs: { student: null },
+    });
+    expect(found.withTeacher.trials).toHaveLength(1);
     expect(found.gain?.accuracy.std).toBeNull();
     expect((await inspect(files.student)).metadata?.options).toMatchObject({ seed: 1 });
   });
@@ -410,13 +415,17 @@ describe('the command', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
-    expect(events.filter(({ event }) => event === 'training')).toMatchObject([
+    expect(events.filter(({ event }) => event === 'trial')).toMatchObject([
       { withTeacher: true, seed: 7 },
       { withTeacher: false, seed: 7 },
       { withTeacher: true, seed: 9 },
       { withTeacher: false, seed: 9 },
     ]);
-    expect(events.at(-1)).toMatchObject({ event: 'result', seeds: [7, 9], reason: 'completed' });
+    expect(events.at(-1)).toMatchObject({
+      event: 'result',
+      seeds: [7, 9],
+      stopReason: 'completed',
+    });
   });
 
   test('has a flag for every option', async () => {

@@ -74,7 +74,7 @@ describe('a run', () => {
     ]);
     expect(result).toMatchObject({
       epochs: 3,
-      reason: 'completed',
+      stopReason: 'completed',
       student: given.student,
       store: null,
       classes: ['ants', 'bees'],
@@ -383,7 +383,7 @@ describe('pictures that tell their class by colour', () => {
 
   test('end the run early, with the student that knows them', async () => {
     const result = await distill(trained);
-    expect(result.reason).toBe('early-stop');
+    expect(result.stopReason).toBe('early-stop');
     expect(result.epochs).toBeLessThan(100);
     expect(result.best).toEqual(result.last);
     expect(result.best?.valAccuracy).toBe(1);

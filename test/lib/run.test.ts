@@ -89,7 +89,7 @@ describe('a run is', () => {
         for await (const _ of run) throw new Error('enough');
       })(),
     ).rejects.toThrow('enough');
-    expect(await run).toMatchObject({ epochs: 4, reason: 'completed' });
+    expect(await run).toMatchObject({ epochs: 4, stopReason: 'completed' });
   });
 
   test('a failure to everyone who watches', async () => {
@@ -125,7 +125,7 @@ test.each(['dataset', 'prepare', 'epoch', 'best'] as const)(
 );
 
 describe('stop()', () => {
-  const beforeTraining = { reason: 'stopped', epochs: 0, best: null, last: null };
+  const beforeTraining = { stopReason: 'stopped', epochs: 0, best: null, last: null };
 
   test.each(['at once', 'dataset', 'prepare'] as const)(
     'before the training (%s) leaves nothing',
@@ -158,7 +158,7 @@ describe('stop()', () => {
     const run = distill(given);
     run.on('epoch', ({ epoch }) => epoch === 3 && run.stop());
     const result = await run;
-    expect(result.reason).toBe('stopped');
+    expect(result.stopReason).toBe('stopped');
     expect(result.epochs).toBeGreaterThanOrEqual(3);
     expect(result.last?.epoch).toBe(result.epochs);
     expect(written(given)).toEqual(['student.pth']);
@@ -170,7 +170,7 @@ describe('stop()', () => {
     const result = await run;
     run.stop();
     run.stop();
-    expect((await run).reason).toBe('completed');
+    expect((await run).stopReason).toBe('completed');
     expect(run.progress.epoch).toBe(result.epochs);
   });
 });
@@ -386,7 +386,7 @@ describe('a worker', () => {
     );
     expect(await once(worker, 'exit')).toEqual([7]);
     expect(written(given)).toEqual(['student.pth']);
-    expect(await distill(options())).toMatchObject({ epochs: 2, reason: 'completed' });
+    expect(await distill(options())).toMatchObject({ epochs: 2, stopReason: 'completed' });
   });
 
   test.each(['prepare', 'epoch'])('can be terminated at `%s`, and others train on', async (at) => {
@@ -400,6 +400,6 @@ describe('a worker', () => {
     });
     await worker.terminate();
     expect(written(given)).toEqual(at === 'prepare' ? [] : ['student.pth']);
-    expect(await distill(options())).toMatchObject({ epochs: 2, reason: 'completed' });
+    expect(await distill(options())).toMatchObject({ epochs: 2, stopReason: 'completed' });
   });
 });

@@ -82,9 +82,9 @@ describe('a sweep', () => {
       [4, 0.9, 1e-3],
     ]);
     expect(points).toEqual(result.points);
-    for (const { runs } of points) expect(runs.map(({ seed }) => seed)).toEqual([5, 7]);
+    for (const { trials } of points) expect(trials.map(({ seed }) => seed)).toEqual([5, 7]);
     expect(result).toMatchObject({
-      ...{ reason: 'completed', seeds: [5, 7], student, store: null, skipped: [] },
+      ...{ stopReason: 'completed', seeds: [5, 7], student, store: null, skipped: [] },
       ...{ classes: ['ants', 'bees'], images: { train: 11, val: 7 }, device: 'cpu' },
       options: { epochs: 2, batchSize: 4, dropRate: 0.2, imageSize: 32 },
       teacher: { file: 'teacher.pth', architecture: 'densenet121' },
@@ -97,8 +97,8 @@ describe('a sweep', () => {
   });
 
   test('trains as distill() does, to the bit', async () => {
-    for (const { temperature, alpha, lr, runs } of result.points) {
-      for (const { seed, best, last } of runs) {
+    for (const { temperature, alpha, lr, trials } of result.points) {
+      for (const { seed, best, last } of trials) {
         const options = { ...base, temperature, alpha, lr, seed, student: inFolder('alone.pth') };
         const alone = await distill(options);
         expect(numbersOf(best)).toEqual(numbersOf(alone.best));
@@ -108,13 +108,13 @@ describe('a sweep', () => {
   });
 
   test('tells means and spreads over seeds', () => {
-    for (const { runs, best, last, notFinite } of result.points) {
+    for (const { trials, best, last, notFinite } of result.points) {
       expect(notFinite).toBe(0);
       for (const [which, scores] of Object.entries({ best, last }) as [
         'best' | 'last',
         typeof best,
       ][]) {
-        const [a, b] = runs.map((run) => run[which]);
+        const [a, b] = trials.map((run) => run[which]);
         for (const [name, spread] of [
           ['valAccuracy', scores?.accuracy],
           ['valLoss', scores?.loss],
@@ -133,14 +133,14 @@ describe('a sweep', () => {
     expect(points).toMatchObject([
       { temperature: 2, alpha: 0.7, lr: 1e-4, best: { accuracy: { std: null } } },
     ]);
-    expect(points[0]?.runs.map(({ seed }) => seed)).toEqual([1]);
+    expect(points[0]?.trials.map(({ seed }) => seed)).toEqual([1]);
   });
 
   test('keeps the best point’s best student', async () => {
     const order = result.points.map(({ best }) => best?.accuracy.mean ?? 0);
     expect(result.best?.best?.accuracy.mean).toBe(Math.max(...order));
-    const { temperature = 0, alpha = 0, lr = 0, runs = [] } = result.best ?? {};
-    const accuracies = runs.map(({ best }) => best?.valAccuracy ?? 0);
+    const { temperature = 0, alpha = 0, lr = 0, trials = [] } = result.best ?? {};
+    const accuracies = trials.map(({ best }) => best?.valAccuracy ?? 0);
     const { metadata, format } = await inspect(student);
     expect(format).toBe('safetensors');
     expect(metadata?.options).toMatchObject({ temperature, alpha, lr, epochs: 2 });
@@ -178,11 +178,11 @@ describe('a sweep', () => {
 
   test('iterates over points, and tells where it stands', async () => {
     const run = sweep({ ...base, alpha: [0.1, 0.2], seeds: 2, epochs: 1 });
-    expect(run.progress).toEqual({ training: 0, trainings: 0, epoch: 0, step: 0, steps: 0 });
+    expect(run.progress).toEqual({ trial: 0, trials: 0, epoch: 0, step: 0, steps: 0 });
     const stands: string[] = [];
     run.on('epoch', ({ alpha, seed }) => {
-      const { training, trainings, epoch } = run.progress;
-      stands.push(`${alpha} ${seed}: ${training}/${trainings}, ${epoch}`);
+      const { trial, trials, epoch } = run.progress;
+      stands.push(`${alpha} ${seed}: ${trial}/${trials}, ${epoch}`);
     });
     const seen: number[] = [];
     for await (const { alpha } of run) seen.push(alpha);
@@ -194,17 +194,17 @@ describe('a sweep', () => {
 describe('a point whose loss leaves the finite numbers', () => {
   test('is told as such, and the others go on', async () => {
     const student = inFolder('finite.pth');
-    const { points, best, reason } = await sweep({
+    const { points, best, stopReason } = await sweep({
       ...{ ...base, teacher: loud, temperature: [TINY, 2], alpha: 0.7, seeds: 2, student },
     });
-    expect(reason).toBe('completed');
+    expect(stopReason).toBe('completed');
     expect(points).toMatchObject([
       { temperature: TINY, notFinite: 2, best: null, last: null },
       { temperature: 2, notFinite: 0 },
     ]);
-    expect(points[0]?.runs).toMatchObject([
-      { seed: 1, reason: 'not-finite', epochs: 0, best: null, last: null },
-      { seed: 2, reason: 'not-finite' },
+    expect(points[0]?.trials).toMatchObject([
+      { seed: 1, stopReason: 'not-finite', epochs: 0, best: null, last: null },
+      { seed: 2, stopReason: 'not-finite' },
     ]);
     expect(best).toBe(points[1]);
     expect((await inspect(student)).metadata?.options).toMatchObject({ temperature: 2 });
@@ -238,7 +238,7 @@ describe('an early end', () => {
       const run = sweep({ ...base, ...endless, student, out: inFolder('stopped.json') });
       if (when === 'at once') run.stop();
       else run.once(when, () => run.stop());
-      expect(await run).toMatchObject({ reason: 'stopped', points: [], best: null });
+      expect(await run).toMatchObject({ stopReason: 'stopped', points: [], best: null });
       expect(filesIn(folder)).not.toContain('stopped.json');
       expect(filesIn(path.dirname(student))).not.toContain('stopped.pth');
       expect(filesIn(path.dirname(out))).toEqual([]);
@@ -250,9 +250,9 @@ describe('an early end', () => {
     const run = sweep({ ...base, alpha: [0.1, 0.2, 0.3], student, out });
     run.once('point', () => run.stop());
     const result = await run;
-    expect(result).toMatchObject({ reason: 'stopped', points: [{ alpha: 0.1 }] });
+    expect(result).toMatchObject({ stopReason: 'stopped', points: [{ alpha: 0.1 }] });
     expect(result.points).toHaveLength(1);
-    expect(read(out)).toMatchObject({ reason: 'stopped', points: [{ alpha: 0.1 }] });
+    expect(read(out)).toMatchObject({ stopReason: 'stopped', points: [{ alpha: 0.1 }] });
     expect((await inspect(student)).metadata?.options).toMatchObject({ alpha: 0.1 });
   });
 
@@ -262,7 +262,7 @@ describe('an early end', () => {
     const run = sweep({ ...base, alpha: [0.1, 0.2], out, signal: controller.signal });
     run.once('point', () => controller.abort());
     expect(await refusalOf(run)).toMatchObject({ code: 'ERR_ABORTED', name: 'AbortError' });
-    expect(read(out)).toMatchObject({ reason: 'stopped', points: [{ alpha: 0.1 }] });
+    expect(read(out)).toMatchObject({ stopReason: 'stopped', points: [{ alpha: 0.1 }] });
   });
 
   test('by an exception in a listener rejects with it', async () => {
@@ -387,7 +387,7 @@ describe('the command', () => {
       .map((line) => JSON.parse(line));
     const names = events.map(({ event }) => event).filter((name) => name !== 'prepare');
     expect(names).toEqual(['dataset', 'epoch', 'point', 'epoch', 'point', 'result']);
-    expect(events.at(-1)).toMatchObject({ reason: 'completed', seeds: [1], points: [{}, {}] });
+    expect(events.at(-1)).toMatchObject({ stopReason: 'completed', seeds: [1], points: [{}, {}] });
   });
 
   test('has a flag for every option', async () => {

@@ -93,7 +93,12 @@ describe('a run', () => {
       [3, 3],
     ]);
     expect(result).toMatchObject({
-      ...{ epochs: 3, reason: 'completed', teacher: given.teacher, architecture: 'densenet121' },
+      ...{
+        epochs: 3,
+        stopReason: 'completed',
+        teacher: given.teacher,
+        architecture: 'densenet121',
+      },
       ...{ store: null, classes: ['ants', 'bees'], images: { train: 11, val: 7 }, skipped: [] },
       ...{ device: 'cpu', precision: 'fp32', seed: 1 },
     });
@@ -185,7 +190,7 @@ describe('a run', () => {
     const run = teach(options({ epochs: 1000 }));
     run.on('epoch', ({ epoch }) => epoch === 2 && run.stop());
     const result = await run;
-    expect(result.reason).toBe('stopped');
+    expect(result.stopReason).toBe('stopped');
     expect(result.epochs).toBeLessThan(5);
     expect((await inspect(result.teacher)).architecture).toBe('densenet121');
   });

@@ -148,7 +148,7 @@ describe.each(compared)('on $device in $precision', ({ device, precision }) => {
 describe.runIf(gpu)('on a GPU', () => {
   test('a student is trained, saved and asked', async () => {
     const result = await distill({ ...base, device: 'cuda', epochs: 5 });
-    expect(result).toMatchObject({ device: gpu, reason: 'completed', epochs: 5 });
+    expect(result).toMatchObject({ device: gpu, stopReason: 'completed', epochs: 5 });
     expect(await inspect(result.student)).toMatchObject({ architecture: 'student', classes: 2 });
 
     const probabilities: Record<string, number[]> = {};

@@ -352,7 +352,7 @@ describe('train', () => {
     expect(named('prepare').at(-1)).toEqual({ event: 'prepare', done: 16, total: 16 });
     expect(named('epoch').map(({ epoch }) => epoch)).toEqual([1, 2]);
     expect(named('best')[0]).toMatchObject({ epoch: 1, path: at('json.pth') });
-    expect(all.at(-1)).toMatchObject({ event: 'result', reason: 'completed', epochs: 2 });
+    expect(all.at(-1)).toMatchObject({ event: 'result', stopReason: 'completed', epochs: 2 });
   });
 
   test('warns of a picture passed over, as a line or as an event', async () => {
@@ -594,7 +594,7 @@ describe('an interrupted training', () => {
     const { code, stdout } = await runAndSignal(args, 'SIGINT', /"event":"epoch"/);
     rmSync(at('s.pth'));
     expect(code).toBe(130);
-    expect(events(stdout).at(-1)).toMatchObject({ event: 'result', reason: 'stopped' });
+    expect(events(stdout).at(-1)).toMatchObject({ event: 'result', stopReason: 'stopped' });
   });
 
   test('ends at once at the second Ctrl-C', async () => {

@@ -104,7 +104,7 @@ test('takes weights, flags of every kind, and prints events', async () => {
   const outcome = kinds.has('best') ? 'best' : 'warning';
   expect(kinds).toEqual(new Set(['dataset', 'prepare', 'initial', 'epoch', outcome, 'result']));
   expect(events.at(-1)).toMatchObject({
-    ...{ event: 'result', reason: 'completed', architecture: 'densenet121', epochs: 2 },
+    ...{ event: 'result', stopReason: 'completed', architecture: 'densenet121', epochs: 2 },
     teacher: at('again.pth'),
   });
   expect((await inspect(at('again.pth'))).metadata).toMatchObject({

@@ -245,7 +245,7 @@ describe('a kept store', () => {
     }
     const run = distill({ ...base, cacheDir });
     run.on('prepare', () => run.stop());
-    expect((await run).reason).toBe('stopped');
+    expect((await run).stopReason).toBe('stopped');
     expect(filesIn(cacheDir).filter((name) => !name.endsWith('.store'))).toEqual([]);
   });
 

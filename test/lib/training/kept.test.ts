@@ -103,13 +103,13 @@ describe('the kept epoch', () => {
   test('is the last that improved both, and a more accurate one is told of', async () => {
     const { reports, warnings, result } = first;
     const best = reports.findLast(({ saved }) => saved);
-    const passedOver = mostAccurate(reports);
-    expect(passedOver?.valAccuracy).toBeGreaterThan(best?.valAccuracy ?? 1);
-    expect(result).toMatchObject({ best, passedOver, initial: null });
+    const moreAccurate = mostAccurate(reports);
+    expect(moreAccurate?.valAccuracy).toBeGreaterThan(best?.valAccuracy ?? 1);
+    expect(result).toMatchObject({ best, moreAccurate, initial: null });
     expect(warnings).toEqual([
       {
         code: 'WARN_BETTER_EPOCH',
-        message: `Epoch ${passedOver?.epoch} was more accurate (${passedOver?.valAccuracy.toFixed(4)}) than epoch ${best?.epoch} (${best?.valAccuracy.toFixed(4)}), which is kept as its loss is less; to keep the most accurate, set \`keep\` to 'accuracy'.`,
+        message: `Epoch ${moreAccurate?.epoch} was more accurate (${moreAccurate?.valAccuracy.toFixed(4)}) than epoch ${best?.epoch} (${best?.valAccuracy.toFixed(4)}), which is kept as its loss is less; to keep the most accurate, set \`keep\` to 'accuracy'.`,
         path: at('both.pth'),
       },
     ]);
@@ -120,7 +120,7 @@ describe('the kept epoch', () => {
     const student = at('accurate.pth');
     const { reports, warnings, result } = await runOf({ ...base, keep: 'accuracy', student });
     const chosen = mostAccurate(reports);
-    expect(result).toMatchObject({ best: chosen, passedOver: null });
+    expect(result).toMatchObject({ best: chosen, moreAccurate: null });
     expect(warnings).toEqual([]);
     expect(await epochIn(student)).toBe(chosen?.epoch);
     expect((await inspect(student)).metadata?.options).toMatchObject({ keep: 'accuracy' });
@@ -150,7 +150,7 @@ describe('the kept epoch', () => {
     const { points } = await sweep(options).on('warning', ({ code, message }) =>
       warnings.push(`${code}: ${message}`),
     );
-    expect(numbersOf(points[0]?.runs[0]?.passedOver ?? null)).toEqual({
+    expect(numbersOf(points[0]?.trials[0]?.moreAccurate ?? null)).toEqual({
       ...numbersOf(mostAccurate(reports) ?? null),
     });
     expect(warnings).toEqual([
@@ -322,7 +322,7 @@ describe('an initial student', () => {
     const given = { ...base, ...worse, initialStudent: student, student };
     const stopped = distill({ ...given, epochs: 1e6 }).on('warning', () => {});
     stopped.once('epoch', () => stopped.stop());
-    expect(await stopped).toMatchObject({ reason: 'stopped', best: null, initial: scores });
+    expect(await stopped).toMatchObject({ stopReason: 'stopped', best: null, initial: scores });
     expect(readFileSync(student).equals(bytes)).toBe(true);
 
     const controller = new AbortController();
@@ -362,7 +362,7 @@ describe('an initial student', () => {
     }).on('warning', () => {});
     expect(points[0]).toMatchObject({
       best: { accuracy: { mean: scores.valAccuracy }, loss: { mean: scores.valLoss } },
-      runs: [{ best: null, initial: scores }],
+      trials: [{ best: null, initial: scores }],
     });
     expect(await tensorsOf(student)).toEqual(await tensorsOf(good));
   });

@@ -1,12 +1,12 @@
 /** What several trainings came to in one number each. */
-export interface Spread {
+export interface MeanStd {
   mean: number;
   /** The standard deviation of a sample (divided by n - 1); `null` where there is one value. */
   std: number | null;
 }
 
 /** Of one value or more. */
-export function spreadOf(values: readonly number[]): Spread {
+export function meanStdOf(values: readonly number[]): MeanStd {
   const average = (numbers: readonly number[], n: number) =>
     numbers.reduce((sum, number) => sum + number, 0) / n;
   const n = values.length;
