@@ -10,9 +10,7 @@
 #include "core/checkpoint/checkpoint.h"
 #include "core/checkpoint/writer.h"
 #include "core/error.h"
-#include "core/models/classifier.h"
-#include "core/models/densenet.h"
-#include "core/models/student.h"
+#include "core/models/registry.h"
 #include "core/temporary.h"
 #include "node/options.h"
 #include "node/worker.h"
@@ -29,7 +27,7 @@ Napi::Array to_array(Napi::Env env, const std::vector<int64_t>& values) {
 Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
   struct Contents {
     std::string format;
-    std::optional<Architecture> architecture;
+    std::optional<Recognized> recognized;
     std::vector<TensorEntry> tensors;
     std::optional<std::string> metadata;
   };
@@ -53,14 +51,13 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
           tensors.Set(i, tensor);
         }
         auto object = Napi::Object::New(env);
-        const auto& architecture = contents.architecture;
         object.Set("format", contents.format);
-        object.Set("architecture", architecture ? static_cast<Napi::Value>(
-                                                      Napi::String::New(env, architecture->name))
-                                                : env.Null());
-        object.Set("classes", architecture ? static_cast<Napi::Value>(Napi::Number::New(
-                                                 env, static_cast<double>(architecture->classes)))
-                                           : env.Null());
+        object.Set("architecture", env.Null());
+        object.Set("classes", env.Null());
+        if (const auto& recognized = contents.recognized) {
+          object.Set("architecture", recognized->architecture->name);
+          object.Set("classes", static_cast<double>(recognized->classes));
+        }
         object.Set("tensors", tensors);
         object.Set("metadata", contents.metadata ? static_cast<Napi::Value>(
                                                        Napi::String::New(env, *contents.metadata))
@@ -176,16 +173,10 @@ Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
        classes = read_int(options, "classes", 1, 1'000'000),
        seed = read_int(options, "seed", 0)](Channel&) {
         const c10::NoGradGuard no_grad;
-        const auto write = [&](auto model) {
-          model.initialize(at::detail::createCPUGenerator(static_cast<uint64_t>(seed)));
-          write_checkpoint(path, format_of(path), model.state(), /*metadata_json=*/"");
-          return true;
-        };
-        for (const DenseNetVariant& variant : densenet_variants()) {
-          if (variant.name == architecture) return write(DenseNet(variant, classes));
-        }
-        if (architecture == "student") return write(Student(classes));
-        throw Error("ERR_MODEL_ARCHITECTURE", "there is no architecture '" + architecture + "'");
+        const auto network = find_architecture(architecture).create({classes, /*drop_rate=*/0});
+        network->initialize(at::detail::createCPUGenerator(static_cast<uint64_t>(seed)));
+        write_checkpoint(path, format_of(path), network->state(), /*metadata_json=*/"");
+        return true;
       },
       [](Napi::Env env, const bool&) { return env.Undefined(); });
 }
@@ -201,7 +192,7 @@ Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
       info.Env(),
       [from = read_path(options, "from"), to = read_path(options, "to"), format](Channel&) {
         const Checkpoint checkpoint = Checkpoint::open(from);
-        write_checkpoint(to, format, load_model_weights(checkpoint),
+        write_checkpoint(to, format, load_network(checkpoint).network->state(),
                          checkpoint.record(metadata_record).value_or(""));
         return true;
       },

@@ -6,6 +6,7 @@
 #include "core/device/device.h"
 #include "core/device/memory.h"
 #include "core/models/classifier.h"
+#include "core/models/registry.h"
 #include "core/parallel/openmp.h"
 #include "node/options.h"
 #include "node/worker.h"
@@ -42,7 +43,8 @@ class ClassifierWrap {
           const Compute compute = choose_compute(device_name_, precision_);
           use_device(compute.device);
           device_ = compute.device;
-          classifier_.emplace(model_, preprocessing_, compute);
+          const LoadedNetwork loaded = load_network(Checkpoint::open(model_));
+          classifier_.emplace(loaded.network->evaluator(compute), preprocessing_, compute);
           return device_name_ == "auto" ? gpu_problem() : "";
         },
         [](Napi::Env env, const std::string& warning) {

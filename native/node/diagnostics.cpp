@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "core/models/student.h"
+#include "core/models/registry.h"
 #include "core/parallel/openmp.h"
 #include "node/options.h"
 #include "node/worker.h"
@@ -46,8 +46,8 @@ std::vector<Rate> measure_convolutions(int64_t batch, int64_t size, at::ScalarTy
     return at::randn(shape).to(dtype).contiguous(at::MemoryFormat::ChannelsLast);
   };
   std::vector<Rate> rates;
-  const Student student(/*classes=*/2);
-  for (const auto& [name, like] : student.state()) {
+  const auto student = student_architecture().create({/*classes=*/2, /*drop_rate=*/0});
+  for (const auto& [name, like] : student->state()) {
     if (like.dim() != 4) continue;
     const int64_t out = like.size(0), in = like.size(1);
     const at::Tensor weight = random(like.sizes());

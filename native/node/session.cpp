@@ -11,6 +11,7 @@
 #include "core/device/memory.h"
 #include "core/error.h"
 #include "core/models/classifier.h"
+#include "core/models/registry.h"
 #include "core/nn/weights.h"
 #include "core/parallel/openmp.h"
 #include "core/training/learner.h"
@@ -124,11 +125,10 @@ class Session {
     return worker_.run<Loaded>(
         info.Env(),
         [this, path](Channel&) {
-          const DenseNet teacher = distill::load_teacher(path);
+          const auto [architecture, network] = distill::load_teacher(path);
           teacher_path_ = path;
-          teacher_.emplace(FrozenDenseNet(teacher, compute_), preprocessing_, compute_);
-          return Loaded{teacher.variant().name, teacher.classes(),
-                        count_parameters(teacher.state())};
+          teacher_.emplace(network->evaluator(compute_), preprocessing_, compute_);
+          return Loaded{architecture->name, network->classes(), count_parameters(network->state())};
         },
         [](Napi::Env env, const Loaded& loaded) {
           auto object = Napi::Object::New(env);

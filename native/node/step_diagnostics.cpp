@@ -8,9 +8,7 @@
 
 #include "core/data/augment.h"
 #include "core/data/normalize.h"
-#include "core/models/classifier.h"
-#include "core/models/densenet.h"
-#include "core/models/student.h"
+#include "core/models/registry.h"
 #include "core/nn/weights.h"
 #include "core/parallel/openmp.h"
 #include "core/training/adam.h"
@@ -80,13 +78,14 @@ Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
        teacher = copy(teacher.Data(), {count, classes}, at::kFloat),
        temperature = read_double(options, "temperature"),
        alpha = read_double(options, "alpha")](Channel&) {
-        Student student(classes, /*drop_rate=*/0);
-        load_weights(student.state(), Checkpoint::open(path), "the student");
-        for (at::Tensor parameter : student.parameters()) parameter.requires_grad_();
-        const at::Tensor logits =
-            student.forward_in_training(Normalizer(preprocessing, at::kCPU, at::kFloat)(images));
+        const Architecture& architecture = student_architecture();
+        const auto student = architecture.create({classes, /*drop_rate=*/0});
+        load_weights(*student, architecture, Checkpoint::open(path));
+        for (at::Tensor parameter : trainable(student->state())) parameter.requires_grad_();
+        const at::Tensor logits = student->forward(
+            Normalizer(preprocessing, at::kCPU, at::kFloat)(images), /*dropout=*/{});
         const at::Tensor loss = distillation_loss(logits, teacher, labels, temperature, alpha);
-        return gradients_of(loss, student.state());
+        return gradients_of(loss, student->state());
       },
       [](Napi::Env env, const Gradients& result) {
         auto object = Napi::Object::New(env);
@@ -117,15 +116,15 @@ Napi::Value teacher_gradients(Worker& worker, const Napi::CallbackInfo& info) {
        images = copy(pixels.Data(), {count, side, side, 3}, at::kByte),
        labels = copy(labels.Data(), {count}, at::kInt).to(at::kLong),
        smoothing = read_double(options, "labelSmoothing")](Channel&) {
-        const DenseNet teacher = load_teacher(path);
-        for (at::Tensor parameter : trainable(teacher.state())) parameter.requires_grad_();
+        const auto teacher = load_teacher(path).network;
+        for (at::Tensor parameter : trainable(teacher->state())) parameter.requires_grad_();
         const at::Tensor logits =
-            teacher.forward(Normalizer(preprocessing, at::kCPU, dtype)(images));
+            teacher->forward(Normalizer(preprocessing, at::kCPU, dtype)(images), /*dropout=*/{});
         const at::Tensor loss =
             at::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::Mean,
                                    /*ignore_index=*/-100, smoothing);
-        Step step{gradients_of(loss, teacher.state()), {}};
-        for (const auto& [name, tensor] : teacher.state()) {
+        Step step{gradients_of(loss, teacher->state()), {}};
+        for (const auto& [name, tensor] : teacher->state()) {
           if (!tensor.requires_grad()) {
             step.statistics.emplace_back(name, tensor);
           }

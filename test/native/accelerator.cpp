@@ -24,6 +24,7 @@
 #include <sstream>
 
 #include "core/models/classifier.h"
+#include "core/models/registry.h"
 #include "core/device/graph.h"
 #include "core/training/learner.h"
 #include "core/nn/weights.h"
@@ -548,28 +549,22 @@ std::vector<Course> compare_all(const std::string& name) {
           compare(name + ", a teacher", {teacher, {random, 0.08, true}, 40, alike})};
 }
 
-Classifier::Model fresh_student(const Compute& compute) {
-  Student model(classes);
-  model.initialize(at::detail::createCPUGenerator(/*seed=*/7));
-  move_weights(model.state(), compute.device);
-  return model;
-}
-
-Classifier::Model fresh_teacher(const Compute& compute) {
-  DenseNet model(densenet_variants().front(), classes);
-  model.initialize(at::detail::createCPUGenerator(/*seed=*/7));
-  return FrozenDenseNet(model, compute);
+// A network with fresh weights, to be asked.
+std::unique_ptr<Evaluator> fresh(const std::string& architecture, const Compute& compute) {
+  const auto network = find_architecture(architecture).create({classes, /*drop_rate=*/0});
+  network->initialize(at::detail::createCPUGenerator(/*seed=*/7));
+  return network->evaluator(compute);
 }
 
 // Asks a model about batches, of which the last one is smaller.
-void ask(const std::string& name, Classifier::Model (&make)(const Compute&)) {
+void ask(const std::string& name, const std::string& architecture) {
   const Preprocessing preprocessing{side, {0.5, 0.4, 0.3}, {0.2, 0.25, 0.3}};
   const at::Tensor pixels = at::empty({pictures, side, side, 3}, at::kByte)
                                 .random_(256, at::detail::createCPUGenerator(/*seed=*/6));
   const auto answers = [&](at::Device device) {
     const Compute compute{device};
     use_device(device);
-    Classifier classifier(make(compute), preprocessing, compute);
+    Classifier classifier(fresh(architecture, compute), preprocessing, compute);
     counts = {};
     std::vector<at::Tensor> logits;
     for (const at::Tensor& some : pixels.split(batch)) logits.push_back(classifier.logits(some));
@@ -622,8 +617,8 @@ int main() {
 
   const auto by_step = compare_all("step by step");
   check_waits("step by step", {1, 1, 1, 1, 1});
-  ask("a student, step by step", fresh_student);
-  ask("a teacher, step by step", fresh_teacher);
+  ask("a student, step by step", "student");
+  ask("a teacher, step by step", "densenet121");
 
   at::GraphImplRegistry()->Register(
       c10::DeviceTypeName(at::kPrivateUse1, false),
@@ -632,8 +627,8 @@ int main() {
       });
   check_equal("by graph", compare_all("by graph"), by_step);
   check_waits("by graph", {1, 1, 1, 1, 1});
-  ask("a student, by graph", fresh_student);
-  ask("a teacher, by graph", fresh_teacher);
+  ask("a student, by graph", "student");
+  ask("a teacher, by graph", "densenet121");
   refuse_to_capture();
 
   // Also for the copy before in the place that each of the six training batches takes. Of the three

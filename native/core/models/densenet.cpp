@@ -4,13 +4,14 @@
 
 #include "core/kernels/norm_relu_train.h"
 #include "core/models/dense_stage.h"
+#include "core/models/frozen_densenet.h"
 #include "core/nn/weights.h"
 
 namespace distill {
 namespace {
 
-constexpr int64_t bottleneck =
-    4;  // torchvision's bn_size: a layer's inner channels, in growth rates
+// torchvision's bn_size: a layer's inner channels, in growth rates.
+constexpr int64_t bottleneck = 4;
 
 std::string numbered(const std::string& name, size_t index) {
   return name + std::to_string(index + 1);  // torchvision counts from one
@@ -25,16 +26,6 @@ int64_t DenseNetVariant::channels_after(size_t blocks) const {
     if (i + 1 < block_config.size()) channels /= 2;
   }
   return channels;
-}
-
-const std::vector<DenseNetVariant>& densenet_variants() {
-  static const std::vector<DenseNetVariant> variants = {
-      {"densenet121", 32, {6, 12, 24, 16}, 64},
-      {"densenet161", 48, {6, 12, 36, 24}, 96},
-      {"densenet169", 32, {6, 12, 32, 32}, 64},
-      {"densenet201", 32, {6, 12, 48, 32}, 64},
-  };
-  return variants;
 }
 
 namespace {
@@ -74,10 +65,8 @@ DenseNet::Layers DenseNet::make_layers(const Scope& model, const DenseNetVariant
           Linear(model / "classifier", channels, classes)};
 }
 
-DenseNet::DenseNet(DenseNetVariant variant, int64_t classes)
-    : variant_(std::move(variant)),
-      classes_(classes),
-      layers_(make_layers(Scope(state_), variant_, classes)) {}
+DenseNet::DenseNet(const DenseNetVariant& variant, int64_t classes)
+    : layers_(make_layers(Scope(state_), variant, classes)) {}
 
 void DenseNet::initialize(at::Generator generator) {
   std::vector<Conv2d*> convolutions = {&layers_.conv0};
@@ -96,7 +85,7 @@ void DenseNet::initialize(at::Generator generator) {
   // torchvision's layers first draw PyTorch's default weights, and then the constructor draws the
   // convolutions' again from kaiming_normal_: both draws are needed to end in the same state.
   for (Conv2d* convolution : convolutions) convolution->initialize(generator);
-  initialize_head(generator);
+  layers_.classifier.initialize(generator);
   layers_.classifier.bias.zero_();
   for (Conv2d* convolution : convolutions) {
     at::Tensor& weight = convolution->weight;
@@ -105,11 +94,7 @@ void DenseNet::initialize(at::Generator generator) {
   }
 }
 
-void DenseNet::initialize_head(at::Generator generator) {
-  layers_.classifier.initialize(std::move(generator));
-}
-
-at::Tensor DenseNet::forward(const at::Tensor& images) const {
+at::Tensor DenseNet::forward(const at::Tensor& images, const at::Tensor& /*dropout*/) const {
   const auto& [conv0, norm0, stages, norm5, classifier] = layers_;
   at::Tensor x = at::max_pool2d(norm_relu_train(conv0(images), norm0), /*kernel_size=*/3,
                                 /*stride=*/2, /*padding=*/1);
@@ -123,23 +108,23 @@ at::Tensor DenseNet::forward(const at::Tensor& images) const {
   return classifier(x);
 }
 
-std::optional<DenseNetShape> densenet_shape(const Checkpoint& checkpoint) {
+std::unique_ptr<Evaluator> DenseNet::evaluator(const Compute& compute) {
+  return std::make_unique<FrozenDenseNet>(*this, compute);
+}
+
+std::optional<int64_t> densenet_classes(const Checkpoint& checkpoint,
+                                        const DenseNetVariant& variant) {
   const TensorEntry* conv0 = checkpoint.find("features.conv0.weight");
   const TensorEntry* classifier = checkpoint.find("classifier.weight");
-  if (!conv0 || !classifier || conv0->shape.size() != 4 || !plausible_classes(*classifier))
-    return {};
-  std::array<int64_t, 4> layers = {};
-  for (size_t i = 0; i < layers.size(); ++i) {
+  if (!conv0 || conv0->shape.size() != 4 || conv0->shape[0] != variant.init_features) return {};
+  if (!classifier || !plausible_classes(*classifier)) return {};
+  for (size_t i = 0; i < variant.block_config.size(); ++i) {
     const std::string block = "features." + numbered("denseblock", i) + ".";
-    while (checkpoint.find(block + numbered("denselayer", layers[i]) + ".conv1.weight"))
-      ++layers[i];
+    int64_t layers = 0;
+    while (checkpoint.find(block + numbered("denselayer", layers) + ".conv1.weight")) ++layers;
+    if (layers != variant.block_config[i]) return {};
   }
-  for (const DenseNetVariant& variant : densenet_variants()) {
-    if (variant.block_config == layers && variant.init_features == conv0->shape[0]) {
-      return DenseNetShape{variant, classifier->shape[0]};
-    }
-  }
-  return {};
+  return classifier->shape[0];
 }
 
 }  // namespace distill

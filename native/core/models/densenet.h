@@ -3,46 +3,49 @@
 #include <ATen/ATen.h>
 
 #include <array>
+#include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "core/checkpoint/checkpoint.h"
+#include "core/models/network.h"
 #include "core/nn/layers.h"
 
 namespace distill {
 
-// What tells one DenseNet from another (Huang et al. 2017, table 1).
+// The sizes of a DenseNet (Huang et al. 2017, table 1).
 struct DenseNetVariant {
-  std::string name;                     // torchvision's, such as "densenet121"
+  const char* name;                     // torchvision's
   int64_t growth_rate;                  // channels that each layer adds
   std::array<int64_t, 4> block_config;  // layers in each block
   int64_t init_features;                // channels of the first convolution
 
-  // Channels after so many blocks and the transitions between them, which halve them.
+  // The channels after some of the blocks, each with the transition that halves them.
   int64_t channels_after(size_t blocks) const;
 };
+inline constexpr DenseNetVariant densenet121{"densenet121", 32, {6, 12, 24, 16}, 64};
+inline constexpr DenseNetVariant densenet161{"densenet161", 48, {6, 12, 36, 24}, 96};
+inline constexpr DenseNetVariant densenet169{"densenet169", 32, {6, 12, 32, 32}, 64};
+inline constexpr DenseNetVariant densenet201{"densenet201", 32, {6, 12, 48, 32}, 64};
 
-// torchvision's densenet121, 161, 169 and 201.
-const std::vector<DenseNetVariant>& densenet_variants();
-
-// torchvision's DenseNet, under its names, for training; FrozenDenseNet evaluates with its weights.
-class DenseNet {
+// torchvision's DenseNet, under its names. A picture's side is 32 pixels at least, of which the
+// last features have 1x1.
+class DenseNet final : public Network {
  public:
-  DenseNet(DenseNetVariant variant, int64_t classes);
+  DenseNet(const DenseNetVariant& variant, int64_t classes);
 
-  // Seeded as torch.manual_seed(seed); torchvision.models.densenet121(num_classes=classes).
-  void initialize(at::Generator generator);
-  // The last layer alone, as torch.nn.Linear's constructor draws it.
-  void initialize_head(at::Generator generator);
-  // images (B, 3, S, S), channels-last -> logits (B, classes) float32, in training mode: batch
-  // statistics, and the running ones move. Convolutions compute in the images' type. A picture of
-  // 32 pixels is the smallest: the last features are of 1x1.
-  at::Tensor forward(const at::Tensor& images) const;
-  const StateDict& state() const { return state_; }
-  StateDict& state() { return state_; }
-  const DenseNetVariant& variant() const { return variant_; }
-  int64_t classes() const { return classes_; }
+  StateDict& state() override { return state_; }
+  const StateDict& state() const override { return state_; }
+  const Linear& head() const override { return layers_.classifier; }
+  // As torch.manual_seed(seed); torchvision.models.densenet121(num_classes=classes).
+  void initialize(at::Generator generator) override;
+  // The last features of a picture may have one value a channel, which BatchNorm can only compare
+  // with those of other pictures.
+  int64_t smallest_batch() const override { return 2; }
+  // torchvision's DenseNets have no dropout.
+  at::Tensor forward(const at::Tensor& images, const at::Tensor& dropout) const override;
+  // A FrozenDenseNet.
+  std::unique_ptr<Evaluator> evaluator(const Compute& compute) override;
 
   struct DenseLayer {
     BatchNorm2d norm1;
@@ -54,7 +57,7 @@ class DenseNet {
     BatchNorm2d norm;
     Conv2d conv;
   };
-  // A dense block and the transition behind it; the last block has none.
+  // A dense block and the transition behind it, which the last block lacks.
   struct Stage {
     std::vector<DenseLayer> layers;
     std::optional<Transition> transition;
@@ -72,17 +75,11 @@ class DenseNet {
   static Layers make_layers(const Scope& model, const DenseNetVariant& variant, int64_t classes);
 
   StateDict state_;
-  DenseNetVariant variant_;
-  int64_t classes_;
   Layers layers_;
 };
 
-// The variant and the number of classes, read off a checkpoint's names and shapes, if it holds a
-// DenseNet.
-struct DenseNetShape {
-  DenseNetVariant variant;
-  int64_t classes;
-};
-std::optional<DenseNetShape> densenet_shape(const Checkpoint& checkpoint);
+// The number of classes, if the checkpoint's names and shapes are those of this variant.
+std::optional<int64_t> densenet_classes(const Checkpoint& checkpoint,
+                                        const DenseNetVariant& variant);
 
 }  // namespace distill

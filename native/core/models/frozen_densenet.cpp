@@ -102,8 +102,8 @@ FrozenDenseNet::FrozenDenseNet(const DenseNet& model, const Compute& compute) : 
   classifier_bias_ = layers.classifier.bias.to(compute.device);
 }
 
-void FrozenDenseNet::follow(const DenseNet& model) {
-  FrozenDenseNet now(model, compute_);
+void FrozenDenseNet::follow(const Network& network) {
+  FrozenDenseNet now(dynamic_cast<const DenseNet&>(network), compute_);
   if (compute_.device.is_cpu()) {
     *this = std::move(now);
     return;

@@ -1,5 +1,7 @@
 #include "core/models/student.h"
 
+#include <c10/core/GradMode.h>
+
 #include "core/kernels/convolution.h"
 #include "core/kernels/norm_relu_pool.h"
 #include "core/kernels/stem.h"
@@ -11,25 +13,48 @@ namespace {
 constexpr int64_t channels[] = {3, 32, 64, 128, 256};  // in and out of the four blocks
 constexpr int64_t hidden_features = 128;
 
+// A student in evaluation mode. The copy shares its weights with the network that is trained.
+class StudentEvaluator final : public Evaluator {
+ public:
+  explicit StudentEvaluator(const Student& student) : student_(student) {}
+
+  at::Tensor features(const at::Tensor& images) const override {
+    return student_.features(images, /*training=*/false);
+  }
+  at::Tensor forward(const at::Tensor& images) const override {
+    return student_.head()(features(images));
+  }
+  void follow(const Network& network) override {
+    const c10::NoGradGuard no_grad;
+    for (const auto& [name, tensor] : network.state()) {
+      const at::Tensor& own = student_.state().at(name);
+      if (!own.is_same(tensor)) at::Tensor(own).copy_(tensor);
+    }
+  }
+
+ private:
+  Student student_;
+};
+
 }  // namespace
 
 // features: 0 conv, 1 norm, 2 relu, 3 pool; 4 conv … 13 norm, 14 relu, 15 average pool.
 // classifier: 0 linear, 1 relu, 2 dropout, 3 linear.
 Student::Student(int64_t classes, double drop_rate)
-    : classes_(classes),
-      drop_rate_(drop_rate),
-      blocks_([this] {
-        const Scope features = Scope(state_) / "features";
-        std::vector<Block> blocks;
-        for (int64_t i = 0; i < 4; ++i) {
-          blocks.push_back({Conv2d(features / (4 * i), channels[i], channels[i + 1], /*kernel=*/3,
-                                   /*stride=*/1, /*padding=*/1, /*with_bias=*/true),
-                            BatchNorm2d(features / (4 * i + 1), channels[i + 1])});
-        }
-        return blocks;
-      }()),
+    : drop_rate_(drop_rate),
+      blocks_(make_blocks(Scope(state_) / "features")),
       hidden_(Scope(state_) / "classifier" / 0, channels[4], hidden_features),
       output_(Scope(state_) / "classifier" / 3, hidden_features, classes) {}
+
+std::vector<Student::Block> Student::make_blocks(const Scope& features) {
+  std::vector<Block> blocks;
+  for (int64_t i = 0; i < 4; ++i) {
+    blocks.push_back({Conv2d(features / (4 * i), channels[i], channels[i + 1], /*kernel=*/3,
+                             /*stride=*/1, /*padding=*/1, /*with_bias=*/true),
+                      BatchNorm2d(features / (4 * i + 1), channels[i + 1])});
+  }
+  return blocks;
+}
 
 void Student::initialize(at::Generator generator) {
   for (Block& block : blocks_) {
@@ -40,8 +65,7 @@ void Student::initialize(at::Generator generator) {
   output_.initialize(generator);
 }
 
-at::Tensor Student::forward(const at::Tensor& images, bool training,
-                            const at::Tensor& dropout) const {
+at::Tensor Student::features(const at::Tensor& images, bool training) const {
   at::Tensor x = images;  // (B, 3, S, S)
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Pool pool = i + 1 < blocks_.size() ? Pool::max2 : Pool::average;
@@ -56,17 +80,12 @@ at::Tensor Student::forward(const at::Tensor& images, bool training,
       x = pool == Pool::max2 ? at::max_pool2d(x, 2) : at::adaptive_avg_pool2d(x, {1, 1});
     }
   }
-  x = hidden_(x.flatten(1).to(at::kFloat)).relu_();  // (B, 256) -> (B, 128)
-  if (dropout.defined()) x = x * dropout;
-  return output_(x);  // (B, classes)
+  return hidden_(x.flatten(1).to(at::kFloat)).relu_();  // (B, 256) -> (B, 128)
 }
 
-at::Tensor Student::forward(const at::Tensor& images) const {
-  return forward(images, /*training=*/false, /*dropout=*/{});
-}
-
-at::Tensor Student::forward_in_training(const at::Tensor& images, const at::Tensor& dropout) const {
-  return forward(images, /*training=*/true, dropout);
+at::Tensor Student::forward(const at::Tensor& images, const at::Tensor& dropout) const {
+  const at::Tensor x = features(images, /*training=*/true);
+  return output_(dropout.defined() ? x * dropout : x);  // (B, classes)
 }
 
 at::Tensor Student::draw_dropout(int64_t pictures, at::Generator generator) const {
@@ -75,14 +94,9 @@ at::Tensor Student::draw_dropout(int64_t pictures, at::Generator generator) cons
   return at::empty({pictures, hidden_features}).bernoulli_(keep, std::move(generator)).div_(keep);
 }
 
-std::vector<at::Tensor> Student::parameters() const {
-  std::vector<at::Tensor> parameters;
-  for (const Block& block : blocks_) {
-    parameters.insert(parameters.end(), {block.convolution.weight, block.convolution.bias,
-                                         block.norm.weight, block.norm.bias});
-  }
-  parameters.insert(parameters.end(), {hidden_.weight, hidden_.bias, output_.weight, output_.bias});
-  return parameters;
+std::unique_ptr<Evaluator> Student::evaluator(const Compute& compute) {
+  move_weights(state_, compute.device);
+  return std::make_unique<StudentEvaluator>(*this);
 }
 
 std::optional<int64_t> student_classes(const Checkpoint& checkpoint) {

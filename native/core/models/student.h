@@ -2,52 +2,50 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "core/checkpoint/checkpoint.h"
+#include "core/models/network.h"
 #include "core/nn/layers.h"
 
 namespace distill {
 
-// The reference's StudentModel: four blocks of Conv3x3, BatchNorm, ReLU (and MaxPool2 after the
-// first three), the average of what is left of the picture, and two linear layers.
-class Student {
+// The reference's StudentModel: four blocks of Conv3x3, BatchNorm and ReLU, each of the first three
+// followed by MaxPool2 and the last by the average of the whole picture, and two linear layers.
+class Student final : public Network {
  public:
-  explicit Student(int64_t classes, double drop_rate = 0.2);
+  Student(int64_t classes, double drop_rate);
 
-  // Seeded as torch.manual_seed(seed); StudentModel(classes).
-  void initialize(at::Generator generator);
-  // images (B, 3, S, S) -> logits (B, classes) float32. The convolutions compute in the images'
-  // type, float32 or bfloat16. Evaluation: running statistics, no dropout.
-  at::Tensor forward(const at::Tensor& images) const;
-  // The same in training mode: batch statistics, and the dropout that was drawn; undefined: none.
-  at::Tensor forward_in_training(const at::Tensor& images, const at::Tensor& dropout = {}) const;
-  // What the hidden features of so many pictures (B, 128) are multiplied by; undefined where none
-  // is dropped. Drawn from a generator of the run's own, so that it repeats.
-  at::Tensor draw_dropout(int64_t pictures, at::Generator generator) const;
+  StateDict& state() override { return state_; }
+  const StateDict& state() const override { return state_; }
+  const Linear& head() const override { return output_; }
+  // As torch.manual_seed(seed); StudentModel(classes).
+  void initialize(at::Generator generator) override;
+  // Factors of the hidden features, (B, 128).
+  at::Tensor draw_dropout(int64_t pictures, at::Generator generator) const override;
+  at::Tensor forward(const at::Tensor& images, const at::Tensor& dropout) const override;
+  // Reads this network's own weights, which it moves to compute's device.
+  std::unique_ptr<Evaluator> evaluator(const Compute& compute) override;
 
-  const StateDict& state() const { return state_; }
-  StateDict& state() { return state_; }
-  // What an optimizer moves: everything but the running statistics.
-  std::vector<at::Tensor> parameters() const;
-  int64_t classes() const { return classes_; }
+  // images (B, 3, S, S) -> the input of the last layer, before dropout: (B, 128) float32
+  at::Tensor features(const at::Tensor& images, bool training) const;
 
  private:
-  at::Tensor forward(const at::Tensor& images, bool training, const at::Tensor& dropout) const;
-
-  StateDict state_;
-  int64_t classes_;
-  double drop_rate_;
   struct Block {
     Conv2d convolution;
     BatchNorm2d norm;
   };
+  static std::vector<Block> make_blocks(const Scope& features);
+
+  StateDict state_;
+  double drop_rate_;
   std::vector<Block> blocks_;
   Linear hidden_, output_;
 };
 
-// The number of classes if the checkpoint holds a student.
+// The number of classes, if the checkpoint's names and shapes are those of a student.
 std::optional<int64_t> student_classes(const Checkpoint& checkpoint);
 
 }  // namespace distill

@@ -4,10 +4,7 @@
 
 #include <limits>
 
-#include "core/models/classifier.h"
-#include "core/models/densenet.h"
-#include "core/models/frozen_densenet.h"
-#include "core/models/student.h"
+#include "core/models/registry.h"
 #include "core/nn/weights.h"
 #include "core/training/distillation_loss.h"
 
@@ -22,31 +19,41 @@ class StudentLearner final : public Learner {
  public:
   StudentLearner(const DistillConfig& config, int64_t classes, const at::Generator& generator,
                  const Compute& compute)
-      : config_(config), student_(classes, config.drop_rate) {
+      : config_(config),
+        compute_(compute),
+        network_(student_architecture().create({classes, config.drop_rate})) {
     if (config.initial_student.empty()) {
-      student_.initialize(generator);
+      network_->initialize(generator);
     } else {
-      load_weights(student_.state(), Checkpoint::open(config.initial_student),
-                   "a student with " + std::to_string(classes) + " classes");
+      load_weights(*network_, student_architecture(), Checkpoint::open(config.initial_student));
     }
-    move_weights(student_.state(), compute.device);
+    move_weights(network_->state(), compute.device);
   }
 
-  const StateDict& state() const override { return student_.state(); }
+  const StateDict& state() const override { return network_->state(); }
   std::vector<std::vector<at::Tensor>> parameter_groups() const override {
-    return {student_.parameters()};
+    return {trainable(network_->state())};
   }
   at::Tensor draw_noise(int64_t pictures, at::Generator generator) const override {
-    return student_.draw_dropout(pictures, std::move(generator));
+    return network_->draw_dropout(pictures, std::move(generator));
   }
   at::Tensor forward(const Batch& batch) override {
-    return student_.forward_in_training(batch.images, batch.noise);
+    return network_->forward(batch.images, batch.noise);
   }
   at::Tensor loss(const at::Tensor& logits, const Batch& batch) const override {
     return distillation_loss(logits, batch.teacher_logits, batch.labels, config_.temperature,
                              config_.alpha);
   }
-  at::Tensor evaluate(const at::Tensor& images) const override { return student_.forward(images); }
+  void begin_validation() override {
+    if (evaluated_) {
+      evaluated_->follow(*network_);
+    } else {
+      evaluated_ = network_->evaluator(compute_);
+    }
+  }
+  at::Tensor evaluate(const at::Tensor& images) const override {
+    return evaluated_->forward(images);
+  }
   bool improves(const Metrics& val, const std::optional<Metrics>& best) const override {
     if (config_.keep == Keep::accuracy) return !best || is_more_accurate(val, *best);
     if (config_.keep == Keep::loss) return !best || val.loss < best->loss;
@@ -62,43 +69,44 @@ class StudentLearner final : public Learner {
 
  private:
   DistillConfig config_;
-  Student student_;
+  Compute compute_;
+  std::unique_ptr<Network> network_;
+  std::unique_ptr<Evaluator> evaluated_;  // with the weights of the last validation's begin
 };
 
 // Fresh weights, or those of a checkpoint with a fresh last layer. Fresh ones are those of
 // torch.manual_seed(seed) and torchvision's constructor, or torch.nn.Linear's for the last layer.
-DenseNet initial_densenet(const TeachConfig& config, int64_t classes,
-                          const at::Generator& generator) {
+std::unique_ptr<Network> initial_teacher(const TeachConfig& config, int64_t classes,
+                                         const at::Generator& generator) {
   if (config.weights.empty()) {
-    for (const DenseNetVariant& variant : densenet_variants()) {
-      if (variant.name != config.architecture) continue;
-      DenseNet model(variant, classes);
-      model.initialize(generator);
-      return model;
-    }
+    auto network = find_architecture(config.architecture).create({classes, /*drop_rate=*/0});
+    network->initialize(generator);
+    return network;
   }
-  DenseNet loaded = load_teacher(config.weights);
-  if (config.keep_head) return loaded;
-  DenseNet model(loaded.variant(), classes);
-  model.initialize_head(generator);
-  for (const auto& [name, tensor] : loaded.state()) {
-    if (!name.starts_with("classifier.")) at::Tensor(model.state().at(name)).copy_(tensor);
+  LoadedNetwork loaded = load_teacher(config.weights);
+  if (config.keep_head) return std::move(loaded.network);
+  auto network = loaded.architecture->create({classes, /*drop_rate=*/0});
+  Linear head = network->head();
+  head.initialize(generator);
+  for (const auto& [name, tensor] : network->state()) {
+    if (tensor.is_same(head.weight) || tensor.is_same(head.bias)) continue;
+    at::Tensor(tensor).copy_(loaded.network->state().at(name));
   }
-  return model;
+  return network;
 }
 
-class DenseNetLearner final : public Learner {
+class TeacherLearner final : public Learner {
  public:
-  DenseNetLearner(const TeachConfig& config, int64_t classes, const at::Generator& generator,
-                  const Compute& compute)
-      : config_(config), compute_(compute), model_(initial_densenet(config, classes, generator)) {
-    move_weights(model_.state(), compute.device);
+  TeacherLearner(const TeachConfig& config, int64_t classes, const at::Generator& generator,
+                 const Compute& compute)
+      : config_(config), compute_(compute), network_(initial_teacher(config, classes, generator)) {
+    move_weights(network_->state(), compute.device);
   }
 
-  const StateDict& state() const override { return model_.state(); }
+  const StateDict& state() const override { return network_->state(); }
   std::vector<std::vector<at::Tensor>> parameter_groups() const override {
-    const Linear& head = model_.layers().classifier;
-    std::vector<at::Tensor> features = trainable(model_.state());
+    const Linear& head = network_->head();
+    std::vector<at::Tensor> features = trainable(network_->state());
     features.resize(features.size() - 2);  // the head's two are the last
     return {features, {head.weight, head.bias}};
   }
@@ -108,20 +116,21 @@ class DenseNetLearner final : public Learner {
       return 0;
     }
     const c10::NoGradGuard no_grad;
-    if (!frozen_) frozen_.emplace(model_, compute_);
+    if (!frozen_) frozen_ = network_->evaluator(compute_);
     return 1;
   }
-  // Of the last features there is one value a picture, which BatchNorm can only compare with
-  // others'.
-  int64_t smallest_batch() const override { return 2; }
+  int64_t smallest_batch() const override { return network_->smallest_batch(); }
 
+  at::Tensor draw_noise(int64_t pictures, at::Generator generator) const override {
+    return network_->draw_dropout(pictures, std::move(generator));
+  }
   at::Tensor forward(const Batch& batch) override {
-    if (!frozen_) return model_.forward(batch.images);
+    if (!frozen_) return network_->forward(batch.images, batch.noise);
     const at::Tensor features = [&] {
       const c10::NoGradGuard no_grad;
       return frozen_->features(batch.images);
     }();
-    return model_.layers().classifier(features);
+    return network_->head()(features);
   }
   at::Tensor loss(const at::Tensor& logits, const Batch& batch) const override {
     return at::cross_entropy_loss(logits, batch.labels, /*weight=*/{}, at::Reduction::Mean,
@@ -129,9 +138,9 @@ class DenseNetLearner final : public Learner {
   }
   void begin_validation() override {
     if (evaluated_) {
-      evaluated_->follow(model_);
+      evaluated_->follow(*network_);
     } else {
-      evaluated_.emplace(model_, compute_);
+      evaluated_ = network_->evaluator(compute_);
     }
   }
   at::Tensor evaluate(const at::Tensor& images) const override {
@@ -145,9 +154,9 @@ class DenseNetLearner final : public Learner {
  private:
   TeachConfig config_;
   Compute compute_;
-  DenseNet model_;
-  std::optional<FrozenDenseNet> frozen_;     // while the features rest
-  std::optional<FrozenDenseNet> evaluated_;  // as it was when the last validation began
+  std::unique_ptr<Network> network_;
+  std::unique_ptr<Evaluator> frozen_;     // while the features are frozen
+  std::unique_ptr<Evaluator> evaluated_;  // with the weights of the last validation's begin
 };
 
 }  // namespace
@@ -159,7 +168,7 @@ std::unique_ptr<Learner> make_student(const DistillConfig& config, int64_t class
 
 std::unique_ptr<Learner> make_teacher(const TeachConfig& config, int64_t classes,
                                       const at::Generator& generator, const Compute& compute) {
-  return std::make_unique<DenseNetLearner>(config, classes, generator, compute);
+  return std::make_unique<TeacherLearner>(config, classes, generator, compute);
 }
 
 }  // namespace distill

@@ -57,8 +57,9 @@ class Learner {
 std::unique_ptr<Learner> make_student(const DistillConfig& config, int64_t classes,
                                       const at::Generator& generator, const Compute& compute);
 
-// A DenseNet of the labels alone. Throws what reading the initial weights throws, and
-// ERR_TEACHER_ARCHITECTURE where they are no DenseNet's.
+// A teacher that learns from the labels alone. Throws what reading the initial weights throws,
+// ERR_TEACHER_ARCHITECTURE where they are not a teacher's, and ERR_MODEL_ARCHITECTURE where no
+// architecture has config's name.
 std::unique_ptr<Learner> make_teacher(const TeachConfig& config, int64_t classes,
                                       const at::Generator& generator, const Compute& compute);
 

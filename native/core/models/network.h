@@ -1,0 +1,59 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <memory>
+
+#include "core/checkpoint/state_dict.h"
+#include "core/device/device.h"
+#include "core/nn/layers.h"
+
+namespace distill {
+
+class Network;
+
+// A network in evaluation mode: running statistics, no dropout.
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+
+  // images (B, 3, S, S), channels-last, in the type that it computes in -> the input of the last
+  // layer, (B, features) float32
+  virtual at::Tensor features(const at::Tensor& images) const = 0;
+  // The same -> logits (B, classes) float32
+  virtual at::Tensor forward(const at::Tensor& images) const = 0;
+  // Takes over the weights that the network has now. On another device than the CPU they go into
+  // the memory of the former ones, where a captured graph reads them.
+  virtual void follow(const Network& network) = 0;
+};
+
+// A network that classifies pictures: its weights, and its computation in training mode.
+class Network {
+ public:
+  virtual ~Network() = default;
+
+  // The weights and running statistics under PyTorch's names. The parameters of the last layer are
+  // the last of trainable(state()).
+  virtual StateDict& state() = 0;
+  virtual const StateDict& state() const = 0;
+  // The last layer, features -> logits. Its handles on the weights are those of state().
+  virtual const Linear& head() const = 0;
+  int64_t classes() const { return head().weight.size(0); }
+
+  // Draws fresh weights, in the order in which PyTorch's constructor of this network draws them.
+  virtual void initialize(at::Generator generator) = 0;
+
+  // The fewest pictures that a training step can have.
+  virtual int64_t smallest_batch() const { return 1; }
+  // The factors of the dropout for a batch, on the CPU, so that they are the same on every device;
+  // undefined where nothing is dropped.
+  virtual at::Tensor draw_dropout(int64_t pictures, at::Generator generator) const { return {}; }
+  // In training mode: images (B, 3, S, S), channels-last -> logits (B, classes) float32, by the
+  // batch's statistics; the running ones move. Convolutions compute in the images' type.
+  virtual at::Tensor forward(const at::Tensor& images, const at::Tensor& dropout) const = 0;
+
+  // The network in evaluation mode. Weights that are on another device are moved or copied there.
+  virtual std::unique_ptr<Evaluator> evaluator(const Compute& compute) = 0;
+};
+
+}  // namespace distill

@@ -1,0 +1,114 @@
+#include "core/models/registry.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/models/densenet.h"
+#include "core/models/student.h"
+#include "core/nn/weights.h"
+
+namespace distill {
+namespace {
+
+// torchvision's DenseNet of a variant.
+Architecture densenet(const DenseNetVariant& variant) {
+  return {
+      variant.name, variant.name, Role::teacher,
+      [&variant](const Checkpoint& checkpoint) { return densenet_classes(checkpoint, variant); },
+      [&variant](const NetworkOptions& options) {
+        return std::make_unique<DenseNet>(variant, options.classes);
+      }};
+}
+
+// The reference's student.
+Architecture student() {
+  return {"student", "a student", Role::student, student_classes,
+          [](const NetworkOptions& options) {
+            return std::make_unique<Student>(options.classes, options.drop_rate);
+          }};
+}
+
+constexpr const char* known_networks = "a student that this package trains or a DenseNet";
+constexpr const char* known_teachers =
+    "a torchvision DenseNet 121, 161, 169 or 201; give one of these as teacher";
+
+}  // namespace
+
+const std::vector<Architecture>& architectures() {
+  static const std::vector<Architecture> all = {
+      densenet(densenet121),
+      densenet(densenet161),
+      densenet(densenet169),
+      densenet(densenet201),
+      student(),
+  };
+  return all;
+}
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& code, const Checkpoint& checkpoint,
+                         const std::string& expected) {
+  std::string names;
+  for (size_t i = 0; i < checkpoint.tensors().size() && i < 3; ++i) {
+    names += (i ? ", '" : "'") + checkpoint.tensors()[i].name + "'";
+  }
+  throw Error(code, "'" + checkpoint.path() + "' holds " +
+                        std::to_string(checkpoint.tensors().size()) + " tensors (" + names +
+                        ", …), which are not those of " + expected);
+}
+
+LoadedNetwork load(const Recognized& recognized, const Checkpoint& checkpoint) {
+  const auto& [architecture, classes] = recognized;
+  LoadedNetwork loaded{architecture, architecture->create({classes, /*drop_rate=*/0})};
+  load_weights(*loaded.network, *architecture, checkpoint);
+  return loaded;
+}
+
+}  // namespace
+
+const Architecture& find_architecture(const std::string& name) {
+  const auto found =
+      std::find_if(architectures().begin(), architectures().end(),
+                   [&](const Architecture& architecture) { return architecture.name == name; });
+  if (found == architectures().end()) {
+    throw Error("ERR_MODEL_ARCHITECTURE", "there is no architecture '" + name + "'");
+  }
+  return *found;
+}
+
+const Architecture& student_architecture() {
+  return find_architecture("student");
+}
+
+std::optional<Recognized> recognize(const Checkpoint& checkpoint) {
+  for (const Architecture& architecture : architectures()) {
+    if (const auto classes = architecture.classes_of(checkpoint)) {
+      return Recognized{&architecture, *classes};
+    }
+  }
+  return std::nullopt;
+}
+
+LoadedNetwork load_network(const Checkpoint& checkpoint) {
+  const auto recognized = recognize(checkpoint);
+  if (!recognized) refuse("ERR_MODEL_ARCHITECTURE", checkpoint, known_networks);
+  return load(*recognized, checkpoint);
+}
+
+LoadedNetwork load_teacher(const std::string& path) {
+  const Checkpoint checkpoint = Checkpoint::open(path);
+  const auto recognized = recognize(checkpoint);
+  if (!recognized || recognized->architecture->role != Role::teacher) {
+    refuse("ERR_TEACHER_ARCHITECTURE", checkpoint, known_teachers);
+  }
+  return load(*recognized, checkpoint);
+}
+
+void load_weights(Network& network, const Architecture& architecture,
+                  const Checkpoint& checkpoint) {
+  load_weights(network.state(), checkpoint,
+               architecture.title + " with " + std::to_string(network.classes()) + " classes");
+}
+
+}  // namespace distill

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.h"
+#include "core/models/network.h"
+
+namespace distill {
+
+// The part that a network has in a distillation.
+enum class Role { teacher, student };
+
+struct NetworkOptions {
+  int64_t classes;
+  double drop_rate;  // of a student's dropout; torchvision's DenseNets have none
+};
+
+// A kind of network, by name.
+struct Architecture {
+  std::string name;   // in options, files and results, such as "densenet121"
+  std::string title;  // in messages, such as "a student"
+  Role role;
+  // The number of classes of the network in a checkpoint, read off names and shapes; none where
+  // the checkpoint holds another kind of network.
+  std::function<std::optional<int64_t>(const Checkpoint&)> classes_of;
+  // Makes a network whose weights are not yet initialised.
+  std::function<std::unique_ptr<Network>(const NetworkOptions&)> create;
+};
+
+// All that there are. A new one is added here (registry.cpp), and nowhere else.
+const std::vector<Architecture>& architectures();
+
+// The architecture of this name. Throws ERR_MODEL_ARCHITECTURE where there is none.
+const Architecture& find_architecture(const std::string& name);
+
+// The architecture that distillation trains.
+const Architecture& student_architecture();
+
+// The kind of network that a checkpoint holds, if it is one of these.
+struct Recognized {
+  const Architecture* architecture;
+  int64_t classes;
+};
+std::optional<Recognized> recognize(const Checkpoint& checkpoint);
+
+// A network with a checkpoint's weights, complete and as float32, on the CPU.
+struct LoadedNetwork {
+  const Architecture* architecture;
+  std::unique_ptr<Network> network;
+};
+
+// Throws ERR_MODEL_ARCHITECTURE where the checkpoint holds no known network, and what reading it
+// throws.
+LoadedNetwork load_network(const Checkpoint& checkpoint);
+
+// Loads the teacher of a distillation. Throws ERR_TEACHER_ARCHITECTURE where the file holds no
+// network with this role, and what reading it throws.
+LoadedNetwork load_teacher(const std::string& path);
+
+// Fills the weights of a network of this architecture from a checkpoint, strictly (load_weights).
+void load_weights(Network& network, const Architecture& architecture, const Checkpoint& checkpoint);
+
+}  // namespace distill
