@@ -71,7 +71,7 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
   if (architecture === null) {
     throw new DistillError(
       'ERR_TEACHER_ARCHITECTURE',
-      `'${teacher}' holds neither a DenseNet nor a student; the README shows how to write the logits of another network.`,
+      `'${teacher}' holds neither a DenseNet nor a student; docs/teachers-and-students.md shows how to write the logits of another network.`,
     );
   }
   checkClasses(classes, contents.classes ?? 0, teacher, folders.train);

@@ -110,17 +110,17 @@ test('examples/node answers as predict() does', async () => {
   }
 });
 
-test('the README’s lines do the same', async () => {
-  const readme = readFileSync(path.join(packageRoot, 'README.md'), 'utf8');
-  const [, snippet = ''] = /```js\n(import \* as ort[\s\S]*?)```/.exec(readme) ?? [];
+test('the lines in docs/deployment.md do the same', async () => {
+  const guide = readFileSync(path.join(packageRoot, 'docs/deployment.md'), 'utf8');
+  const [, snippet = ''] = /```js\n(import \* as ort[\s\S]*?)```/.exec(guide) ?? [];
   // In a project of its own, beside a photograph and a model of another size.
   writeFileSync(at('photo.jpg'), readFileSync(at('pictures/odd.jpg')));
   writeFileSync(at('picture.js'), readFileSync(example('picture.js')));
   writeFileSync(at('package.json'), JSON.stringify({ type: 'module' }));
   symlinkSync(path.join(packageRoot, 'node_modules'), at('node_modules'));
   const text = `${snippet.replaceAll('224', `${SIZE}`)}\nconsole.log(JSON.stringify(Object.values(probabilities.data)));`;
-  writeFileSync(at('readme.js'), text);
-  const { stdout } = await promisify(execFile)(process.execPath, ['readme.js'], { cwd: folder });
+  writeFileSync(at('lines.js'), text);
+  const { stdout } = await promisify(execFile)(process.execPath, ['lines.js'], { cwd: folder });
   const probabilities: number[] = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
   for (const { index, probability } of predictions[0]?.top ?? []) {
     expect(Math.abs((probabilities[index] ?? 0) - probability)).toBeLessThan(1e-4);

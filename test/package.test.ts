@@ -63,6 +63,7 @@ test('the packed package installs elsewhere, says what it lacks, builds, trains 
       'LICENSE',
       'README.md',
       'dist',
+      'docs',
       'native',
       'package.json',
       'scripts',

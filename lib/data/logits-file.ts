@@ -153,7 +153,7 @@ function show({ dtype, shape }: { dtype: string; shape: number[] }): string {
 function refusal(file: string, what: string, cause?: unknown): DistillError {
   return new DistillError(
     'ERR_TEACHER_LOGITS',
-    `'${file}' ${what}; write the teacher's logits with \`distill logits\`, or as the README shows.`,
+    `'${file}' ${what}; write the teacher's logits with \`distill logits\`, or as docs/teachers-and-students.md shows.`,
     { cause },
   );
 }

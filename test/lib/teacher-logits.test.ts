@@ -11,6 +11,7 @@ import {
   teacherLogits,
 } from '../../lib/index.js';
 import { loadAddon, native } from '../../lib/native.js';
+import { packageRoot } from '../../lib/package.js';
 import { runCommand } from '../helpers/child.js';
 import {
   filesIn,
@@ -436,7 +437,7 @@ describe('teacherLogits() refuses', () => {
     [
       'a teacher that is none',
       'ERR_TEACHER_ARCHITECTURE',
-      /neither a DenseNet nor a student.*README/,
+      /neither a DenseNet nor a student.*docs\/teachers-and-students/,
       async () => ({
         teacher: await writePth(inFolder('none.pth'), { a: { shape: [1], data: [1] } }),
       }),
@@ -501,9 +502,9 @@ describe('teacherLogits() refuses', () => {
 });
 
 describe.runIf(pythonWith('safetensors'))('Python', () => {
-  test('writes such a file as the README shows, and it teaches the same', async () => {
-    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-    const [, snippet = ''] = /```python\n(dataset = ImageFolder[\s\S]*?)```/.exec(readme) ?? [];
+  test('writes such a file as docs/teachers-and-students.md shows, and it teaches the same', async () => {
+    const guide = readFileSync(path.join(packageRoot, 'docs/teachers-and-students.md'), 'utf8');
+    const [, snippet = ''] = /```python\n(dataset = ImageFolder[\s\S]*?)```/.exec(guide) ?? [];
     expect(snippet.trim().split('\n').length).toBeLessThanOrEqual(5);
     const script = `
 import json, os, sys
