@@ -17,6 +17,7 @@ const SHOWN_LINES = 14;
  * @property {string} root the package's folder
  * @property {string} libtorch LibTorch's folder
  * @property {import('./toolchain.js').Toolchain} toolchain
+ * @property {'Release' | 'Debug'} config
  * @property {NodeJS.ProcessEnv} env
  */
 
@@ -127,13 +128,14 @@ async function loadFailure(file) {
  *
  * @param {Build} build
  */
-function isStale({ root, libtorch, toolchain }) {
+function isStale({ root, libtorch, toolchain, config }) {
   const cache = readCmakeCache(buildFolder(root));
   const kept = (/** @type {string} */ name) => cache.get(name) ?? '';
   return !(
     same(kept('CMAKE_HOME_DIRECTORY'), root) &&
     kept('CMAKE_GENERATOR') === toolchain.generator &&
     kept('LIBTORCH') === libtorch &&
+    kept('CMAKE_BUILD_TYPE') === config &&
     existsSync(kept('CMAKE_COMMAND')) &&
     existsSync(kept('CMAKE_MAKE_PROGRAM')) &&
     existsSync(kept('CMAKE_CXX_COMPILER')) &&
@@ -165,9 +167,9 @@ function readCmakeCache(folder) {
  *
  * @param {Build} build
  */
-function commands({ root, libtorch, toolchain, env }) {
+function commands({ root, libtorch, toolchain, config, env }) {
   const common = [
-    ...['--directory', root, '--out', buildFolder(root), '--config', 'Release'],
+    ...['--directory', root, '--out', buildFolder(root), '--config', config],
     ...['--generator', toolchain.generator, `--CDLIBTORCH=${libtorch}`],
   ];
   // The name that CMake knows already, as another one for the same compiler makes it start anew.

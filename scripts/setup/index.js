@@ -28,6 +28,8 @@ with nothing to do takes seconds.
 
 Options:
   --force     fetch LibTorch anew and build from scratch
+  --debug     build without optimisation and with debug information, in build-debug/, from where
+              DISTILL_BUILD=build-debug loads it
   --no-build  only find or bring LibTorch, and print its folder
   -h, --help  show this help
 
@@ -57,9 +59,9 @@ Environment:
  */
 export async function main(args, env = process.env) {
   try {
-    const { help, force, build } = readOptions(args);
+    const { help, force, debug, build } = readOptions(args);
     if (help) process.stdout.write(HELP);
-    else await setup({ env, force, build });
+    else await setup({ env, force, debug, build });
     return 0;
   } catch (error) {
     clear();
@@ -73,9 +75,12 @@ export async function main(args, env = process.env) {
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.env
  * @param {boolean} options.force
+ * @param {boolean} options.debug
  * @param {boolean} options.build
  */
-async function setup({ env, force, build }) {
+async function setup({ env, force, debug, build }) {
+  // A build of each kind has its own folder.
+  if (debug) process.env.DISTILL_BUILD ||= 'build-debug';
   const start = performance.now();
   // A LibTorch that the user built serves where PyTorch publishes none.
   if (!env.LIBTORCH) checkPlatform();
@@ -94,7 +99,8 @@ async function setup({ env, force, build }) {
   const before = builtAt();
   const work = async () => {
     if (force) await rm(buildFolder(ROOT), { recursive: true, force: true });
-    await buildAddon({ root: ROOT, libtorch: libtorch.folder, toolchain, env });
+    const config = debug ? 'Debug' : 'Release';
+    await buildAddon({ root: ROOT, libtorch: libtorch.folder, toolchain, config, env });
     await checkAddon(ROOT);
   };
   await withLock(buildFolder(ROOT), work, () =>
@@ -128,10 +134,12 @@ function readOptions(args) {
       options: {
         help: { type: 'boolean', short: 'h', default: false },
         force: { type: 'boolean', default: false },
+        debug: { type: 'boolean', default: false },
         'no-build': { type: 'boolean', default: false },
       },
     });
-    return { help: values.help, force: values.force, build: !values['no-build'] };
+    const { help, force, debug } = values;
+    return { help, force, debug, build: !values['no-build'] };
   } catch (error) {
     throw new SetupFailure(sentence(error), { remedies: ['npx distill setup --help'], status: 2 });
   }
