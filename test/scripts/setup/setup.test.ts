@@ -759,6 +759,16 @@ NAPI_MODULE_INIT() { ${body} return exports; }
     expect(statSync(file).mtimeMs).toBeGreaterThan(mtimeMs);
   });
 
+  it('has a folder of its own for debugging', async () => {
+    const { setup, libtorch, file, root } = project(addon(''));
+    expect((await setup(['--debug'], { LIBTORCH: libtorch })).code).toBe(0);
+    expect(existsSync(`${root}/build-debug/Release/distill.node`)).toBe(true);
+    expect(readFileSync(`${root}/build-debug/CMakeCache.txt`, 'utf8')).toMatch(
+      /^CMAKE_BUILD_TYPE:\w+=Debug$/m,
+    );
+    expect(existsSync(file)).toBe(false);
+  });
+
   it('happens once where two are asked for at once, also from scratch', async () => {
     const { setup, libtorch, file } = project(addon(''));
     for (const args of [[], ['--force']]) {
