@@ -1,29 +1,26 @@
 import type { Command } from 'commander';
 import { compare } from '../compare.js';
 import { LATENCY_RUNS, type ModelCost } from '../model/cost.js';
-import type { CompareOptions } from '../options/compare.js';
+import { type CompareOptions, compareOptions } from '../options/compare.js';
 import type { CompareArm, CompareResult } from '../training/comparison.js';
 import { keptOf } from '../training/kept.js';
 import type { Scores } from '../training/series.js';
-import { DATASET, demand, learningOptions, sourceOptions, studentOptions } from './arguments.js';
+import { addCall, jsonOption, quietOption } from './options.js';
 import type { Output } from './output.js';
-import { ending, seriesOptions, spread, standOfSeries, table } from './series.js';
+import { ending, spread, standOfSeries, table } from './series.js';
 import { follow, tellDataset } from './training.js';
+import { demandOptions } from './usage.js';
 
 export function addCompare(program: Command, output: Output): void {
-  const command = program
-    .command('compare')
-    .description('train students with the teacher and without it, and tell whether it helped')
-    .argument('[dataset]', DATASET);
-  const made = [
-    ...seriesOptions('3', 'where the best student that had a teacher is kept'),
-    ...sourceOptions(),
-    ...learningOptions('-'),
-    ...studentOptions(),
-  ];
-  for (const one of made) command.addOption(one);
+  const command = addCall(program, compareOptions, {
+    name: 'compare',
+    description: 'train students with the teacher and without it, and show whether it helped',
+    argument: '[dataset]',
+  });
+  command.addOption(jsonOption()).addOption(quietOption());
   command.action(async (dataset: string | undefined, { json, quiet, ...given }) => {
-    demand('compare', { '--teacher': given.teacher ?? given.teacherLogits });
+    const teacher = given.teacher ?? given.teacherLogits;
+    demandOptions(command, compareOptions, { ...given, teacher }, 'teacher');
     // Parsed, but checked only by the API.
     await run({ dataset, ...given } as CompareOptions, output);
   });

@@ -2,28 +2,21 @@ import type { Command } from 'commander';
 import type { DoctorResult } from '../doctor/examination.js';
 import type { Finding } from '../doctor/findings.js';
 import { doctor } from '../doctor.js';
-import type { DoctorOptions } from '../options/doctor.js';
+import { type DoctorOptions, doctorOptions } from '../options/doctor.js';
 import { count } from '../words.js';
-import {
-  DATASET,
-  distillationOptions,
-  type Flags,
-  flagsOf,
-  namesInFlags,
-  option,
-} from './arguments.js';
+import { type Flags, flagsOf, namesInFlags } from './flags.js';
+import { addCall, jsonOption, quietOption } from './options.js';
 import type { Output } from './output.js';
 import { Ended, interruptible } from './signals.js';
 
 export function addDoctor(program: Command, output: Output): void {
-  const command = program
-    .command('doctor')
-    .description(
+  const command = addCall(program, doctorOptions, {
+    name: 'doctor',
+    description:
       'check installation, pictures and teacher before a long run; give it what train gets',
-    )
-    .argument('[dataset]', DATASET)
-    .addOption(option('--student <file>', 'where train is to write; nothing is written there now'));
-  for (const one of distillationOptions()) command.addOption(one);
+    argument: '[dataset]',
+  });
+  command.addOption(jsonOption()).addOption(quietOption());
   command.action(async (dataset: string | undefined, { json, quiet, ...given }) => {
     // Parsed, but checked only by the API.
     const options = { dataset, ...given } as DoctorOptions;

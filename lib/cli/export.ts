@@ -1,10 +1,13 @@
 import path from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { convert } from '../convert.js';
 import { exportOnnx } from '../export-onnx.js';
-import type { OnnxOptions } from '../options/export-onnx.js';
-import { demand, number, option, shared, usageError } from './arguments.js';
+import { convertOptions } from '../options/convert.js';
+import { type OnnxOptions, onnxOptions } from '../options/export-onnx.js';
+import { namesOf } from '../options/option.js';
+import { addCall, callOptions, jsonOption } from './options.js';
 import type { Output } from './output.js';
+import { demandOptions, usageError } from './usage.js';
 
 type Format = 'onnx' | 'pth' | 'safetensors';
 
@@ -15,56 +18,39 @@ const FORMATS: Readonly<Record<string, Format>> = {
   '.safetensors': 'safetensors',
 };
 
-const FROM_FILE = "from the student's file";
-
 export function addExport(program: Command, output: Output): void {
-  const command = program
-    .command('export')
-    .description(
+  const command = addCall(program, convertOptions, {
+    name: 'export',
+    description:
       'write a student as ONNX, checked by onnxruntime; or a model as .pth or safetensors',
-    )
-    .argument('<model>', "a student's file; for pth and safetensors, a DenseNet's too")
-    .addOption(option('-o, --output <file>', 'the file to write (required)'))
-    .addOption(
-      option('--format <name>', 'instead of the one that the name of the file says').choices([
-        ...new Set(Object.values(FORMATS)),
-      ]),
+    argument: '<model>',
+    omit: ['format'],
+  });
+  command.addOption(
+    new Option('--format <name>', 'instead of what the name of the file ends in').choices([
+      ...new Set(Object.values(FORMATS)),
+    ]),
+  );
+  const shared = command.options.map((made) => made.attributeName());
+  const others = namesOf(onnxOptions).filter((name) => !['student', ...shared].includes(name));
+  const ofOnnx = callOptions(onnxOptions, others);
+  for (const made of ofOnnx) command.addOption(made.helpGroup('Options of ONNX:'));
+  command.addOption(jsonOption());
+  command.action(async (model: string, { json, output: file, format: asked, ...given }) => {
+    demandOptions(command, convertOptions, { model, output: file });
+    const format: Format = asked ?? formatOf(file);
+    if (format === 'onnx') {
+      await toOnnx(model, file, given, output);
+      return;
+    }
+    const foreign = ofOnnx.find(
+      (made) => command.getOptionValueSource(made.attributeName()) === 'cli',
     );
-  const onnxOptions = [
-    option('--input <kind>', 'uint8: RGB (N, H, W, 3); float: 0..1 (N, 3, H, W); or normalized', {
-      shown: 'uint8',
-    }),
-    option('--no-softmax', 'logits instead of probabilities'),
-    option('--no-fold-batch-norm', 'keep BatchNorm apart from the convolutions'),
-    option('--dynamic-size', 'pictures of any height and width'),
-    option('--opset <n>', "version of ONNX's operators, 17 to 26", { parse: number, shown: '26' }),
-    option('--labels <file>', 'class names, as lines of: index name', { shown: FROM_FILE }),
-    shared.mean('means of red, green, blue in 0..1', FROM_FILE),
-    shared.std('standard deviations of red, green, blue', FROM_FILE),
-    shared.imageSize(FROM_FILE),
-  ];
-  for (const made of onnxOptions) {
-    made.helpGroup('Options of ONNX:');
-    command.addOption(made);
-  }
-  command
-    .addOption(shared.force())
-    .addOption(shared.json())
-    .action(async (model: string, { json, output: file, format: asked, ...given }) => {
-      demand('export', { '--output': file });
-      const format: Format = asked ?? formatOf(file);
-      if (format === 'onnx') {
-        await toOnnx(model, file, given, output);
-        return;
-      }
-      const foreign = onnxOptions.find(
-        (made) => command.getOptionValueSource(made.attributeName()) === 'cli',
-      );
-      if (foreign) throw usageError(`${foreign.long} is of ONNX, not of --format ${format}.`);
-      const found = await convert(model, file, { format, overwrite: given.overwrite });
-      if (output.json) output.event('export', found);
-      else output.print(`${file}: ${found.architecture} of ${found.classes} classes, ${format}`);
-    });
+    if (foreign) throw usageError(`${foreign.long} is of ONNX, not of --format ${format}.`);
+    const found = await convert(model, file, { format, overwrite: given.overwrite });
+    if (output.json) output.event('export', found);
+    else output.print(`${file}: ${found.architecture} of ${found.classes} classes, ${format}`);
+  });
 }
 
 async function toOnnx(model: string, file: string, given: OnnxOptions, output: Output) {

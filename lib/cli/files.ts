@@ -1,23 +1,24 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { type CheckpointContents, inspect } from '../model/inspect.js';
-import type { DatasetStatsOptions } from '../options/stats.js';
+import { inspectOptions } from '../options/inspect.js';
+import { type DatasetStatsOptions, datasetStatsOptions } from '../options/stats.js';
 import { datasetStats } from '../stats.js';
-import { option, shared } from './arguments.js';
+import { addCall, jsonOption } from './options.js';
 import type { Output } from './output.js';
 import { interruptible } from './signals.js';
 
 export function addInspect(program: Command, output: Output): void {
-  program
-    .command('inspect')
-    .description('tell what a .pth or .safetensors holds, without executing anything in it')
-    .argument('<file>', 'a checkpoint')
-    .addOption(option('--tensors', 'list every tensor'))
-    .addOption(shared.json())
-    .action(async (file: string, { tensors }: { tensors?: boolean }) => {
-      const contents = await inspect(file);
-      if (output.json) output.event('checkpoint', contents);
-      else for (const fields of describe(contents, tensors === true)) output.print(...fields);
-    });
+  const command = addCall(program, inspectOptions, {
+    name: 'inspect',
+    description: 'show what a .pth or .safetensors holds; nothing in it is executed',
+    argument: '<path>',
+  });
+  command.addOption(new Option('--tensors', 'list every tensor')).addOption(jsonOption());
+  command.action(async (file: string, { tensors }: { tensors?: boolean }) => {
+    const contents = await inspect(file);
+    if (output.json) output.event('checkpoint', contents);
+    else for (const fields of describe(contents, tensors === true)) output.print(...fields);
+  });
 }
 
 /** Lines of a column of names and one of values; tensors have fields. */
@@ -66,38 +67,36 @@ function pairs(record: Record<string, unknown>): string {
 }
 
 export function addStats(program: Command, output: Output): void {
-  program
-    .command('stats')
-    .description("measure the mean and std of a folder's pictures")
-    .argument('<folder>', 'a dataset (its train/ is used), class folders, or pictures')
-    .addOption(shared.imageSize('224'))
-    .addOption(shared.onBadImage())
-    .addOption(shared.maxPixels())
-    .addOption(shared.json())
-    .action(async (folder: string, { json, ...given }) => {
-      const found = await interruptible(output, 'Stopping.', (signal) =>
-        datasetStats(folder, {
-          // Parsed, but checked only by the API.
-          ...(given as DatasetStatsOptions),
-          signal,
-          onProgress: (done, total) =>
-            output.showBar({
-              label: 'measuring',
-              fraction: done / total,
-              text: `${done}/${total} pictures`,
-            }),
-          onSkip: (source, { message }) =>
-            output.warn({ code: 'WARN_IMAGE_SKIPPED', message, path: String(source) }),
-        }),
-      );
-      if (output.json) {
-        output.event('stats', found);
-        return;
-      }
-      const { mean, std, images, classes } = found;
-      output.note(`${images} pictures${classes ? ` of ${classes.length} classes` : ''}`);
-      // Ready to be pasted behind `distill train`.
-      const digits = (values: number[]) => values.map((value) => value.toFixed(6)).join(',');
-      output.print(`--mean ${digits(mean)} --std ${digits(std)}`);
-    });
+  const command = addCall(program, datasetStatsOptions, {
+    name: 'stats',
+    description: "measure the mean and std of a folder's pictures",
+    argument: '<folder>',
+  });
+  command.addOption(jsonOption());
+  command.action(async (folder: string, { json, ...given }) => {
+    const found = await interruptible(output, 'Stopping.', (signal) =>
+      datasetStats(folder, {
+        // Parsed, but checked only by the API.
+        ...(given as DatasetStatsOptions),
+        signal,
+        onProgress: (done, total) =>
+          output.showBar({
+            label: 'measuring',
+            fraction: done / total,
+            text: `${done}/${total} pictures`,
+          }),
+        onSkip: (source, { message }) =>
+          output.warn({ code: 'WARN_IMAGE_SKIPPED', message, path: String(source) }),
+      }),
+    );
+    if (output.json) {
+      output.event('stats', found);
+      return;
+    }
+    const { mean, std, images, classes } = found;
+    output.note(`${images} pictures${classes ? ` of ${classes.length} classes` : ''}`);
+    // Ready to be pasted behind `distill train`.
+    const digits = (values: number[]) => values.map((value) => value.toFixed(6)).join(',');
+    output.print(`--mean ${digits(mean)} --std ${digits(std)}`);
+  });
 }

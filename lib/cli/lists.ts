@@ -1,20 +1,33 @@
 import { existsSync } from 'node:fs';
-import { AUGMENTATIONS } from '../options/fields.js';
+import { fieldOf, type Kind, kindOf, namesOf, type Schema } from '../options/option.js';
+import { schemas } from '../options/schemas.js';
+import { flagOf } from './options.js';
 
 const isNumber = (word: string) => /^[([]?[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?[)\],]*$/i.test(word);
-const isAugmentation = (word: string) =>
-  AUGMENTATIONS.some((name) => name === word.replace(/,$/, ''));
 
-/** Options whose values are lists: what an item looks like and, where it is fixed, how many there are. */
-const LISTS = new Map<string, { isItem: (word: string) => boolean; length?: number }>([
-  ['--mean', { isItem: isNumber, length: 3 }],
-  ['--std', { isItem: isNumber, length: 3 }],
-  ['--temperature', { isItem: isNumber }],
-  ['--alpha', { isItem: isNumber }],
-  ['--lr', { isItem: isNumber }],
-  ['--seeds', { isItem: isNumber }],
-  ['--augment', { isItem: isAugmentation }],
-]);
+/** A list of words on the command line. */
+interface List {
+  isItem: (word: string) => boolean;
+  /** The number of items, where it is fixed. */
+  length?: number;
+}
+
+/** The options whose values are lists, by flag. */
+const LISTS = new Map(Object.values(schemas).flatMap((schema) => listsOf(schema)));
+
+function listsOf(schema: Schema): [flag: string, list: List][] {
+  return namesOf(schema).flatMap((name): [string, List][] => {
+    const list = listFor(kindOf(fieldOf(schema, name)));
+    return list ? [[flagOf(schema, name), list]] : [];
+  });
+}
+
+function listFor(kind: Kind): List | null {
+  if (kind.type === 'triple') return { isItem: isNumber, length: 3 };
+  if (kind.type === 'numbers') return { isItem: isNumber };
+  if (kind.type !== 'names') return null;
+  return { isItem: (word) => kind.values.includes(word.replace(/,$/, '')) };
+}
 
 /**
  * Joins lists whose items are words of their own, as Python's programs take them: `--mean 0.485 0.456 0.406` becomes
@@ -26,7 +39,7 @@ export function joinLists(argv: readonly string[]): string[] {
   let next = 0;
   while (next < end) {
     const word = argv[next++] as string;
-    const [, flag = word, value] = /^(--\w+)=(.*)$/s.exec(word) ?? [];
+    const [, flag = word, value] = /^(--[\w-]+)=(.*)$/s.exec(word) ?? [];
     const list = LISTS.get(flag);
     const first = value ?? argv[next];
     if (!list?.isItem(first ?? '')) {

@@ -1,18 +1,12 @@
 import { Command, CommanderError } from 'commander';
 import { toDistillError } from '../errors.js';
 import { version } from '../package.js';
-import {
-  exactArguments,
-  type Flags,
-  flagsOf,
-  inFlags,
-  namesInFlags,
-  usageError,
-} from './arguments.js';
+import { exactArguments } from './arguments.js';
 import { addCompare } from './compare.js';
 import { addDoctor } from './doctor.js';
 import { addExport } from './export.js';
 import { addInspect, addStats } from './files.js';
+import { type Flags, flagsOf, inFlags, namesInFlags } from './flags.js';
 import { joinLists } from './lists.js';
 import { addLogits } from './logits.js';
 import { Output } from './output.js';
@@ -22,7 +16,7 @@ import { Ended } from './signals.js';
 import { addSweep } from './sweep.js';
 import { addTeach } from './teach.js';
 import { addTrain } from './train.js';
-import { usageMessage } from './usage.js';
+import { usageError, usageMessage } from './usage.js';
 
 /**
  * The command `distill`, without `setup`, which needs no built package and is handled before.

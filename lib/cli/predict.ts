@@ -1,42 +1,27 @@
 import type { Command } from 'commander';
-import type { PredictOptions } from '../options/predict.js';
+import { type PredictOptions, predictOptions } from '../options/predict.js';
 import { type Prediction, predict } from '../predict.js';
-import { demand, number, option, shared } from './arguments.js';
+import { addCall, jsonOption } from './options.js';
 import type { Output } from './output.js';
 import { interruptible } from './signals.js';
-
-const FROM_FILE = "from the student's file";
+import { demandOptions } from './usage.js';
 
 export function addPredict(program: Command, output: Output): void {
-  program
-    .command('predict')
-    .description('classify pictures: a line of name, class and probability for each')
-    .argument('<images...>', 'files, or folders that are searched for pictures')
-    .addOption(option('--student <file>', '.pth or .safetensors of the student (required)'))
-    .addOption(
-      option('--labels <file>', 'class names, as lines of: index name', { shown: FROM_FILE }),
-    )
-    .addOption(shared.mean('means of red, green, blue in 0..1', FROM_FILE))
-    .addOption(shared.std('standard deviations of red, green, blue', FROM_FILE))
-    .addOption(shared.imageSize(FROM_FILE))
-    .addOption(
-      option('--top-k <n>', 'classes a picture', { parse: number, shown: '1, with --json 5' }),
-    )
-    .addOption(shared.batchSize('pictures that go through the student together', '32'))
-    .addOption(shared.device())
-    .addOption(shared.precision())
-    .addOption(shared.threads())
-    .addOption(shared.onBadImage())
-    .addOption(shared.maxPixels())
-    .addOption(shared.json())
-    .action(async (images: string[], { json, ...given }) => {
-      demand('predict', { '--student': given.student });
-      const listed = given.topK === undefined ? 1 : Number.POSITIVE_INFINITY;
-      // Parsed, but checked only by the API.
-      await printPredictions({ images, ...given } as PredictOptions, output, ({ path, top }) =>
-        predictionFields(path ?? '', top.slice(0, listed)),
-      );
-    });
+  const command = addCall(program, predictOptions, {
+    name: 'predict',
+    description: 'classify pictures: a line of name, class and probability for each',
+    argument: '<images...>',
+    shown: { topK: '1, with --json 5' },
+  });
+  command.addOption(jsonOption());
+  command.action(async (images: string[], { json, ...given }) => {
+    demandOptions(command, predictOptions, { images, ...given });
+    const listed = given.topK === undefined ? 1 : Number.POSITIVE_INFINITY;
+    // Parsed, but checked only by the API.
+    await printPredictions({ images, ...given } as PredictOptions, output, ({ path, top }) =>
+      predictionFields(path ?? '', top.slice(0, listed)),
+    );
+  });
 }
 
 /** The fields of the reference's line: name, class and probability; then the runners-up, where asked for. */

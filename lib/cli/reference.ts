@@ -2,10 +2,15 @@ import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { distill } from '../distill.js';
 import { DistillError } from '../errors.js';
-import { demand, type Flags, learningOptions, number, shared, triple } from './arguments.js';
+import { distillOptions } from '../options/distill.js';
+import { defaultOf } from '../options/option.js';
+import { number, triple } from './arguments.js';
+import type { Flags } from './flags.js';
+import { callOptions } from './options.js';
 import type { Output } from './output.js';
 import { predictionFields, printPredictions } from './predict.js';
 import { epochLine, follow, standOf } from './training.js';
+import { demand } from './usage.js';
 
 // The command line of the script that this package follows, and the lines that it prints.
 
@@ -14,40 +19,61 @@ export function asksForReference(argv: readonly string[]): boolean {
   return argv.some((argument) => argument === '--task' || argument.startsWith('--task='));
 }
 
-/** The reference's names of the API's options. */
+/** The script's own options: the API's name, the flag and the help. */
+const OPTIONS: readonly (readonly [name: string, flags: string, help: string])[] = [
+  ['teacher', '--src_model <file>', "the teacher's .pth"],
+  ['student', '--dst_model <file>', "the student's .pth"],
+  ['classesNumber', '--classes_number <n>', 'classes of the dataset (default: 2)'],
+  ['mean', '--mean <tuple>', 'such as "(0.485, 0.456, 0.406)"'],
+  ['std', '--std <tuple>', 'such as "(0.229, 0.224, 0.225)"'],
+  ['labels', '--labels_file <file>', 'class names, as lines of: index class_name'],
+  ['images', '--images_path <folder>', 'pictures to predict'],
+  ['dataset', '--dataset_path <folder>', 'folder with train/ and val/'],
+];
+
+/** The options of learning, which the script has under the same names and with the same defaults. */
+const LEARNING = ['epochs', 'lr', 'dropRate', 'temperature', 'alpha'] as const;
+
+const PARSERS: Readonly<Record<string, (text: string) => unknown>> = {
+  classesNumber: number,
+  mean: triple,
+  std: triple,
+};
+
+/** Makes the script's options, and `--force`: the script itself replaces any file. */
+function referenceOptions(): Option[] {
+  const own = OPTIONS.map(([name, flags, help]) => {
+    const made = new Option(flags, help);
+    made.attributeName = () => name;
+    const parse = PARSERS[name];
+    return parse ? made.argParser(parse) : made;
+  });
+  return [...own, ...callOptions(distillOptions, [...LEARNING, 'overwrite'], { joint: '_' })];
+}
+
+/** The script's names of the API's options. */
 export const REFERENCE_FLAGS: Flags = new Map([
-  ['teacher', '--src_model'],
-  ['student', '--dst_model'],
-  ['dataset', '--dataset_path'],
-  ['images', '--images_path'],
-  ['labels', '--labels_file'],
-  ['dropRate', '--drop_rate'],
-  ['overwrite', '--force'],
+  ...referenceOptions().map((made) => [made.attributeName(), made.long ?? made.flags] as const),
   // The script has no such choice.
   ['keep', '`distill train --keep`'],
-  ...['mean', 'std', 'epochs', 'lr', 'temperature', 'alpha'].map(
-    (name) => [name, `--${name}`] as const,
-  ),
 ]);
 
-type Triple = readonly [number, number, number];
-
-/** As commander parses them; what they are worth is for the API to check. */
+/** As commander parses them; the API checks them. */
 interface ReferenceOptions {
   task: 'train' | 'predict';
-  src_model: string;
-  dst_model: string;
-  classes_number: number;
-  mean: Triple;
-  std: Triple;
-  labels_file?: string;
-  images_path: string;
-  epochs: number;
-  lr: number;
-  drop_rate: number;
-  dataset_path: string;
-  temperature: number;
-  alpha: number;
+  teacher: string;
+  student: string;
+  classesNumber?: number;
+  mean: readonly [number, number, number];
+  std: readonly [number, number, number];
+  labels?: string;
+  images: string;
+  dataset: string;
+  epochs?: number;
+  lr?: number;
+  dropRate?: number;
+  temperature?: number;
+  alpha?: number;
   overwrite?: boolean;
 }
 
@@ -56,62 +82,34 @@ export function referenceProgram(program: Command, output: Output): void {
     .description('Model knowledge distillation, in the form of the reference script.')
     .addOption(
       new Option('--task <task>', 'what to do').choices(['train', 'predict']).makeOptionMandatory(),
-    )
-    .option('--src_model <file>', "the teacher's .pth")
-    .option('--dst_model <file>', "the student's .pth")
-    .option('--classes_number <n>', 'classes of the dataset', number, 2)
-    .option('--mean <tuple>', 'such as "(0.485, 0.456, 0.406)"', triple)
-    .option('--std <tuple>', 'such as "(0.229, 0.224, 0.225)"', triple)
-    .option('--labels_file <file>', 'class names, as lines of: index class_name')
-    .option('--images_path <folder>', 'pictures to predict');
-  for (const learning of learningOptions('_')) program.addOption(learning);
-  program
-    .option('--dataset_path <folder>', 'folder with train/ and val/')
-    // Not the script's, which replaces any file.
-    .addOption(shared.force())
-    .action(async (given: ReferenceOptions) => {
-      if (given.task === 'train') {
-        const isGiven = program.getOptionValueSource('classes_number') === 'cli';
-        await train(given, isGiven ? given.classes_number : undefined, output);
-      } else {
-        await predictAll(given, output);
-      }
-      output.printMarked('green', '====== execution completed ======');
-    });
+    );
+  for (const made of referenceOptions()) program.addOption(made);
+  program.action(async (given: ReferenceOptions) => {
+    if (given.task === 'train') await train(given, output);
+    else await predictAll(given, output);
+    output.printMarked('green', '====== execution completed ======');
+  });
 }
 
-async function train(
-  given: ReferenceOptions,
-  classesNumber: number | undefined,
-  output: Output,
-): Promise<void> {
-  const { src_model, dst_model, dataset_path, mean, std, epochs, lr, temperature, alpha } = given;
-  demand('--task train', {
-    '--src_model': src_model,
-    '--dst_model': dst_model,
-    '--dataset_path': dataset_path,
-    '--mean': mean,
-    '--std': std,
-  });
+/** Checks that options are given, and names all that are not by their flags. */
+function demandAll(task: string, given: ReferenceOptions, ...names: (keyof ReferenceOptions)[]) {
+  const values = names.map((name) => [REFERENCE_FLAGS.get(name), given[name]] as const);
+  demand(`--task ${task}`, Object.fromEntries(values));
+}
+
+async function train(given: ReferenceOptions, output: Output): Promise<void> {
+  demandAll('train', given, 'teacher', 'student', 'dataset', 'mean', 'std');
+  const { task, classesNumber, labels, images, ...options } = given;
+  const { dataset, epochs = defaultOf(distillOptions, 'epochs') } = options;
   const run = distill({
-    teacher: src_model,
-    student: dst_model,
-    dataset: dataset_path,
-    mean,
-    std,
+    ...options,
     imageSize: 224, // whatever the teacher's file says
-    epochs,
-    lr,
-    dropRate: given.drop_rate,
-    temperature,
-    alpha,
-    overwrite: given.overwrite,
   });
   run.on('dataset', ({ classes, train, val }) => {
     if (classesNumber !== undefined && classesNumber !== classes.length) {
       throw new DistillError(
         'ERR_OPTION',
-        `Expected the number of class folders in '${dataset_path}', ${classes.length}, for --classes_number but received ${classesNumber}.`,
+        `Expected the number of class folders in '${dataset}', ${classes.length}, for --classes_number but received ${classesNumber}.`,
       );
     }
     const indices = dict(classes);
@@ -127,12 +125,10 @@ async function train(
 }
 
 async function predictAll(given: ReferenceOptions, output: Output): Promise<void> {
-  const { dst_model, images_path, labels_file, mean, std } = given;
-  demand('--task predict', { '--dst_model': dst_model, '--images_path': images_path });
-  await printPredictions(
-    { student: dst_model, images: images_path, labels: labels_file, mean, std },
-    output,
-    (prediction) => predictionFields(path.basename(prediction.path ?? ''), [prediction]),
+  demandAll('predict', given, 'student', 'images');
+  const { student, images, labels, mean, std } = given;
+  await printPredictions({ student, images, labels, mean, std }, output, (prediction) =>
+    predictionFields(path.basename(prediction.path ?? ''), [prediction]),
   );
 }
 

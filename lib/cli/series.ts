@@ -1,29 +1,15 @@
 import Table, { type HorizontalTableRow } from 'cli-table3';
-import type { Option } from 'commander';
+import { distillOptions } from '../options/distill.js';
+import { defaultOf } from '../options/option.js';
 import type { MeanStd } from '../training/mean-std.js';
 import type { TrialsProgress, TrialsResult } from '../training/series.js';
-import { numbers, option } from './arguments.js';
 import { type Output, shellWord } from './output.js';
 import { duration, type Stand } from './training.js';
-
-/** Options of commands that train several students. */
-export function seriesOptions(seeds: string, student: string): Option[] {
-  return [
-    option('--seeds <n or list>', 'how many seeds, from 1 on; or which: 7,8,9', {
-      parse: numbers,
-      shown: seeds,
-    }),
-    option('--student <file>', student, { shown: 'no student is kept' }),
-    option('-o, --out <file>', 'JSON to write, with the figures of every training', {
-      shown: 'written nowhere',
-    }),
-  ];
-}
 
 /** Where the bar of such a command stands. */
 export function standOfSeries(
   run: { progress: TrialsProgress },
-  { epochs = 500 }: { epochs?: number | undefined },
+  { epochs = defaultOf(distillOptions, 'epochs') }: { epochs?: number | undefined },
 ): () => Stand {
   return () => {
     const { trial, trials, epoch, step, steps } = run.progress;

@@ -1,39 +1,23 @@
 import type { Command } from 'commander';
-import type { SweepOptions } from '../options/sweep.js';
+import { type SweepOptions, sweepOptions } from '../options/sweep.js';
 import { sweep } from '../sweep.js';
 import { ranked, type SweepPoint, type SweepResult } from '../training/sweeping.js';
-import {
-  DATASET,
-  demand,
-  learningOptions,
-  numbers,
-  option,
-  sourceOptions,
-  studentOptions,
-} from './arguments.js';
+import { addCall, jsonOption, quietOption } from './options.js';
 import type { Output } from './output.js';
-import { ending, seriesOptions, spread, standOfSeries, table } from './series.js';
+import { ending, spread, standOfSeries, table } from './series.js';
 import { follow, tellDataset } from './training.js';
+import { demandOptions } from './usage.js';
 
 export function addSweep(program: Command, output: Output): void {
-  const command = program
-    .command('sweep')
-    .description('train students at several temperatures, alphas and learning rates, and rank them')
-    .argument('[dataset]', DATASET);
-  const grid = (flags: string, description: string, shown: string) =>
-    option(flags, description, { parse: numbers, shown });
-  const made = [
-    grid('--temperature <list>', "softens both models' answers, such as 2,4,8", '2'),
-    grid('--alpha <list>', "weight of the teacher's term, such as 0.5,0.7,0.9", '0.7'),
-    grid('--lr <list>', "Adam's learning rate, such as 1e-4,1e-3", '0.0001'),
-    ...seriesOptions('1', "where the best point's best student is kept"),
-    ...sourceOptions(),
-    ...learningOptions('-').filter((one) => ['epochs', 'dropRate'].includes(one.attributeName())),
-    ...studentOptions(),
-  ];
-  for (const one of made) command.addOption(one);
+  const command = addCall(program, sweepOptions, {
+    name: 'sweep',
+    description: 'train students at several temperatures, alphas and learning rates, and rank them',
+    argument: '[dataset]',
+  });
+  command.addOption(jsonOption()).addOption(quietOption());
   command.action(async (dataset: string | undefined, { json, quiet, ...given }) => {
-    demand('sweep', { '--teacher': given.teacher ?? given.teacherLogits });
+    const teacher = given.teacher ?? given.teacherLogits;
+    demandOptions(command, sweepOptions, { ...given, teacher }, 'teacher');
     // Parsed, but checked only by the API.
     await run({ dataset, ...given } as SweepOptions, output);
   });

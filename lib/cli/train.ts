@@ -1,25 +1,25 @@
 import type { Command } from 'commander';
 import { distill } from '../distill.js';
-import type { DistillOptions } from '../options/distill.js';
-import { DATASET, demand, distillationOptions, option } from './arguments.js';
+import { type DistillOptions, distillOptions } from '../options/distill.js';
+import { defaultOf } from '../options/option.js';
+import { addCall, jsonOption, quietOption } from './options.js';
 import { type Output, shellWord } from './output.js';
 import { report } from './training.js';
+import { demandOptions } from './usage.js';
 
 export function addTrain(program: Command, output: Output): void {
-  const command = program
-    .command('train')
-    .description('distil a DenseNet into a small CNN on a folder of pictures')
-    .argument('[dataset]', DATASET)
-    .addOption(option('--student <file>', '.pth or .safetensors to write (required)'));
-  for (const one of distillationOptions()) command.addOption(one);
+  const command = addCall(program, distillOptions, {
+    name: 'train',
+    description: 'distil a DenseNet into a small CNN on a folder of pictures',
+    argument: '[dataset]',
+  });
+  command.addOption(jsonOption()).addOption(quietOption());
   command.action(async (dataset: string | undefined, { json, quiet, ...given }) => {
-    demand('train', {
-      '--teacher': given.teacher ?? given.teacherLogits,
-      '--student': given.student,
-    });
+    const teacher = given.teacher ?? given.teacherLogits;
+    demandOptions(command, distillOptions, { ...given, teacher }, 'teacher');
     // Parsed, but checked only by the API.
     const options = { dataset, ...given } as DistillOptions;
-    const { student: file, epochs = 500 } = options;
+    const { student: file, epochs = defaultOf(distillOptions, 'epochs') } = options;
     const next = `distill predict <images> --student ${shellWord(file)}`;
     await report(distill(options), { name: 'Student', file, epochs, next }, output);
   });

@@ -1,8 +1,50 @@
 import type { Command, CommanderError } from 'commander';
+import { DistillError } from '../errors.js';
+import { fieldOf, isRequired, namesOf, type Schema } from '../options/option.js';
 import { synonymOf } from '../options/synonyms.js';
 import { count } from '../words.js';
+import { flagsOf } from './flags.js';
+import { synonymsIn } from './options.js';
 
-/** What other programs call the commands here. */
+/** Makes the error of wrong usage, whose exit code is 2. */
+export function usageError(message: string): DistillError {
+  return new DistillError('ERR_USAGE', message);
+}
+
+/**
+ * Checks that options are given, and names all that are not.
+ *
+ * @param who The command, such as `train`.
+ * @param options Values by flag.
+ */
+export function demand(who: string, options: Record<string, unknown>): void {
+  const missing = Object.keys(options).filter((flag) => options[flag] === undefined);
+  if (missing.length === 0) return;
+  const measured = missing.some((flag) => flag === '--mean' || flag === '--std');
+  const hint = measured ? '; `distill stats <folder>` measures --mean and --std' : '';
+  throw usageError(`${who} needs ${missing.join(', ')}${hint}.`);
+}
+
+/**
+ * Checks that the options are given that a call cannot do without.
+ *
+ * @param others Names of further ones that this command cannot do without.
+ */
+export function demandOptions(
+  command: Command,
+  schema: Schema,
+  given: Record<string, unknown>,
+  ...others: string[]
+): void {
+  const needed = namesOf(schema).filter(
+    (name) => isRequired(fieldOf(schema, name)) || others.includes(name),
+  );
+  const flags = flagsOf(command);
+  const values = needed.map((name) => [flags.get(name) ?? name, given[name]] as const);
+  demand(command.name(), Object.fromEntries(values));
+}
+
+/** Names of the commands in other programs. */
 const COMMANDS: Readonly<Record<string, string>> = {
   train: 'distil distill fit learn run student',
   teach: 'finetune fine-tune teacher pretrain',
@@ -18,9 +60,9 @@ const COMMANDS: Readonly<Record<string, string>> = {
 };
 
 /**
- * What commander has to say of the arguments, in one sentence, with what was meant.
+ * Returns commander's complaint about the arguments in one sentence, with what was probably meant.
  *
- * @param command The one that they are for: a command, or the program.
+ * @param command The command or the program that they are for.
  */
 export function usageMessage({ code, message }: CommanderError, command: Command): string {
   const [complaint = '', ...rest] = message.replace(/^error: /, '').split('\n');
@@ -40,18 +82,14 @@ export function usageMessage({ code, message }: CommanderError, command: Command
   return hint === undefined ? complaint : `${complaint}; ${hint}`;
 }
 
-/** The flag or the argument that another program's flag stands for. */
-function flagMeant(word: string, { options, registeredArguments }: Command): string | undefined {
+/** Finds the flag or the argument that another program's flag stands for. */
+function flagMeant(word: string, command: Command): string | undefined {
   const [, name] = /^--?(\w[\w-]+)/.exec(word) ?? [];
-  const names = options.map((option) => option.attributeName());
-  const given = registeredArguments.map((argument) => argument.name());
-  const meant = name && synonymOf(name, [...names, ...given]);
-  if (!meant) return undefined;
-  const flag = options[names.indexOf(meant)]?.long;
-  return `did you mean ${flag ?? `<${meant}>`}?`;
+  const meant = name && synonymOf(name, synonymsIn(command));
+  return meant && `did you mean ${flagsOf(command).get(meant)}?`;
 }
 
-/** The other commands that have a flag. */
+/** Names the other commands that have a flag. */
 function ownersOf(word: string, { parent }: Command): string | undefined {
   const [flag] = word.split('=');
   const owners = parent?.commands.filter(({ options }) =>

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { type DistillOptions, distillOptions } from './distill.js';
-import { fields } from './fields.js';
-import { series, type TrialsOptions } from './sweep.js';
+import type { Expect, Holds } from './held.js';
+import { metaOf, option } from './option.js';
+import { type TrialsOptions, trials } from './sweep.js';
 
 /** Options of `compare()`: those of `distill()`, but several seeds. Paths are relative to the current folder. */
 export interface CompareOptions
@@ -18,19 +19,28 @@ export interface CompareOptions
   student?: string | undefined;
 }
 
-export const compareOptions = distillOptions
-  .omit({ student: true, alpha: true, seed: true })
-  .extend({
-    alpha: z
+const { student, alpha, seed, ...rest } = distillOptions.shape;
+
+export const compareOptions = z.strictObject({
+  seeds: option(trials.seeds.default([1, 2, 3]), { shown: '3' }),
+  student: option(student.optional(), {
+    help: 'the .pth or .safetensors to write the best student to that had a teacher',
+    shown: 'it is not kept',
+  }),
+  out: trials.out,
+  ...rest,
+  alpha: option(
+    z
       .number()
       .gt(0)
       .max(1)
       .describe('a number greater than 0 and at most 1 (0 is without a teacher)')
       .default(0.7),
-    seeds: series.seeds.default([1, 2, 3]),
-    student: fields.path.optional(),
-    out: series.out.optional(),
-  });
+    metaOf(alpha),
+  ),
+});
+
+export type _Held = Expect<Holds<CompareOptions, typeof compareOptions>>;
 
 /** Options once they are checked and the defaults are in. */
 export type CheckedCompareOptions = z.output<typeof compareOptions>;

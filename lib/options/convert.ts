@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import { fields } from './fields.js';
+import { choice, fields } from './fields.js';
+import type { Expect, Holds } from './held.js';
+import { option } from './option.js';
 
 /** Options of `convert()`. */
 export interface ConvertOptions {
@@ -13,8 +15,18 @@ export interface ConvertOptions {
 }
 
 export const convertOptions = z.strictObject({
-  model: fields.path,
-  output: fields.path,
-  format: z.enum(['pth', 'safetensors']).describe("'pth' or 'safetensors'").optional(),
+  model: option(fields.file, {
+    help: "a student's file; for .pth and .safetensors, also a DenseNet's",
+  }),
+  output: fields.output,
+  format: option(choice('pth', 'safetensors').optional(), {
+    help: 'the format to write',
+    placeholder: 'name',
+    shown: 'what the name of the file ends in',
+  }),
   overwrite: fields.overwrite,
 });
+
+export type _Held = Expect<
+  Holds<ConvertOptions & { model: string; output: string }, typeof convertOptions>
+>;

@@ -1,6 +1,10 @@
 import { z } from 'zod';
-import { fields, preprocessing, training } from './fields.js';
+import { choice, dataset, fields, partialShare, preprocessing, training, whole } from './fields.js';
+import type { Expect, Holds } from './held.js';
+import { option } from './option.js';
 import type { TrainingOptions } from './training.js';
+
+const FROM_TEACHER = { shown: "from the teacher's file" };
 
 /** Options of `distill()`. Paths are relative to the current folder. */
 export interface DistillOptions extends TrainingOptions {
@@ -62,26 +66,68 @@ export interface DistillOptions extends TrainingOptions {
 }
 
 export const distillOptions = z.strictObject({
-  teacher: fields.path.optional(),
-  teacherLogits: fields.path.optional(),
-  student: fields.path,
-  ...training,
-  mean: preprocessing.mean.optional(),
-  std: preprocessing.std.optional(),
-  epochs: fields.count.default(500),
+  teacher: option(fields.file.optional(), {
+    help: "a torchvision DenseNet's .pth or .safetensors (or give `teacherLogits`)",
+    synonyms: 'teacherModel teacherPath teacherFile srcModel sourceModel model weights pretrained',
+  }),
+  teacherLogits: option(fields.file.optional(), {
+    help: "a file of the teacher's logits, as `distill logits` writes it, instead of `teacher`",
+    synonyms: 'logits teacherOutputs teacherAnswers',
+  }),
+  student: option(fields.file, {
+    help: 'the .pth or .safetensors to write',
+    synonyms:
+      'studentModel studentPath studentFile dstModel target output out outFile save modelPath checkpoint',
+  }),
+  ...dataset,
+  mean: option(preprocessing.mean.optional(), FROM_TEACHER),
+  std: option(preprocessing.std.optional(), FROM_TEACHER),
+  imageSize: option(training.imageSize, { shown: `${FROM_TEACHER.shown}, or 224` }),
+  epochs: fields.epochs.default(500),
   lr: fields.lr.default(1e-4),
   schedule: fields.schedule.default('constant'),
-  dropRate: z.number().min(0).lt(1).describe('a number in [0, 1)').default(0.2),
+  warmup: training.warmup,
+  dropRate: option(partialShare.default(0.2), {
+    help: 'dropout before the last layer, in [0, 1)',
+    placeholder: 'p',
+    synonyms: 'dropout dropoutRate dropoutProbability pDropout',
+    recorded: true,
+  }),
   temperature: fields.temperature.default(2),
   alpha: fields.alpha.default(0.7),
   batchSize: fields.batchSize.default(4),
-  initialStudent: fields.path.optional(),
-  keep: z
-    .enum(['both', 'accuracy', 'loss'])
-    .describe("'both', 'accuracy' or 'loss'")
-    .default('both'),
-  views: z.int().min(1).max(1000).describe('a whole number in 1..1000').default(1),
+  shuffle: training.shuffle,
+  initialStudent: option(fields.file.optional(), {
+    help: "a student's file to start from, and to improve on",
+    shown: 'fresh weights',
+    synonyms: 'init initial initialWeights startFrom resume resumeFrom pretrainedStudent',
+  }),
+  keep: option(choice('both', 'accuracy', 'loss').default('both'), {
+    help: 'keep the last epoch that improved both accuracy and loss, or the best in one of them',
+    placeholder: 'what',
+    recorded: true,
+  }),
+  views: option(whole(1, 1000).default(1), {
+    help: 'augmented views of each picture, each answered by the teacher',
+    synonyms: 'numViews augmentedViews',
+    recorded: true,
+  }),
+  augment: option(training.augment, { shown: 'crop,flip with several `views`, else none' }),
+  storeSize: training.storeSize,
+  cropScale: training.cropScale,
+  precision: training.precision,
+  seed: training.seed,
+  device: training.device,
+  threads: training.threads,
+  onBadImage: training.onBadImage,
+  maxPixels: training.maxPixels,
+  cacheMemory: training.cacheMemory,
+  cacheDir: training.cacheDir,
+  overwrite: training.overwrite,
+  signal: training.signal,
 });
+
+export type _Held = Expect<Holds<DistillOptions, typeof distillOptions>>;
 
 /** Options once they are checked and the defaults are in. */
 export type CheckedOptions = z.output<typeof distillOptions>;

@@ -1,7 +1,9 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { DoctorProgress, Finding } from '../doctor/findings.js';
 import { type DistillOptions, distillOptions } from './distill.js';
-import { callback, fields } from './fields.js';
+import { callback } from './fields.js';
+import type { Expect, Holds } from './held.js';
+import { option } from './option.js';
 
 /**
  * Options of `doctor()`: those of the `distill()` that is meant to run, as far as they are known. Without a dataset,
@@ -16,11 +18,18 @@ export interface DoctorOptions extends Omit<DistillOptions, 'student'> {
   onProgress?: ((progress: DoctorProgress) => void) | undefined;
 }
 
-export const doctorOptions = distillOptions.extend({
-  student: fields.path.optional(),
+export const doctorOptions = z.strictObject({
+  ...distillOptions.shape,
+  student: option(distillOptions.shape.student.optional(), {
+    help: 'the file that `distill train` is to write; nothing is written now',
+  }),
   onFinding: callback<(finding: Finding) => void>().optional(),
-  onProgress: callback<(progress: DoctorProgress) => void>().optional(),
+  onProgress: option(callback<(progress: DoctorProgress) => void>().optional(), {
+    synonyms: 'progress onEpoch progressCallback',
+  }),
 });
+
+export type _Held = Expect<Holds<DoctorOptions, typeof doctorOptions>>;
 
 /** Options once they are checked and the defaults are in. */
 export type CheckedDoctorOptions = z.output<typeof doctorOptions>;

@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import { NEWEST_OPSET, OLDEST_OPSET, type OnnxInput } from '../model/onnx/student.js';
 import type { DistillWarning } from '../warnings.js';
-import { callback, fields, preprocessing } from './fields.js';
+import { choice, fields, preprocessing, reports, whole, yesOrNo } from './fields.js';
+import type { Expect, Holds } from './held.js';
+import { option } from './option.js';
+
+const FROM_STUDENT = { shown: "from the student's file" };
 
 /** Options of `exportOnnx()`. */
 export interface OnnxOptions {
@@ -34,28 +38,34 @@ export interface OnnxOptions {
 }
 
 export const onnxOptions = z.strictObject({
-  student: fields.path,
-  output: fields.path,
-  input: z
-    .enum(['uint8', 'float', 'normalized'])
-    .describe("'uint8', 'float' or 'normalized'")
-    .default('uint8'),
-  softmax: z.boolean().describe('true or false').default(true),
-  foldBatchNorm: z.boolean().describe('true or false').default(true),
-  dynamicSize: z.boolean().describe('true or false').default(false),
-  opset: z
-    .int()
-    .min(OLDEST_OPSET)
-    .max(NEWEST_OPSET)
-    .describe(`a whole number in ${OLDEST_OPSET}..${NEWEST_OPSET}`)
-    .default(NEWEST_OPSET),
+  student: option(fields.file, { help: "a student's file" }),
+  output: fields.output,
+  input: option(choice('uint8', 'float', 'normalized').default('uint8'), {
+    help: 'what the model takes: RGB as uint8 (N, H, W, 3), as floats in 0..1 (N, 3, H, W), or these with mean and std applied',
+    placeholder: 'kind',
+  }),
+  softmax: option(yesOrNo.default(true), { help: 'give logits instead of probabilities' }),
+  foldBatchNorm: option(yesOrNo.default(true), {
+    help: 'keep BatchNorm apart from the convolutions',
+  }),
+  dynamicSize: option(yesOrNo.default(false), { help: 'take pictures of any height and width' }),
+  opset: option(whole(OLDEST_OPSET, NEWEST_OPSET).default(NEWEST_OPSET), {
+    help: `the version of ONNX's operators, ${OLDEST_OPSET} to ${NEWEST_OPSET}`,
+  }),
   labels: fields.labels.optional(),
-  mean: preprocessing.mean.optional(),
-  std: preprocessing.std.optional(),
-  imageSize: preprocessing.imageSize.optional(),
+  mean: option(preprocessing.mean.optional(), FROM_STUDENT),
+  std: option(preprocessing.std.optional(), FROM_STUDENT),
+  imageSize: option(preprocessing.imageSize.optional(), {
+    help: 'side of the pictures, in pixels',
+    shown: `${FROM_STUDENT.shown}, or 224`,
+  }),
   overwrite: fields.overwrite,
-  onWarning: callback<(warning: DistillWarning) => void>().optional(),
+  onWarning: reports.onWarning,
 });
+
+export type _Held = Expect<
+  Holds<OnnxOptions & { student: string; output: string }, typeof onnxOptions>
+>;
 
 /** Options, and the two paths, once they are checked and the defaults are in. */
 export type CheckedOnnxOptions = z.output<typeof onnxOptions>;

@@ -1,114 +1,287 @@
 import { z } from 'zod';
 import { isUnicode } from '../names.js';
+import type { DistillWarning } from '../warnings.js';
 import { bytes } from './bytes.js';
 import { isPath, isPicture } from './hints.js';
+import { option } from './option.js';
 
-// Each option's description completes the sentence "Expected … for `name`".
+// Each field's description completes the sentence "Expected … for `name`".
 
 const path = z.string().min(1).refine(isPath).describe('a path');
+const file = option(path, { placeholder: 'file' });
+const folder = option(path, { placeholder: 'folder' });
 
-/** A number between two that make sense: none so small or so large that it is lost in float32. */
+/** A number between two limits, chosen so that none is lost in float32. */
 export const between = (low: number, high: number) =>
   z.number().min(low).max(high).describe(`a number in ${low}..${high}`);
 
-const whole = (low: number, high: number) =>
+/** A whole number between two limits. */
+export const whole = (low: number, high: number) =>
   z.int().min(low).max(high).describe(`a whole number in ${low}..${high}`);
 
-/** Epochs at most: with the steps of each they can still be counted. */
-const MANY = 1e9;
+/** A number of pixels between two limits. */
+export const pixels = (low: number, high: number) =>
+  z.int().min(low).max(high).describe(`a whole number of pixels in ${low}..${high}`);
+
+/** A number in [0, 1): a share that leaves something. */
+export const partialShare = z.number().min(0).lt(1).describe('a number in [0, 1)');
+
+/** One of several words. */
+export const choice = <const Values extends readonly [string, string, ...string[]]>(
+  ...values: Values
+) => z.enum(values).describe(alternatives(values.map((value) => `'${value}'`)));
+
+/** True or false. */
+export const yesOrNo = z.boolean().describe('true or false');
+
+/** Returns words as a choice: `a, b or c`. */
+export function alternatives(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
+/** A function that is called with news. */
+export const callback = <T extends (...given: never[]) => void>() =>
+  z.custom<T>((value) => typeof value === 'function').describe('a function');
+
+/** Functions that several calls tell their news. */
+export const reports = {
+  onWarning: option(callback<(warning: DistillWarning) => void>().optional(), {
+    synonyms: 'warning onWarn',
+  }),
+};
+
+/** The most epochs: with the steps of each they can still be counted. */
+const MOST_EPOCHS = 1e9;
 
 /** Fields that several calls share. */
 export const fields = {
-  path,
-  /** A picture, whose name need not be UTF-8. */
+  file,
+  folder,
+  /** A picture's file, whose name need not be UTF-8. */
   picture: z.string().min(1).refine(isPicture).describe('a path'),
-  count: whole(1, MANY),
-  countOrNone: whole(0, MANY),
-  batchSize: whole(1, 4096),
-  labels: z
-    .union([
-      path,
-      z
-        .array(
-          z
-            .string()
-            .regex(/^[^\0]*$/)
-            .refine(isUnicode),
-        )
-        .min(1)
-        .readonly(),
-    ])
-    .describe('a path or a list of names'),
+  count: whole(1, MOST_EPOCHS),
+  countOrNone: whole(0, MOST_EPOCHS),
+  epochs: option(whole(1, MOST_EPOCHS), {
+    help: 'passes over the training pictures, at most',
+    synonyms: 'epoch numEpochs nEpochs maxEpochs',
+    recorded: true,
+  }),
+  batchSize: option(whole(1, 4096), {
+    help: 'pictures per training step',
+    synonyms: 'batch bs trainBatchSize perDeviceTrainBatchSize miniBatchSize',
+    recorded: true,
+  }),
+  labels: option(
+    z
+      .union([
+        file,
+        z
+          .array(
+            z
+              .string()
+              .regex(/^[^\0]*$/)
+              .refine(isUnicode),
+          )
+          .min(1)
+          .readonly(),
+      ])
+      .describe('a path or a list of names'),
+    {
+      help: 'class names: a file with lines of index and name',
+      placeholder: 'file',
+      shown: "from the student's file",
+      synonyms: 'label classes classNames labelNames labelsFile labelsPath names',
+    },
+  ),
   // A schedule goes down to a 250,000th of it, which float32 holds.
-  lr: between(1e-30, 1),
+  lr: option(between(1e-30, 1), {
+    help: "Adam's learning rate, or the largest of a schedule",
+    placeholder: 'rate',
+    synonyms: 'learningRate rate maxLr',
+    recorded: true,
+  }),
   // Logits are divided by it, and float32 holds them.
-  temperature: between(0.01, 1000),
-  alpha: between(0, 1),
-  seed: z.int().min(0).describe('a whole number in 0..2^53-1'),
-  overwrite: z.boolean().describe('true or false').default(false),
-  schedule: z
-    .enum(['one-cycle', 'cosine', 'constant'])
-    .describe("'one-cycle', 'cosine' or 'constant'"),
+  temperature: option(between(0.01, 1000), {
+    help: "softens both models' answers; greater is softer",
+    placeholder: 't',
+    synonyms: 'T temp tau softmaxTemperature kdTemperature',
+    recorded: true,
+  }),
+  alpha: option(between(0, 1), {
+    help: "weight of the teacher's term of the loss; the labels' term weighs 1 - alpha",
+    placeholder: 'a',
+    synonyms: 'lambda softWeight distillWeight distillationWeight kdWeight kdAlpha',
+    recorded: true,
+  }),
+  seed: option(z.int().min(0).describe('a whole number in 0..2^53-1'), {
+    help: 'makes the run repeatable',
+    shown: 'drawn, and reported',
+    synonyms: 'randomSeed manualSeed randomState',
+    recorded: true,
+  }),
+  /** A file to write. */
+  output: option(file, {
+    help: 'the file to write',
+    flag: '-o, --output',
+    synonyms: 'out outFile outputFile outputPath file path target',
+  }),
+  overwrite: option(yesOrNo.default(false), {
+    help: 'replace files that are there, whatever they are',
+    flag: '--force',
+    synonyms: 'force replace clobber yes',
+  }),
+  schedule: option(choice('one-cycle', 'cosine', 'constant'), {
+    help: 'how the learning rate changes',
+    placeholder: 'name',
+    synonyms: 'scheduler lrScheduler lrSchedule policy',
+    recorded: true,
+  }),
 };
-
-/** An option that is called. */
-export const callback = <T extends (...given: never[]) => void>() =>
-  z.custom<T>((value) => typeof value === 'function').describe('a function');
 
 const triple = (channel: z.ZodNumber) => z.tuple([channel, channel, channel]).readonly();
 
 /** Options that say how a picture becomes a network's input. */
 export const preprocessing = {
-  mean: triple(z.number().min(0).max(1)).describe('three numbers in 0..1 (R, G, B)'),
+  mean: option(triple(z.number().min(0).max(1)).describe('three numbers in 0..1 (R, G, B)'), {
+    help: 'means of red, green and blue, in 0..1',
+    synonyms: 'means normMean imageMean',
+  }),
   // A fortieth of a step of uint8: what it divides stays below 10,000, finite in float32 and bfloat16.
-  std: triple(between(1e-4, 1)).describe('three numbers in 0.0001..1 (R, G, B)'),
-  imageSize: z.int().min(32).max(4096).describe('a whole number of pixels in 32..4096'),
+  std: option(triple(between(1e-4, 1)).describe('three numbers in 0.0001..1 (R, G, B)'), {
+    help: 'standard deviations of red, green and blue',
+    synonyms: 'stds stdev stddev standardDeviation normStd imageStd',
+  }),
+  imageSize: option(pixels(32, 4096), {
+    help: 'side of the square centre crop, in pixels',
+    placeholder: 'pixels',
+    synonyms: 'size imgSize inputSize cropSize resolution pixels',
+  }),
 };
 
 /** Options that say where and how the work is done. */
 export const execution = {
-  device: z
-    .string()
-    .regex(/^(auto|cpu|cuda(:\d{1,2})?)$/)
-    .describe("'auto', 'cpu', 'cuda' or 'cuda:N'"),
-  precision: z.enum(['fp32', 'bf16', 'auto']).describe("'fp32', 'bf16' or 'auto'"),
-  threads: whole(1, 1024),
-  onBadImage: z.enum(['error', 'skip']).describe("'error' or 'skip'"),
-  maxPixels: z.int().min(1).describe('a whole number of pixels of at least 1'),
-  signal: z.instanceof(AbortSignal).describe('an AbortSignal'),
+  device: option(
+    z
+      .string()
+      .regex(/^(auto|cpu|cuda(:\d{1,2})?)$/)
+      .describe("'auto', 'cpu', 'cuda' or 'cuda:N'")
+      .default('auto'),
+    {
+      help: 'where to compute: auto, cpu, cuda or cuda:N',
+      placeholder: 'name',
+      synonyms: 'gpu cuda accelerator',
+    },
+  ),
+  precision: option(choice('fp32', 'bf16', 'auto').default('fp32'), {
+    help: 'what convolutions compute in; auto is bf16 where that is faster',
+    placeholder: 'type',
+    synonyms: 'dtype amp bf16 fp16 half mixedPrecision',
+    recorded: true,
+  }),
+  threads: option(whole(1, 1024).optional(), {
+    help: 'threads that share the work',
+    shown: 'one per processor',
+    synonyms: 'numThreads nThreads numWorkers workers jobs cpus',
+  }),
+  onBadImage: option(choice('error', 'skip').default('error'), {
+    help: 'end at a picture that does not decode, or skip it with a warning',
+    placeholder: 'what',
+    synonyms: 'badImage onError skipBad skipBadImages ignoreErrors',
+  }),
+  maxPixels: option(z.int().min(1).describe('a whole number of pixels of at least 1').optional(), {
+    help: 'the largest picture that is read, in pixels',
+    shown: '178956970, or half of it where decoding takes much memory',
+    synonyms: 'maxImagePixels pixelLimit limitInputPixels',
+  }),
+  signal: option(z.instanceof(AbortSignal).describe('an AbortSignal').optional(), {
+    synonyms: 'abortSignal abort controller',
+  }),
 };
 
-/** What may be done to training pictures. */
+/** Options that say which pictures there are. */
+export const dataset = {
+  dataset: option(folder.optional(), {
+    help: 'folder with train/ and val/, each with a folder of pictures per class',
+    synonyms: 'data dataDir dataRoot dataPath datasetPath datasetDir root folder dir images',
+  }),
+  train: option(folder.optional(), {
+    help: "the training pictures' folder, instead of `dataset`",
+    synonyms: 'trainDir trainPath trainFolder training trainDataset',
+  }),
+  val: option(folder.optional(), {
+    help: "the validation pictures' folder, instead of `dataset`",
+    synonyms:
+      'valDir valPath valFolder valid validation validate test testDir valDataset evalDataset',
+  }),
+};
+
+/** Changes to training pictures. */
 export const AUGMENTATIONS = ['crop', 'resized-crop', 'flip'] as const;
 
 /** Options that every training has. */
 export const training = {
-  dataset: fields.path.optional(),
-  train: fields.path.optional(),
-  val: fields.path.optional(),
+  ...dataset,
   imageSize: preprocessing.imageSize.optional(),
-  warmup: between(0, MANY).optional(),
-  augment: z
-    .array(z.enum(AUGMENTATIONS))
-    .refine((names) => !(names.includes('crop') && names.includes('resized-crop')))
-    .readonly()
-    .describe("a list of 'crop' or 'resized-crop', and 'flip'")
-    .optional(),
-  storeSize: preprocessing.imageSize.optional(),
+  warmup: option(between(0, MOST_EPOCHS).optional(), {
+    help: 'epochs in which the learning rate of the cosine schedule grows',
+    placeholder: 'epochs',
+    shown: '1 for cosine',
+    synonyms: 'warmupEpochs warmUp',
+    recorded: true,
+  }),
+  shuffle: option(yesOrNo.default(true), {
+    help: 'show the pictures in the same order in every epoch',
+    recorded: true,
+  }),
+  augment: option(
+    z
+      .array(z.enum(AUGMENTATIONS))
+      .refine((names) => !(names.includes('crop') && names.includes('resized-crop')))
+      .readonly()
+      .describe("a list of 'crop' or 'resized-crop', and 'flip'")
+      .optional(),
+    {
+      help: 'changes to training pictures: crop or resized-crop, and flip; or none',
+      placeholder: 'names',
+      synonyms: 'augmentation augmentations transform transforms',
+      recorded: true,
+    },
+  ),
+  storeSize: option(pixels(32, 4096).optional(), {
+    help: 'side of the square that crops are taken from, in pixels',
+    placeholder: 'pixels',
+    shown: 'with a crop, a quarter more than `imageSize`',
+    recorded: true,
+  }),
   // A thousandth of 32 x 32 pixels is one.
-  cropScale: between(0.001, 1).default(0.08),
+  cropScale: option(between(0.001, 1).default(0.08), {
+    help: "the smallest resized crop, as a share of the picture's area",
+    placeholder: 'share',
+    recorded: true,
+  }),
+  precision: execution.precision,
   seed: fields.seed.optional(),
-  device: execution.device.default('auto'),
-  precision: execution.precision.default('fp32'),
-  threads: execution.threads.optional(),
-  signal: execution.signal.optional(),
+  device: execution.device,
+  threads: execution.threads,
+  onBadImage: execution.onBadImage,
+  maxPixels: execution.maxPixels,
+  cacheMemory: option(
+    z
+      .union([z.number().min(0), z.string().transform(bytes).pipe(z.number().min(0))])
+      .describe("a number of bytes, or a size such as '2GB' or '512MiB',")
+      .optional(),
+    {
+      help: 'memory for prepared pictures, such as 2GB or 512MiB; beyond it they are in a file',
+      placeholder: 'size',
+      shown: 'half of what is free',
+      synonyms: 'memory maxMemory memoryLimit ram',
+    },
+  ),
+  cacheDir: option(folder.optional(), {
+    help: 'keep the prepared pictures there for the next run',
+    shown: 'they are not kept',
+    synonyms: 'cache cacheFolder cachePath',
+  }),
   overwrite: fields.overwrite,
-  shuffle: z.boolean().describe('true or false').default(true),
-  onBadImage: execution.onBadImage.default('error'),
-  maxPixels: execution.maxPixels.optional(),
-  cacheMemory: z
-    .preprocess((size) => (typeof size === 'string' ? bytes(size) : size), z.number().min(0))
-    .describe("a number of bytes, or a size such as '2GB' or '512MiB',")
-    .optional(),
-  cacheDir: fields.path.optional(),
+  signal: execution.signal,
 };

@@ -1,6 +1,10 @@
 import { z } from 'zod';
 import type { DistillWarning } from '../warnings.js';
-import { callback, execution, fields, preprocessing } from './fields.js';
+import { execution, fields, preprocessing, reports } from './fields.js';
+import type { Expect, Holds } from './held.js';
+import { option } from './option.js';
+
+const FROM_STUDENT = { shown: "from the student's file" };
 
 /** Options of `predict()`. Paths are relative to the current folder. */
 export interface PredictOptions {
@@ -39,26 +43,49 @@ export interface PredictOptions {
   signal?: AbortSignal | undefined;
 }
 
-const picture = z.union([fields.picture, z.instanceof(Uint8Array)]);
+const picture = z.union([
+  fields.picture,
+  z.custom<Uint8Array>((value) => value instanceof Uint8Array),
+]);
+
 export const predictOptions = z.strictObject({
-  student: fields.path,
-  images: z
-    .union([picture, z.array(picture).min(1).readonly()])
-    .describe('a path, a Buffer, or a list of these'),
+  student: option(fields.file, {
+    help: "the student's .pth or .safetensors",
+    synonyms: 'studentModel studentPath studentFile model modelPath checkpoint weights',
+  }),
+  images: option(
+    z
+      .union([picture, z.array(picture).min(1).readonly()])
+      .describe('a path, a Buffer, or a list of these'),
+    {
+      help: 'files, or folders that are searched for pictures',
+      synonyms:
+        'image imagesPath picture pictures file files path paths input inputs folder dataset',
+    },
+  ),
   labels: fields.labels.optional(),
-  mean: preprocessing.mean.optional(),
-  std: preprocessing.std.optional(),
-  imageSize: preprocessing.imageSize.optional(),
-  topK: fields.count.default(5),
-  batchSize: fields.batchSize.default(32),
-  device: execution.device.default('auto'),
-  precision: execution.precision.default('fp32'),
-  threads: execution.threads.optional(),
-  onBadImage: execution.onBadImage.default('error'),
-  maxPixels: execution.maxPixels.optional(),
-  onWarning: callback<(warning: DistillWarning) => void>().optional(),
-  signal: execution.signal.optional(),
+  mean: option(preprocessing.mean.optional(), FROM_STUDENT),
+  std: option(preprocessing.std.optional(), FROM_STUDENT),
+  imageSize: option(preprocessing.imageSize.optional(), {
+    shown: `${FROM_STUDENT.shown}, or 224`,
+  }),
+  topK: option(fields.count.default(5), {
+    help: 'classes listed for each picture',
+    synonyms: 'k top topN',
+  }),
+  batchSize: option(fields.batchSize.default(32), {
+    help: 'pictures that go through the student together',
+  }),
+  device: execution.device,
+  precision: execution.precision,
+  threads: execution.threads,
+  onBadImage: execution.onBadImage,
+  maxPixels: execution.maxPixels,
+  onWarning: reports.onWarning,
+  signal: execution.signal,
 });
+
+export type _Held = Expect<Holds<PredictOptions, typeof predictOptions>>;
 
 /** Options once they are checked and the defaults are in. */
 export type CheckedPredictOptions = z.output<typeof predictOptions>;

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import type { PictureSource } from '../data/decode.js';
 import type { DistillError } from '../errors.js';
-import { callback, execution, fields } from './fields.js';
+import { callback, execution, fields, pixels, preprocessing } from './fields.js';
+import type { Expect, Holds } from './held.js';
+import { metaOf, option } from './option.js';
 
 /** Options of `datasetStats()`. */
 export interface DatasetStatsOptions {
@@ -20,14 +22,22 @@ export interface DatasetStatsOptions {
 }
 
 export const datasetStatsOptions = z.strictObject({
-  folder: fields.path,
-  imageSize: z.int().min(1).max(4096).describe('a whole number of pixels in 1..4096').default(224),
-  onBadImage: execution.onBadImage.default('error'),
-  maxPixels: execution.maxPixels.optional(),
+  folder: option(fields.folder, {
+    help: 'a dataset (its train/ is used), class folders, or pictures',
+  }),
+  imageSize: option(pixels(1, 4096).default(224), metaOf(preprocessing.imageSize)),
+  onBadImage: execution.onBadImage,
+  maxPixels: execution.maxPixels,
   onSkip: callback<(path: PictureSource, error: DistillError) => void>().optional(),
-  onProgress: callback<(done: number, total: number) => void>().optional(),
-  signal: execution.signal.optional(),
+  onProgress: option(callback<(done: number, total: number) => void>().optional(), {
+    synonyms: 'progress onEpoch progressCallback',
+  }),
+  signal: execution.signal,
 });
+
+export type _Held = Expect<
+  Holds<DatasetStatsOptions & { folder: string }, typeof datasetStatsOptions>
+>;
 
 /** Options, and the folder, once they are checked and the defaults are in. */
 export type CheckedDatasetStatsOptions = z.output<typeof datasetStatsOptions>;

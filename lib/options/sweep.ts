@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { type DistillOptions, distillOptions } from './distill.js';
 import { fields } from './fields.js';
+import type { Expect, Holds } from './held.js';
+import { metaOf, option } from './option.js';
 
 /** Options of several trainings on one store, besides those of the trainings. */
 export interface TrialsOptions {
@@ -36,46 +38,68 @@ export interface SweepOptions
 }
 
 /** A number or a list of different ones; always a list once it is checked. */
-const listOf = (one: z.ZodNumber) => {
+const listOf = (one: z.ZodNumber, such: string) => {
   const list = z
     .array(one)
     .min(1)
     .max(100)
-    .refine((values) => new Set(values).size === values.length);
-  return z
+    .refine((values) => new Set(values).size === values.length)
+    .readonly();
+  const field = z
     .union([one.transform((value) => [value]), list])
     .describe(`${one.description}, or a list of up to 100 different ones,`);
+  const { help, synonyms = '' } = metaOf(one);
+  return option(field, { help: `${help}; or several: ${such}`, placeholder: 'list', synonyms });
 };
 
-/** Numbers of `TrialsOptions`, checked. */
-export const series = {
-  seeds: z
-    .union([
-      z
-        .int()
-        .min(1)
-        .max(100)
-        .transform((count) => Array.from({ length: count }, (_, i) => i + 1)),
-      z
-        .array(fields.seed)
-        .min(1)
-        .max(100)
-        .refine((seeds) => new Set(seeds).size === seeds.length),
-    ])
-    .describe('a number of seeds in 1..100, or a list of different seeds,'),
-  out: fields.path,
+/** Options of `TrialsOptions`. */
+export const trials = {
+  seeds: option(
+    z
+      .union([
+        z
+          .int()
+          .min(1)
+          .max(100)
+          .transform((count) => Array.from({ length: count }, (_, i) => i + 1)),
+        z
+          .array(fields.seed)
+          .min(1)
+          .max(100)
+          .refine((seeds) => new Set(seeds).size === seeds.length)
+          .readonly(),
+      ])
+      .describe('a number of seeds in 1..100, or a list of different seeds,'),
+    {
+      help: 'how many seeds, from 1 on; or which: 7,8,9',
+      placeholder: 'n or list',
+      synonyms: 'seed numSeeds repeats runs',
+    },
+  ),
+  out: option(fields.file.optional(), {
+    help: 'JSON to write, with the figures of every training',
+    flag: '-o, --out',
+    shown: 'it is not written',
+    synonyms: 'output outFile outputFile report results',
+  }),
 };
 
-export const sweepOptions = distillOptions
-  .omit({ student: true, temperature: true, alpha: true, lr: true, seed: true })
-  .extend({
-    temperature: listOf(fields.temperature).default([2]),
-    alpha: listOf(fields.alpha).default([0.7]),
-    lr: listOf(fields.lr).default([1e-4]),
-    seeds: series.seeds.default([1]),
-    student: fields.path.optional(),
-    out: series.out.optional(),
-  });
+const { student, temperature, alpha, lr, seed, ...rest } = distillOptions.shape;
+
+export const sweepOptions = z.strictObject({
+  temperature: listOf(fields.temperature, '2,4,8').default([2]),
+  alpha: listOf(fields.alpha, '0.5,0.7,0.9').default([0.7]),
+  lr: listOf(fields.lr, '1e-4,1e-3').default([1e-4]),
+  seeds: option(trials.seeds.default([1]), { shown: '1' }),
+  student: option(student.optional(), {
+    help: "the .pth or .safetensors to write the best point's best student to",
+    shown: 'it is not kept',
+  }),
+  out: trials.out,
+  ...rest,
+});
+
+export type _Held = Expect<Holds<SweepOptions, typeof sweepOptions>>;
 
 /** Options once they are checked and the defaults are in. */
 export type CheckedSweepOptions = z.output<typeof sweepOptions>;

@@ -1,5 +1,16 @@
 import { z } from 'zod';
-import { between, fields, preprocessing, training } from './fields.js';
+import {
+  between,
+  choice,
+  dataset,
+  fields,
+  partialShare,
+  preprocessing,
+  training,
+  whole,
+} from './fields.js';
+import type { Expect, Holds } from './held.js';
+import { metaOf, option } from './option.js';
 import type { TrainingOptions } from './training.js';
 
 /** Options of `teach()`. Paths are relative to the current folder. */
@@ -48,25 +59,74 @@ export interface TeachOptions extends TrainingOptions {
 
 export const ARCHITECTURES = ['densenet121', 'densenet161', 'densenet169', 'densenet201'] as const;
 
+const FROM_WEIGHTS = 'from the file of `weights`, or';
+
 export const teachOptions = z.strictObject({
-  teacher: fields.path,
-  ...training,
-  architecture: z
-    .enum(ARCHITECTURES)
-    .describe("'densenet121', 'densenet161', 'densenet169' or 'densenet201'")
-    .optional(),
-  weights: fields.path.optional(),
-  mean: preprocessing.mean.optional(),
-  std: preprocessing.std.optional(),
-  epochs: fields.count.default(30),
-  lr: fields.lr.default(1e-3),
-  batchSize: z.int().min(2).max(4096).describe('a whole number in 2..4096').default(32),
-  optimizer: z.enum(['adamw', 'adam']).describe("'adamw' or 'adam'").default('adamw'),
-  weightDecay: between(0, 1).optional(),
+  teacher: option(fields.file, {
+    help: 'the .pth or .safetensors to write',
+    synonyms: 'teacherModel teacherPath teacherFile dstModel model output out outFile save',
+  }),
+  architecture: option(choice(...ARCHITECTURES).optional(), {
+    help: "torchvision's name of the DenseNet",
+    placeholder: 'name',
+    shown: `${FROM_WEIGHTS} densenet121`,
+    synonyms: 'arch network backbone',
+  }),
+  weights: option(fields.file.optional(), {
+    help: "a DenseNet's file to start from, such as torchvision's",
+    shown: 'fresh weights',
+    synonyms: 'pretrained pretrainedWeights initialWeights initialTeacher checkpoint',
+  }),
+  ...dataset,
+  mean: option(preprocessing.mean.optional(), { shown: `${FROM_WEIGHTS} ImageNet's` }),
+  std: option(preprocessing.std.optional(), { shown: `${FROM_WEIGHTS} ImageNet's` }),
+  imageSize: option(training.imageSize, { shown: `${FROM_WEIGHTS} 224` }),
+  epochs: option(fields.epochs.default(30), { help: 'passes over the training pictures' }),
+  lr: option(fields.lr.default(1e-3), { help: 'the learning rate, or the largest of a schedule' }),
   schedule: fields.schedule.default('one-cycle'),
-  labelSmoothing: z.number().min(0).lt(1).describe('a number in [0, 1)').default(0),
-  freezeEpochs: fields.countOrNone.default(0),
+  warmup: training.warmup,
+  batchSize: option(whole(2, 4096).default(32), metaOf(fields.batchSize)),
+  shuffle: training.shuffle,
+  weightDecay: option(between(0, 1).optional(), {
+    help: "AdamW's weight decay",
+    placeholder: 'rate',
+    shown: '0.01 for adamw',
+    synonyms: 'wd decay l2',
+    recorded: true,
+  }),
+  labelSmoothing: option(partialShare.default(0), {
+    help: 'the share of each label that goes to all classes alike',
+    placeholder: 'share',
+    synonyms: 'smoothing',
+    recorded: true,
+  }),
+  freezeEpochs: option(whole(0, 1e9).default(0), {
+    help: 'first epochs in which the last layer alone learns',
+    synonyms: 'freeze freezeBackbone',
+    recorded: true,
+  }),
+  seed: training.seed,
+  optimizer: option(choice('adamw', 'adam').default('adamw'), {
+    help: 'the optimizer',
+    placeholder: 'name',
+    synonyms: 'optim',
+    recorded: true,
+  }),
+  augment: option(training.augment, { shown: 'crop,flip' }),
+  storeSize: training.storeSize,
+  cropScale: training.cropScale,
+  precision: training.precision,
+  device: training.device,
+  threads: training.threads,
+  onBadImage: training.onBadImage,
+  maxPixels: training.maxPixels,
+  cacheMemory: training.cacheMemory,
+  cacheDir: training.cacheDir,
+  overwrite: training.overwrite,
+  signal: training.signal,
 });
+
+export type _Held = Expect<Holds<TeachOptions, typeof teachOptions>>;
 
 /** Options once they are checked and the defaults are in. */
 export type CheckedTeachOptions = z.output<typeof teachOptions>;

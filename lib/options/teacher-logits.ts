@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import type { PrepareProgress } from '../data/prepare.js';
 import type { DistillWarning } from '../warnings.js';
-import { callback, execution, fields, preprocessing } from './fields.js';
+import { callback, dataset, execution, fields, preprocessing, reports } from './fields.js';
+import type { Expect, Holds } from './held.js';
+import { option } from './option.js';
+
+const FROM_TEACHER = { shown: "from the teacher's file" };
 
 /** Options of `teacherLogits()`. Paths are relative to the current folder. */
 export interface TeacherLogitsOptions {
@@ -42,24 +46,31 @@ export interface TeacherLogitsOptions {
 }
 
 export const teacherLogitsOptions = z.strictObject({
-  teacher: fields.path,
-  output: fields.path,
-  dataset: fields.path.optional(),
-  train: fields.path.optional(),
-  val: fields.path.optional(),
-  mean: preprocessing.mean.optional(),
-  std: preprocessing.std.optional(),
-  imageSize: preprocessing.imageSize.optional(),
-  device: execution.device.default('auto'),
-  precision: execution.precision.default('fp32'),
-  threads: execution.threads.optional(),
-  onBadImage: execution.onBadImage.default('error'),
-  maxPixels: execution.maxPixels.optional(),
+  teacher: option(fields.file, {
+    help: 'the .pth or .safetensors of a DenseNet or a student',
+    synonyms: 'teacherModel teacherPath teacherFile srcModel sourceModel model weights pretrained',
+  }),
+  output: fields.output,
+  ...dataset,
+  mean: option(preprocessing.mean.optional(), FROM_TEACHER),
+  std: option(preprocessing.std.optional(), FROM_TEACHER),
+  imageSize: option(preprocessing.imageSize.optional(), {
+    shown: `${FROM_TEACHER.shown}, or 224`,
+  }),
+  device: execution.device,
+  precision: execution.precision,
+  threads: execution.threads,
+  onBadImage: execution.onBadImage,
+  maxPixels: execution.maxPixels,
   overwrite: fields.overwrite,
-  onProgress: callback<(progress: PrepareProgress) => void>().optional(),
-  onWarning: callback<(warning: DistillWarning) => void>().optional(),
-  signal: execution.signal.optional(),
+  onProgress: option(callback<(progress: PrepareProgress) => void>().optional(), {
+    synonyms: 'progress onEpoch progressCallback',
+  }),
+  onWarning: reports.onWarning,
+  signal: execution.signal,
 });
+
+export type _Held = Expect<Holds<TeacherLogitsOptions, typeof teacherLogitsOptions>>;
 
 /** Options once they are checked and the defaults are in. */
 export type CheckedTeacherLogitsOptions = z.output<typeof teacherLogitsOptions>;
