@@ -1,9 +1,9 @@
-// What a student exported as ONNX is to see of a picture, as `predict()` has it: the square of `size` pixels from the
-// middle, without resizing, where EXIF turns nothing. The same in Node and in a browser.
+// Prepares a picture for a student that was exported as ONNX, as `predict()` does: takes the square of `size` pixels
+// from its middle, without resizing and without turning it by its EXIF data. It runs in Node and in browsers alike.
 
 /**
- * Where the square begins on one side of a picture, as torchvision's CenterCrop has it. Halves are rounded to the even
- * number; it is negative where the picture is smaller than the square, which is black around it.
+ * Returns the offset of the square on one side of a picture, as torchvision's CenterCrop computes it: halves are rounded
+ * to the even number. It is negative if the picture is smaller than the square, which is black around it then.
  *
  * @param {number} side the picture's width or height in pixels
  * @param {number} size the square's

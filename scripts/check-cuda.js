@@ -19,8 +19,8 @@ import { loadAddon } from './dist/native.js';
 const addon = loadAddon();
 const held = new Set(readFileSync('/proc/self/maps', 'utf8').match(/\\S+\\/lib(torch|c10)\\w*\\.so/g));
 const session = new addon.Session({
-  ...{ imageSize: 32, mean: [0, 0, 0], std: [1, 1, 1] },
-  ...{ device: 'auto', precision: 'fp32', threads: 0 },
+  imageSize: 32, mean: [0, 0, 0], std: [1, 1, 1],
+  device: 'auto', precision: 'fp32', threads: 0,
 });
 const { device, warning } = await session.open();
 await session.close();
@@ -79,7 +79,9 @@ async function bringLibtorch(env) {
  */
 function run(args, env, output = 'inherit') {
   const { status, stdout } = spawnSync(process.execPath, args, {
-    ...{ cwd: ROOT, env, encoding: 'utf8' },
+    cwd: ROOT,
+    env,
+    encoding: 'utf8',
     stdio: ['ignore', output, 'inherit'],
   });
   if (status !== 0) throw new SetupFailure(`\`node ${args.slice(0, 2).join(' ')}\` failed`);

@@ -1,5 +1,5 @@
-// Before `npm run quickstart`, `npm test` and `npm run bench`: whatever a fresh clone lacks. Only Node's own
-// modules, as nothing else may be installed yet. With all in place it takes seconds.
+// Installs and builds what a fresh clone lacks, before `npm run quickstart`, `npm test` and `npm run bench`. It imports
+// only Node's own modules, as nothing else may be installed yet. With everything in place it takes seconds.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -7,7 +7,7 @@ import { withLock } from './setup/lock.js';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 
-// Of two at once, the second finds the first one's work done.
+// A second process that waits for the lock finds the first one's work done.
 if (!isInstalled()) {
   const install = () => isInstalled() || npm('ci');
   const onWait = () => console.error('ready: another process is installing the dependencies');
@@ -18,12 +18,12 @@ npm('run', '--silent', 'build');
 const skip = process.env.DISTILL_SKIP_SETUP;
 if (!skip || skip === '0') node('scripts/distill.js', 'setup');
 
-/** Whether node_modules holds what package-lock.json names; git gives both files any date. */
+/** Tells whether node_modules holds what package-lock.json names; dates say nothing, as git sets them. */
 function isInstalled() {
   const installed = packagesOf('node_modules/.package-lock.json');
   const locked = Object.entries(packagesOf('package-lock.json'));
   return locked.every(
-    // What is optional may be for another platform; the first entry is this package itself.
+    // Optional packages may be for another platform; the first entry is this package itself.
     ([name, { version, optional, devOptional }]) =>
       name === '' ||
       (installed[name] ? installed[name].version === version : optional || devOptional),

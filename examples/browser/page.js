@@ -2,7 +2,7 @@
 import * as ort from '/ort/ort.wasm.min.mjs';
 import { probabilitiesOf, readPicture } from './classify.js';
 
-// Where the browser finds ort-wasm-simd-threaded.mjs and .wasm.
+// The browser finds ort-wasm-simd-threaded.mjs and .wasm there.
 ort.env.wasm.wasmPaths = '/ort/';
 
 const session = await ort.InferenceSession.create('/student.onnx');

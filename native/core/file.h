@@ -10,7 +10,7 @@
 
 namespace distill {
 
-// Why a file cannot be read; what() is a phrase such as "it is a folder".
+// The reason for not reading a file; what() is a phrase such as "it is a folder".
 struct FileError : std::runtime_error {
   enum class Kind { missing, folder, special, other };
   FileError(Kind kind, const std::string& phrase) : std::runtime_error(phrase), kind(kind) {}
@@ -29,11 +29,11 @@ class File {
   ~File();
 
   int descriptor() const { return descriptor_; }
-  // As it was when the file was opened: size, owner, mode.
+  // The size, owner and mode at the time of opening.
   const struct stat& status() const { return status_; }
   uint64_t size() const { return static_cast<uint64_t>(status_.st_size); }
 
-  // Reads so many bytes from there on; false where the file ends before that. Throws FileError.
+  // Reads `count` bytes from `at` on; false if the file ends before that. Throws FileError.
   bool read(void* to, size_t count, uint64_t at) const;
 
  private:

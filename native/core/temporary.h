@@ -9,16 +9,15 @@
 
 namespace distill {
 
-// What is being made has a temporary name beside its place, `.node-distill-XXXXXX.part`, and a lock
-// for as long as its process works on it. The lock goes with the process however that ends, also
-// where it runs in another container: what nobody holds is what a killed run has left.
+// A file or folder that is being made has a temporary name beside its place,
+// `.node-distill-XXXXXX.part`, and a lock while its process works on it. The lock ends with the
+// process, however that ends, even in another container: one without a lock is a killed run's.
 
-// Removes what killed runs of this user have left in a folder: nothing that has another name, that
-// is a link or somebody else's, or that is being made. What cannot be removed stays, without a
-// word.
+// Removes what killed runs of this user have left in a folder: nothing that has another name, is a
+// link, belongs to another user or is being made. Failures to remove are ignored.
 void remove_leftovers(const std::string& folder);
 
-// A file under a temporary name, gone again unless it is renamed. Throws std::system_error.
+// A file under a temporary name, removed again unless it is renamed. Throws std::system_error.
 class TemporaryFile {
  public:
   TemporaryFile(const std::string& folder, mode_t mode);

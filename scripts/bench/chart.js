@@ -114,7 +114,9 @@ function barsOf(contestants) {
       {
         mark: { type: 'bar', height: 17 },
         encoding: {
-          ...{ x, y, x2: { datum: least } },
+          x,
+          y,
+          x2: { datum: least },
           color: { condition: { test: 'datum.ours', value: OURS }, value: OTHERS },
         },
       },

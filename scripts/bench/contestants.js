@@ -47,7 +47,10 @@ export const CONTESTANTS = [
  */
 function ours(name, title, precision, device = 'cpu') {
   return {
-    ...{ name, title, kind: 'ours', parameters: { precision, device } },
+    name,
+    title,
+    kind: 'ours',
+    parameters: { precision, device },
     // TF32 keeps as many bits as half precision does.
     tolerance: device === 'cuda' ? 'bf16' : precision,
     start: (plan) => startOurs(plan.threads),
@@ -62,7 +65,11 @@ function ours(name, title, precision, device = 'cpu') {
  */
 function pytorch(name, title, tolerance) {
   return {
-    ...{ name, title, kind: 'pytorch', parameters: { mode: name }, tolerance },
+    name,
+    title,
+    kind: 'pytorch',
+    parameters: { mode: name },
+    tolerance,
     start: ({ python, threads }) => {
       if (!python) throw new Error('no Python with torch, torchvision and Pillow was found');
       const tuned = name === 'reference' ? {} : tunedAllocator();
@@ -79,12 +86,16 @@ function pytorch(name, title, tolerance) {
  */
 function tfjs(name, title, backend) {
   return {
-    ...{ name, title, kind: 'tfjs', parameters: { backend }, tolerance: 'fp32' },
+    name,
+    title,
+    kind: 'tfjs',
+    parameters: { backend },
+    tolerance: 'fp32',
     start: () => new Child(process.execPath, [path.join(HERE, 'tfjs.js')], process.env),
   };
 }
 
-/** Whether there is an NVIDIA driver; without a CUDA LibTorch, its contestants say that they cannot run. */
+/** Tells whether there is an NVIDIA driver; without a CUDA LibTorch the contestants for it say that they cannot run. */
 function hasGpu() {
   return existsSync('/proc/driver/nvidia/version');
 }

@@ -9,12 +9,12 @@ import { summarize } from './statistics.js';
 /** @import { Plan } from './plan.js' */
 /** @import { CrowdingReport, EpochMeasure, Task, Work } from './types.js' */
 
-/** How a piece of work is done: by itself, beside a loop that never ends, or beside its like. */
+/** The three situations: work by itself, beside a loop that never ends, and two of it at the same time. */
 const WAYS = /** @type {const} */ (['alone', 'busy', 'beside']);
 
-/** Seconds after which a piece of work is given up: it takes some seconds alone. */
+/** Seconds after which work is given up; alone it takes a few. */
 const PATIENCE = 100;
-/** Milliseconds after which work is alone: for a second, threads expect others to be there still. */
+/** Milliseconds to wait before work is measured alone: threads hold back for a second after others have gone. */
 const REST = 2000;
 
 /**

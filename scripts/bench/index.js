@@ -89,7 +89,12 @@ async function measure(plan, work) {
     seconds: (performance.now() - start) / 1000,
     machine,
     settings: settingsOf(plan, inputs.task),
-    ...{ contestants, limits, endToEnd, endurance, scaling, crowding },
+    contestants,
+    limits,
+    endToEnd,
+    endurance,
+    scaling,
+    crowding,
   };
   return { ...measured, targets: targetsOf(measured) };
 }
@@ -101,7 +106,11 @@ async function measure(plan, work) {
 function settingsOf(plan, task) {
   const { mode, rounds, threads, batchSize, imageSize } = plan;
   return {
-    ...{ mode, rounds, threads, batchSize, imageSize },
+    mode,
+    rounds,
+    threads,
+    batchSize,
+    imageSize,
     trainPictures: task.train.length,
     valPictures: task.val.length,
     classes: task.classes.length,

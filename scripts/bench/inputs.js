@@ -98,7 +98,13 @@ async function portable(task, { tfjs: { imageSize, batchSize, steps } }) {
 
   const { mean, std, threads, teacher } = task;
   const classifier = new addon.Classifier({
-    ...{ mean, std, threads, device: 'cpu', precision: 'fp32', imageSize, model: teacher },
+    mean,
+    std,
+    threads,
+    device: 'cpu',
+    precision: 'fp32',
+    imageSize,
+    model: teacher,
   });
   await native(classifier.load());
   const some = task.train.slice(0, steps * batchSize);

@@ -2,15 +2,14 @@
 /** @import { Verdict } from './types.js' */
 
 /**
- * How far losses and probabilities may lie from the reference's, relatively. PyTorch in float32 leaves
- * itself by 0.7e-3 after two epochs if nothing but the memory format changes, as rounding grows from step
- * to step.
+ * The largest relative difference of losses and probabilities from the reference's. PyTorch in float32 differs
+ * from itself by 0.7e-3 after two epochs if only the memory format changes, as rounding grows from step to step.
  */
 export const TOLERANCES = { fp32: 5e-3, bf16: 5e-2 };
 
 /**
- * Whether a contestant computes what the reference does: the losses of the epochs that both have run
- * (or of its few steps), and the probabilities that it predicts with.
+ * Tells whether a contestant computes what the reference does: compares the losses of the epochs that both
+ * have run (or of its few steps) and the probabilities of its predictions.
  *
  * @param {Runner} runner
  * @param {Runner | undefined} reference

@@ -103,7 +103,7 @@ function timed(program, args, env) {
 }
 
 /**
- * Whether memory grows with epochs.
+ * Measures whether memory grows with epochs.
  *
  * @param {Plan} plan
  * @param {string} taskFile

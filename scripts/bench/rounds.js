@@ -88,8 +88,17 @@ async function start(contestant, plan, taskFile) {
   /** @type {Runner} */
   const runner = {
     contestant,
-    ...{ child: null, failure: null, setup: null, first: null, memory: null },
-    ...{ epochs: [], losses: [], stepLosses: [], prepared: [], steps: [], predicted: [] },
+    child: null,
+    failure: null,
+    setup: null,
+    first: null,
+    memory: null,
+    epochs: [],
+    losses: [],
+    stepLosses: [],
+    prepared: [],
+    steps: [],
+    predicted: [],
     probabilities: [],
   };
   try {
@@ -231,14 +240,16 @@ function limitOf(precision, rounds, failure) {
   });
   const reached = convolutions.reduce((sum, { ms }) => sum + ms, 0);
   return {
-    ...{ precision, cannotRun: failure, ms: summarize(sums) },
+    precision,
+    cannotRun: failure,
+    ms: summarize(sums),
     reachedMs: convolutions.length > 0 ? reached : null,
     convolutions,
   };
 }
 
 /**
- * What the reference's losses are at the sizes of contestants that do few and small steps.
+ * Runs the reference's steps at the sizes of contestants that do few and small ones, for their losses.
  *
  * @param {Runner | undefined} reference
  * @param {Task} task

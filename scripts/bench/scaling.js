@@ -56,7 +56,10 @@ async function measure(axis, value, place, plan, taskFile) {
   /** @type {ScalingPoint} */
   const point = {
     x: value,
-    ...{ imagesPerSecond: null, peakBytes: null, anonymousBytes: null, cannotRun: null },
+    imagesPerSecond: null,
+    peakBytes: null,
+    anonymousBytes: null,
+    cannotRun: null,
   };
   const child = startOurs(of.threads);
   try {

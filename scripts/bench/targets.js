@@ -154,7 +154,7 @@ function memoryOf(endurance) {
 }
 
 /**
- * How much longer work takes beside other work than alone, and than on OpenMP's threads alone.
+ * Compares the time of work beside other work with its time alone, and that with its time alone on OpenMP's threads.
  *
  * @param {Bench['crowding']} crowding
  * @returns {Target[]}

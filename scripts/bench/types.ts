@@ -1,4 +1,4 @@
-// What passes between the benchmark's modules, and what bench.json holds. Types alone: nothing runs.
+// The types of what passes between the benchmark's modules and of bench.json.
 
 export type Precision = 'fp32' | 'bf16';
 
@@ -8,17 +8,17 @@ export interface Picture {
   label: number;
 }
 
-/** What every contestant is given; its process reads it from a file. */
+/** The work that every contestant does; its process reads it from a file. */
 export interface Task {
   /** `train/` and `val/` with a folder for each class. */
   dataset: string;
   classes: string[];
-  /** In the order in which all train. */
+  /** In the order in which all contestants train. */
   train: Picture[];
   val: Picture[];
   /** The teacher's `.pth`. */
   teacher: string;
-  /** The teacher's, such as 'densenet121'. */
+  /** The architecture of the teacher, such as 'densenet121'. */
   architecture: string;
   /** The `.pth` of the student's initial weights. */
   student: string;
@@ -39,7 +39,7 @@ export interface Task {
 /** Weights, pictures and teacher's answers for a few steps, as base64 of little-endian float32. */
 export interface Portable {
   weights: Record<string, { shape: number[]; data: string }>;
-  /** Pixels a side; smaller than the task's where a step would take minutes. */
+  /** Side of the square images in pixels; smaller than the task's if a step would take minutes. */
   imageSize: number;
   batchSize: number;
   steps: number;
@@ -58,7 +58,7 @@ export interface EpochMeasure {
   steps: number;
   trainLoss: number;
   valLoss: number;
-  /** Of the whole epoch; null where it was not counted. */
+  /** Minor page faults of the whole epoch; null if they were not counted. */
   minorFaults: number | null;
   /** Seconds of the training part by phase; null where the contestant does not tell. */
   phases: Record<string, number> | null;
@@ -69,23 +69,23 @@ export interface Work {
   seconds: number;
 }
 
-/** What a contestant says when it is ready. */
+/** The message of a contestant that is ready. */
 export interface Setup {
   versions: Record<string, string>;
   notes: string[];
   threads: number;
-  /** Which of the limit's rates its steps are measured by. */
+  /** The precision of the limit that its steps are compared with. */
   precision: Precision;
 }
 
 export interface Memory {
   peakBytes: number;
   residentBytes: number;
-  /** Of these, what is not a file's pages, which the system may take back at any time. */
+  /** The resident bytes without pages of files, which the system may take back at any time. */
   anonymousBytes: number;
 }
 
-/** The median of rounds, and how far they lay apart. */
+/** The median, the least and the greatest value of the rounds. */
 export interface Summary {
   median: number;
   min: number;
@@ -106,7 +106,7 @@ export interface Verdict {
 export interface ContestantReport {
   name: string;
   title: string;
-  /** Why it did not run or ended early. */
+  /** The reason for not running or for an early end. */
   cannotRun: string | null;
   setup: Setup | null;
   /** Images a second. */
@@ -130,16 +130,16 @@ export interface ContestantReport {
     steps: number[];
   };
   verdict: Verdict;
-  /** Of the convolutions' time in the time of a step, 0..1. */
+  /** The convolutions' share of a step's time, 0..1. */
   limitShare: Summary | null;
 }
 
 export interface LimitReport {
   precision: Precision;
   cannotRun: string | null;
-  /** Of one step, over the rounds. */
+  /** Milliseconds of one step, over the rounds. */
   ms: Summary | null;
-  /** Of one step, each convolution in its fastest round: what shares are measured by. */
+  /** Milliseconds of one step, with each convolution in its fastest round; shares are relative to it. */
   reachedMs: number | null;
   convolutions: {
     inChannels: number;
@@ -153,7 +153,7 @@ export interface LimitReport {
 }
 
 export interface ScalingPoint {
-  /** What grows along the axis. */
+  /** The value on the axis. */
   x: number;
   /** Images a second of later training epochs. */
   imagesPerSecond: Summary | null;
@@ -168,7 +168,7 @@ export interface ScalingSeries {
   axis: 'batch size' | 'image size' | 'threads' | 'pictures';
   series: string;
   precision: Precision;
-  /** What stayed the same. */
+  /** The settings that stayed the same. */
   fixed: Record<string, number>;
   points: ScalingPoint[];
 }
@@ -177,20 +177,20 @@ export interface ProcessRun {
   command: string;
   epochs: number;
   seconds: number;
-  /** How it was estimated; null where it was run in full. */
+  /** The method of estimation; null if it was run in full. */
   estimated: string | null;
 }
 
 export interface Target {
   name: string;
-  /** Of medians. */
+  /** The ratio of medians. */
   value: number | null;
   /** The least and the most that the rounds' extremes give. */
   range: [number, number] | null;
   unit: 'times as fast' | 'of the step' | 'faults a step' | 'times the memory' | 'times the time';
-  /** What was divided by what. */
+  /** Names the dividend and the divisor. */
   of: string;
-  /** Why there is no value. */
+  /** The reason for having no value. */
   missing: string | null;
 }
 
@@ -239,7 +239,7 @@ export interface CrowdingReport {
   alone: Summary | null;
   busy: Summary | null;
   beside: Summary | null;
-  /** Why a way was not measured any more. */
+  /** The reason for not measuring a situation any more. */
   gaveUp: { alone?: string; busy?: string; beside?: string };
 }
 

@@ -1,4 +1,4 @@
-// What earlier runs of the quickstart have made, so that nothing is made twice.
+// Records what earlier runs of the quickstart have made, so that nothing is made twice.
 import { createHash } from 'node:crypto';
 import {
   existsSync,
@@ -12,7 +12,7 @@ import {
 import path from 'node:path';
 
 const FILE = 'quickstart.json';
-/** It, while it is being written. */
+/** The name of the list while it is being written. */
 const UNFINISHED = `${FILE}.part`;
 
 /**
@@ -20,10 +20,10 @@ const UNFINISHED = `${FILE}.part`;
  * is made from, or what it made is no longer the same.
  */
 export class Ledger {
-  /** By what a step makes: the SHA-256 of its settings, what it read and what it made. @type {Record<string, string>} */
+  /** Maps the outputs of a step to the SHA-256 of its settings, inputs and outputs. @type {Record<string, string>} */
   #done = {};
 
-  /** Goes on in a working folder that an earlier run has left, or starts in an empty one: steps replace what is there. */
+  /** Resumes in the folder of an earlier run, or starts in an empty one; refuses others, since steps replace files. */
   constructor() {
     if (existsSync(FILE)) this.#done = read();
     // A run that was killed at once has left no more than the unfinished list.
@@ -47,7 +47,7 @@ export class Ledger {
     const state = () => hash(JSON.stringify([settings, [...from, ...makes].flatMap(contents)]));
     const name = makes.join();
     if (name && makes.every(existsSync) && this.#done[name] === state()) return true;
-    // A damaged file would not be replaced: it is nobody's.
+    // The commands refuse to replace a damaged file, which nobody is known to have written.
     for (const file of makes.filter((made) =>
       statSync(made, { throwIfNoEntry: false })?.isFile(),
     )) {
@@ -68,7 +68,7 @@ export class Ledger {
 }
 
 /**
- * A list that is damaged is none: its steps are done again.
+ * Reads the list; a damaged one counts as empty, so that its steps are done again.
  *
  * @returns {Record<string, string>}
  */

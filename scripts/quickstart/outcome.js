@@ -13,7 +13,7 @@ const FILES = {
 };
 
 /**
- * What the quickstart came to, for a terminal.
+ * Summarises what the quickstart has made, for a terminal.
  *
  * @param {string} folder as the user wrote it
  * @returns {Promise<string>}

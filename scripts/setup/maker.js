@@ -1,13 +1,13 @@
-// Who makes a folder, for its name: so that the next process can tell whether that one has ended.
+// Names a folder after the process that makes it, so that a later process can tell whether that one has ended.
 import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import os from 'node:os';
 
-/** This process, as no other is called that may share the folder, on this machine or another, now or later. */
+/** Returns a name of this process that no other process has which may share the folder, on any machine, at any time. */
 export const maker = () => `${place()}-${process.pid}-${startOf(process.pid)}`;
 
 /**
- * Whether a maker is known to have ended; of one on another machine or in another container nothing is known.
+ * Tells whether a maker is known to have ended. Nothing is known of one on another machine or in another container.
  *
  * @param {string} name
  */

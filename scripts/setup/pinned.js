@@ -9,7 +9,7 @@ export const CUDA_VERSION = '2.14.1';
 /** The versions that the addon is written for. */
 export const VERSIONS = [VERSION, CUDA_VERSION];
 
-/** Where PyTorch publishes its LibTorch archives; `DISTILL_LIBTORCH_URL` names a mirror. */
+/** The address of PyTorch's LibTorch archives; `DISTILL_LIBTORCH_URL` names a mirror. */
 export const ARCHIVE_BASE = 'https://download.pytorch.org/libtorch';
 
 /**

@@ -56,7 +56,7 @@ export async function pipDownload(python, requirements, folder, { env, dependenc
  */
 export async function bringWheel(python, tree, { env, cuda, version = VERSION }) {
   const wheels = `${tree}-wheel`;
-  // Where both are offered, pip takes `2.13.0+cpu` for later than `2.13.0`, which is for CUDA.
+  // pip takes `2.13.0+cpu` for later than `2.13.0`, which is the build for CUDA.
   const requirement = `torch==${version}${cuda ? `,!=${version}+cpu` : ''}`;
   const [wheel] = await pipDownload(python, [requirement], wheels, { env, dependencies: false });
   if (!wheel) throw new Error(`pip left no wheel of torch ${version}`);
@@ -100,7 +100,8 @@ export function companionsOf(metadata) {
 }
 
 /**
- * What of a wheel of PyTorch is LibTorch. `torch.libs/` is where auditwheel puts libraries.
+ * Returns the name that a file of PyTorch's wheel gets as part of LibTorch, if it is one. auditwheel puts
+ * libraries into `torch.libs/`.
  *
  * @param {string} name
  */

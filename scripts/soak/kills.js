@@ -30,7 +30,7 @@ const { values } = parseArgs({
 
 /** @typedef {{ name: string, args: string[], makes: string[], milliseconds: number }} Command */
 
-/** Where each thing that is written may lie, in the working folder. */
+/** Folders in the working folder that the commands write to. */
 const PLACES = ['out', 'stores', 'scratch', 'cache/stores'];
 const work = mkdtempSync(path.join(values.folder, 'kills-'));
 for (const place of PLACES) mkdirSync(path.join(work, place), { recursive: true });
@@ -46,12 +46,12 @@ for (const args of [
 ]) {
   await complete({ name: args[0] ?? '', args, makes: [], milliseconds: 0 });
 }
-// How long each one takes, which is when it may be killed.
+// Each one runs to its end once: its duration bounds the moment of the kill.
 for (const command of commands) await complete(command);
 
 const total = Number(values.kills);
 let killed = 0;
-/** What killed commands left behind, all in all. @type {Set<string>} */
+/** Temporary files that killed commands left behind. @type {Set<string>} */
 const leftBehind = new Set();
 const unloadable = [];
 for (let i = 0; killed < total; i++) {
@@ -216,7 +216,7 @@ function leftovers() {
   );
 }
 
-/** What was written and does not load, with the reason. */
+/** Lists the outputs that do not load, with the reason. */
 async function damagedOutputs() {
   /** @type {typeof import('../../lib/index.js')} */
   const { inspect } = await import(path.join(ROOT, 'dist/index.js'));

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-// What a process holds, as the system counts it (Linux).
+// Measures the threads, descriptors and memory that a process holds, as Linux counts them.
 
 /** Its threads. */
 export const threads = () => readdirSync('/proc/self/task').length;
@@ -24,8 +24,8 @@ export const measure = () => ({
 });
 
 /**
- * Whether a process holds no more and more of something: its last third of measures is typically no larger than the one
- * before. The first third is for what is made once, and for memory that has to find its places.
+ * Tells whether a process stops taking more of something: the median of its last third of measures is at most `slack`
+ * above that of the third before. The first third is left to what is made once.
  *
  * @param {readonly Measure[]} measures
  * @param {keyof Measure} what

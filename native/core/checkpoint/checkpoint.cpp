@@ -22,7 +22,7 @@ constexpr uint64_t largest_file = uint64_t{4} << 30;
 constexpr uint64_t largest_record = uint64_t{1} << 20;
 // Far above any checkpoint's: one of a DenseNet201 with Adam's state has 2 MB.
 constexpr uint64_t largest_pickle = uint64_t{64} << 20;
-// What tells one kind of file from another.
+// The bytes at the beginning of a file that tell its format.
 constexpr uint64_t beginning_size = 4096;
 
 [[noreturn]] void throw_format(const std::string& path, const std::string& what_and_remedy) {

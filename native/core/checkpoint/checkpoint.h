@@ -19,17 +19,17 @@
 
 namespace distill {
 
-// The record that what a run says of itself, as JSON, is kept under beside the weights.
+// The name of the record beside the weights that holds a run's metadata, as JSON.
 inline constexpr const char* metadata_record = "distill.json";
 
 // A checkpoint: PyTorch's (.pth, .pt) in today's zip format or the older sequence of pickles, or a
-// safetensors file. Which one is told by the content, never by the name.
+// safetensors file. The content tells which, never the name.
 //
-// What describes the tensors is read and verified as a whole, the bounds of every tensor included,
-// before anything in the file is used. The tensors themselves are read one by one, when they are
-// asked for, and their CRC is verified first: a file takes the memory of what is used of it,
-// whatever its size. It is not memory-mapped: another process that shortens a mapped file ends this
-// one with SIGBUS, which no code can turn into an error.
+// The description of the tensors is read and verified as a whole, including the bounds of every
+// tensor, before anything in the file is used. Each tensor is read when it is asked for, after its
+// CRC is verified, so that a file takes only the memory of the tensors that are used. It is not
+// memory-mapped: another process that shortens a mapped file ends this one with SIGBUS, which no
+// code can turn into an error.
 class Checkpoint {
  public:
   // Throws ERR_CHECKPOINT_NOT_FOUND, _FORMAT (not a checkpoint), _CORRUPT, _UNSAFE (it asks to call

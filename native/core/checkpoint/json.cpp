@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint32_t first_surrogate = 0xD800, first_low_surrogate = 0xDC00, last_surrogate = 0xDFFF;
 
-// Whether the text is UTF-8 as RFC 3629 has it: without overlong forms, surrogates and what lies
+// Tells whether the text is UTF-8 by RFC 3629: without overlong forms, surrogates and code points
 // beyond Unicode.
 bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
@@ -136,7 +136,7 @@ void JsonReader::escape(std::string& text) {
   append_utf8(text, code);
 }
 
-// Of "uXXXX".
+// Returns the code unit of "uXXXX".
 uint32_t JsonReader::hex4() {
   uint32_t code = 0;
   const auto digits = rest_.substr(1, 4);

@@ -91,7 +91,7 @@ constexpr std::string_view allowed_globals[] = {
     "torch.ComplexFloatStorage",
     "torch.ComplexDoubleStorage",
     "torch.storage.UntypedStorage",
-    // What stands beside the weights in training checkpoints.
+    // Values beside the weights in training checkpoints.
     "torch.Size",
     "torch.device",
     "torch.float32",
@@ -193,7 +193,7 @@ class PickleMachine {
     return value;
   }
 
-  // What was pushed since the last mark.
+  // Pops the values that were pushed since the last mark.
   std::vector<Ref> pop_to_mark() {
     if (marks_.empty()) fail("a mark is missing");
     std::vector<Ref> items(stack_.begin() + static_cast<ptrdiff_t>(marks_.back()), stack_.end());

@@ -10,7 +10,7 @@
 
 namespace distill {
 
-// What a pickle describes, as plain data. A call that the pickle asks for is recorded, never made.
+// The contents of a pickle as plain data. A call that the pickle asks for is recorded, never made.
 //
 // Values refer to one another by index into one arena: nothing is owned by nesting, so a file that
 // nests deeply, or refers to itself, costs no recursion, neither here nor at destruction.

@@ -38,8 +38,8 @@ std::optional<at::ScalarType> storage_dtype(std::string_view global) {
   return std::nullopt;
 }
 
-// Whether a tensor stays within its storage, whose elements end at `end`. Each element count is at
-// most 2^40 and there are few dimensions, so that no sum here comes near an overflow.
+// Tells whether a tensor stays within its storage, whose elements end at `end`. Each element count
+// is at most 2^40 and there are few dimensions, so that no sum here comes near an overflow.
 bool fits(const TensorEntry& tensor, int64_t end) {
   const auto most = std::max(end, most_expanded_elements);
   int64_t numel = 1;

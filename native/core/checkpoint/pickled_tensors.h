@@ -12,7 +12,7 @@
 
 namespace distill {
 
-// What a pickle says of a storage: ('storage', type, key, location, numel[, view]).
+// A pickle's description of a storage: ('storage', type, key, location, numel[, view]).
 struct StorageId {
   at::ScalarType dtype = at::kFloat;
   std::string_view key;

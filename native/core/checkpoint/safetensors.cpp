@@ -21,7 +21,7 @@ constexpr std::pair<std::string_view, at::ScalarType> dtypes[] = {
     {"I64", at::kLong},  {"BOOL", at::kBool},  {"C64", at::kComplexFloat},
 };
 
-// What the header says of one tensor.
+// The header's description of one tensor.
 struct Description {
   std::string dtype;
   std::vector<int64_t> shape;

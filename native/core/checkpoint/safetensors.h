@@ -19,7 +19,7 @@ struct Safetensors {
   std::map<std::string, std::string, std::less<>> metadata;  // its "__metadata__"
 };
 
-// Whether a file that begins so announces itself as one, also if it is cut short.
+// Tells whether a file that begins so is in this format, even if it is cut short.
 bool is_safetensors(std::string_view beginning);
 
 // Reads the header and verifies it as a whole; `file` names it in messages. Throws

@@ -35,7 +35,7 @@ class StateDict {
   std::unordered_map<std::string, size_t> positions_;
 };
 
-// What a model needs of a checkpoint.
+// The name, shape and dtype of a tensor that a model needs from a checkpoint.
 struct TensorSpec {
   std::string name;
   std::vector<int64_t> shape;

@@ -10,7 +10,7 @@
 
 namespace distill {
 
-// Where a storage's bytes lie in the file, and their CRC-32 where the file has one.
+// The place of a storage's bytes in the file, and their CRC-32 if the file has one.
 struct Extent {
   uint64_t begin = 0;
   uint64_t size = 0;

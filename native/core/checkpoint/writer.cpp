@@ -39,7 +39,7 @@ class ZipWriter {
   std::string finish();
 
  private:
-  // What the local header and the directory have in common: versions to sizes.
+  // The fields that the local header and the directory share, from versions to sizes.
   static std::string common_header(std::string_view bytes) {
     std::string header;
     append_integer<uint16_t>(header, 10);       // version needed: 1.0
@@ -301,7 +301,7 @@ void write_checkpoint(const std::string& path, Format format, const StateDict& s
 
 void write_tensors(const std::string& path, const StateDict& tensors,
                    const std::string& metadata_json) {
-  // What Python's loaders ask for: the tensors are laid out as PyTorch's.
+  // Python's loaders ask for this entry: the tensors are laid out as PyTorch's.
   std::map<std::string, std::string> metadata = {{"format", "pt"}};
   if (!metadata_json.empty()) metadata[metadata_record] = metadata_json;
   write_file_atomically(path, serialize_safetensors(tensors, metadata));

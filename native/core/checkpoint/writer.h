@@ -7,19 +7,19 @@
 
 namespace distill {
 
-// What a checkpoint is written as.
+// The file formats of checkpoints that are written.
 enum class Format { pth, safetensors };
-// safetensors where the name ends in ".safetensors".
+// Returns safetensors if the name ends in ".safetensors", else pth.
 Format format_of(std::string_view path);
 
-// Replaces `path` by a checkpoint in that format, as write_file_atomically does. What PyTorch reads
-// (torch.load with weights_only=True, safetensors.torch.load_file) is a dict of these tensors;
+// Replaces `path` by a checkpoint in that format, as write_file_atomically does. PyTorch reads it
+// (torch.load with weights_only=True, safetensors.torch.load_file) as a dict of these tensors;
 // `metadata_json` travels beside them as `metadata_record`, unless it is empty. Equal tensors and
 // metadata give equal bytes. Throws ERR_WRITE.
 void write_checkpoint(const std::string& path, Format format, const StateDict& state_dict,
                       const std::string& metadata_json);
 
-// The same for tensors that are no model's, float32, int64 or uint8, as safetensors.
+// Does the same for other tensors than a model's, float32, int64 or uint8, as safetensors.
 void write_tensors(const std::string& path, const StateDict& tensors,
                    const std::string& metadata_json);
 

@@ -22,7 +22,7 @@ constexpr size_t zip64_end_of_directory_size = 56;
 constexpr size_t zip64_locator_size = 20;
 constexpr size_t local_header_size = 30;
 constexpr size_t longest_comment = 0xFFFF;
-// Of some 100,000 records and more; a DenseNet201 has 700.
+// Room for more than 100,000 records; a DenseNet201 has 700.
 constexpr uint64_t largest_directory = uint64_t{16} << 20;
 constexpr uint32_t in_zip64_extra = 0xFFFFFFFF;
 constexpr uint16_t zip64_extra_id = 1;
@@ -126,8 +126,8 @@ DirectoryEntry read_entry(ByteReader& reader, const std::string& file) {
   return entry;
 }
 
-// Where the record's data is, which lies before `end` and is found through its local header; that
-// must say what the directory says.
+// Returns the place of the record's data, which lies before `end` and is found through its local
+// header; that must agree with the directory.
 Extent find_record(const File& file, uint64_t end, const DirectoryEntry& entry,
                    const std::string& file_name) {
   const auto part = [&](uint64_t at, uint64_t count) {

@@ -24,12 +24,12 @@ class ZipArchive {
   // Names are relative to the archive's top folder, which PyTorch names after the file.
   bool contains(std::string_view name) const { return records_.contains(name); }
 
-  // Where the record's bytes are. Throws ERR_CHECKPOINT_CORRUPT where there is no such record, and
-  // ERR_CHECKPOINT_FORMAT for a compressed or encrypted one.
+  // Returns the place of the record's bytes. Throws ERR_CHECKPOINT_CORRUPT if there is no such
+  // record, and ERR_CHECKPOINT_FORMAT for a compressed or encrypted one.
   Extent find(std::string_view name) const;
-  // The name of the record whose bytes begin there; empty where none does.
+  // Returns the name of the record whose bytes begin at `begin`; empty if none does.
   std::string name_at(uint64_t begin) const;
-  // A record of at most so many bytes, its CRC-32 verified. `file` is what the archive was made of.
+  // Reads a record of at most `most` bytes and verifies its CRC-32. `file` is the archive's.
   std::string read(const File& file, std::string_view name, uint64_t most) const;
 
  private:

@@ -20,11 +20,11 @@ class Random {
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
     return z ^ (z >> 31);
   }
-  // In [low, high).
+  // Draws a number in [low, high).
   double uniform(double low, double high) {
     return low + (high - low) * (static_cast<double>(next() >> 11) * 0x1.0p-53);
   }
-  // Of 0 … count - 1.
+  // Draws one of 0 … count - 1.
   int64_t below(int64_t count) {
     return static_cast<int64_t>(uniform(0, static_cast<double>(count)));
   }
@@ -48,7 +48,7 @@ Window draw_box(Random& random, int64_t side, double min_scale) {
   return {0, 0, side, side};
 }
 
-// Where an output pixel lies in a side that is resized: two pixels and the weight of the second.
+// The place of an output pixel in a side that is resized: two pixels and the weight of the second.
 struct Place {
   Place(int64_t index, int64_t side, int64_t to) {
     const float scale = static_cast<float>(side) / static_cast<float>(to);

@@ -7,8 +7,8 @@
 
 namespace distill {
 
-// What is done to training pictures so that a network does not see the same pixels twice. Pictures
-// are kept as squares of `from` pixels a side and cut to squares of `to`.
+// Random changes to training pictures, so that a network does not see the same pixels twice.
+// Pictures are stored as squares of `from` by `from` pixels and cut to squares of `to` by `to`.
 struct Augmentation {
   enum class Crop {
     center,  // the middle
@@ -29,28 +29,28 @@ struct Window {
   bool flip = false;
 };
 
-// The window of a picture in an epoch (or of one of its views), drawn from a seed: always the same,
-// whatever else is drawn, in whatever order and by however many threads.
+// Draws the window of a picture in an epoch (or of one of its views). It follows from the arguments
+// alone: not from other draws, their order or the number of threads.
 Window draw_window(const Augmentation& augmentation, int64_t from, int64_t to, uint64_t seed,
                    uint64_t epoch, uint64_t picture);
 
-// Row `y` of the input that a window of a picture makes: `to` pixels of RGB, interpolated
-// bilinearly (as PyTorch's interpolate, without antialiasing) where the box has another size. What
-// lies beyond the picture is black. picture: (from, from, 3).
+// Writes row `y` of the input that a window of a picture makes: `to` pixels of RGB, interpolated
+// bilinearly (as PyTorch's interpolate, without antialiasing) if the box has another size. Pixels
+// beyond the picture are black. picture: (from, from, 3).
 void cut_row(const uint8_t* picture, int64_t from, const Window& window, int64_t to, int64_t y,
              uint8_t* row);
 
-// As a device reads them: (B, 3) int64 of left, top and flip, or (B, 5) with width and height
-// behind where boxes of other sizes are resized.
+// Returns the windows as a device reads them: (B, 3) int64 of left, top and flip; with `resized`
+// (B, 5), followed by width and height.
 at::Tensor to_tensor(const std::vector<Window>& windows, bool resized);
 
-// The windows of those pictures at `indices` (B) int64. pictures: (N, from, from, 3) uint8
+// Cuts the windows out of the pictures at `indices` (B) int64. pictures: (N, from, from, 3) uint8
 // -> (B, to, to, 3), the same on every device.
 at::Tensor cut_windows(const at::Tensor& pictures, const at::Tensor& indices,
                        const at::Tensor& windows, int64_t to);
-// The i-th of such windows, on the CPU.
+// Returns the i-th of such windows, on the CPU.
 Window window_at(const at::Tensor& windows, int64_t i, int64_t to);
-// The same, whatever the device, by operators alone: what runs on a GPU.
+// Does the same by operators alone, on any device: a GPU runs this.
 at::Tensor cut_windows_by_operators(const at::Tensor& pictures, const at::Tensor& indices,
                                     const at::Tensor& windows, int64_t to);
 

@@ -14,15 +14,15 @@
 namespace distill {
 namespace {
 
-// What a file, and the coefficients of a progressive picture, may take; a header can lie. Bytes.
+// Limit of a file, and of the coefficients of a progressive picture, in bytes: a header can lie.
 constexpr size_t max_bytes = size_t{256} << 20;
 
 // Passes over the whole of a progressive picture: ordinary ones have about ten. A small file can
 // ask for thousands, which take minutes.
 constexpr int max_scans = 100;
 
-// Which part of a side lies in the crop, as lib/data/decode/picture.ts's `centerCrop` has it.
-// Pixels.
+// The part of a side that lies in the crop, in pixels, as `centerCrop` in lib/data/decode computes
+// it.
 struct Span {
   int64_t from, to, length;  // in the picture, in the crop
 };
@@ -91,7 +91,8 @@ class Decoder {
            });
   }
 
-  // What bits a progressive file withholds, each version of the library guesses in its own way.
+  // Tells whether a progressive file holds all bits: each version of the library guesses missing
+  // ones in its own way.
   bool is_exact() const {
     if (info_.coef_bits == nullptr) return true;
     const int* bits = info_.coef_bits[0];

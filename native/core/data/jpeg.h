@@ -6,7 +6,7 @@
 
 namespace distill {
 
-// What a picture becomes: lib/data/decode.ts describes the crop, all of whose bytes are written.
+// The crop of a picture, as lib/data/decode.ts describes it. All of its bytes are written.
 struct JpegCrop {
   int64_t size;        // pixels a side
   int64_t max_pixels;  // of the whole picture, before anything is allocated for it

@@ -21,7 +21,7 @@ constexpr int64_t alignment = 4096;
 constexpr char magic[8] = {'D', 'I', 'S', 'T', 'I', 'L', 'L', 'S'};
 constexpr uint32_t byte_order = 0x01020304;
 constexpr uint32_t version = 3;  // raised when the layout changes
-// What is copied at once: little enough to be in the processor's cache when it is summed up.
+// Bytes that are copied at once: few enough to be in the processor's cache for their checksum.
 constexpr int64_t chunk = 1 << 20;
 
 int64_t aligned(int64_t bytes) {
@@ -30,10 +30,10 @@ int64_t aligned(int64_t bytes) {
 
 struct SplitShape {
   int64_t capacity, views, side;
-  int64_t answer;  // values that the teacher says of a picture
+  int64_t answer;  // logits that the teacher gives a picture
 };
 
-// Where the parts of a split begin.
+// The offsets of the parts of a split.
 struct SplitLayout {
   SplitLayout(int64_t begin, const SplitShape& shape)
       : pixels(begin),

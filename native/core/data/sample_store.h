@@ -13,30 +13,30 @@ namespace distill {
 class File;
 class TemporaryFile;
 
-// How much room a store needs.
+// The sizes that a store's room follows from.
 struct StoreShape {
-  int64_t image_size = 0;  // pixels a side
+  int64_t image_size = 0;  // side of the validation pictures in pixels
   int64_t classes = 0;
   int64_t train_capacity = 0;  // pictures, at most
   int64_t val_capacity = 0;
-  int64_t train_size = 0;   // pixels a side of training pictures
-  int64_t views = 1;        // that are kept of each training picture
-  int64_t has_teacher = 1;  // whether a teacher's answers are kept
+  int64_t train_size = 0;   // side of the training pictures in pixels
+  int64_t views = 1;        // stored of each training picture
+  int64_t has_teacher = 1;  // 1 if a teacher's logits are stored
   bool operator==(const StoreShape&) const = default;
 
   int64_t bytes() const;
 };
 
-// Where a store is.
+// The place of a store.
 struct StorePlace {
   bool in_memory = true;    // while it is in use; else in a file without a name
   std::string folder;       // of that file, and of the kept one
-  std::string fingerprint;  // 64 digits that stand for all that the contents follow from; empty
-                            // where the store is not kept for later runs
+  std::string fingerprint;  // 64 digits, a hash of everything that the contents follow from; empty
+                            // if the store is not kept for later runs
 };
 
-// The pictures of one half of the dataset, by sample index; of `views` rows for each picture those
-// of sample i begin at i * views. What is behind `count` samples is not filled.
+// The pictures of one split of the dataset. Each sample has `views` rows; those of sample i begin
+// at i * views. Rows behind those of `count` samples are not filled.
 struct Split {
   at::Tensor pixels;          // (capacity * views, S, S, 3) uint8, RGB
   at::Tensor labels;          // (capacity) int64
@@ -56,12 +56,12 @@ struct Split {
 // file, <folder>/<fingerprint>.store, which is only ever written and read as a whole.
 class SampleStore {
  public:
-  // An empty one; a kept file's room is taken now. Throws ERR_OUT_OF_MEMORY, and ERR_CACHE where
-  // the folder cannot be written or the disk has no room.
+  // Makes an empty store and takes the room of a kept file now. Throws ERR_OUT_OF_MEMORY, and
+  // ERR_CACHE if the folder cannot be written or the disk has no room.
   static SampleStore create(const StoreShape& shape, const StorePlace& place);
-  // A copy of the store that an earlier run has kept, if there is one that is whole and of this
-  // shape, and unless it is stopped. Throws as above, and ERR_CACHE where there is something that
-  // another user may have put or changed there.
+  // Copies the store that an earlier run has kept. Returns nothing if there is none that is whole
+  // and of this shape, or if it is stopped. Throws as above, and ERR_CACHE if another user may have
+  // put or changed the file.
   static std::optional<SampleStore> reopen(const StoreShape& shape, const StorePlace& place,
                                            const std::atomic<bool>& stop);
 
@@ -69,10 +69,10 @@ class SampleStore {
   SampleStore& operator=(SampleStore&&);
   ~SampleStore();
 
-  // Makes room for `count` samples behind the ones that are there, notes what they are and returns
-  // the new rows of `pixels`, which the caller fills.
+  // Adds `count` samples with their labels and sources and returns the new rows of `pixels`, which
+  // the caller fills.
   at::Tensor append(Split& split, const int32_t* labels, const int32_t* sources, int64_t count);
-  // Called once, when everything is in: the kept file is written and gets its name.
+  // Completes the store, once: a kept file is written and gets its name.
   void seal();
 
   const StoreShape& shape() const { return shape_; }

@@ -19,14 +19,14 @@ using std::chrono::nanoseconds;
 constexpr nanoseconds window = 16ms;  // of a measurement: four of a slow system's ticks
 constexpr double most_lost = 0.3;     // of it; what a collector or a report takes is less
 constexpr double most_used = 0.8;     // of all processors, by a process that others leave alone
-// Until the system has given a thread that was woken a processor of its own.
+// Time for the system to give a woken thread a processor of its own.
 constexpr nanoseconds settling = 16ms;
-// In which one more thread turns out to be too many, where others compete all the time.
+// Time within which one thread too many shows, if others compete all the time.
 constexpr nanoseconds trial = 150ms;
-// How long fewer threads are left so: longer each time that a trial fails.
+// Time before one more thread is tried; it grows with each trial that fails.
 constexpr nanoseconds shortest_pause = 50ms, longest_pause = 1s;
 
-// Of the whole process.
+// The allowance of the whole process.
 struct Allowance {
   std::atomic<int> threads = std::numeric_limits<int>::max();
   std::atomic<Clock::rep> changed = 0, until = 0;  // when more are tried
@@ -42,7 +42,7 @@ int step_from(int threads) {
   return std::max(1, threads / 8);
 }
 
-// Called with the mutex.
+// Sets the allowance; the caller holds the mutex.
 void change(int threads, Clock::time_point now) {
   allowance().threads = threads;
   allowance().changed = now.time_since_epoch().count();
@@ -84,7 +84,7 @@ Contention::Usage Contention::usage(Clock::time_point now) {
 
 void Contention::add(Clock::time_point now) {
   const Usage before = std::exchange(last_, usage(now));
-  // Where it has slept, for a file or a task, nobody knows how long.
+  // A sleep since the last sample, for a file or a task, took an unknown time.
   if (!is_running_ || last_.sleeps != before.sleeps) return;
   total_.time += last_.time - before.time;
   total_.thread += last_.thread - before.thread;
@@ -107,7 +107,7 @@ void Contention::measure(int threads, Clock::time_point now) {
   static const unsigned processors = std::thread::hardware_concurrency();
   const bool is_among_us = total.process > most_used * processors * total.time;
   const bool is_kept = total.time - total.thread > most_lost * total.time && !is_among_us;
-  // Twice in a row, as the process's own threads come and go.
+  // Two samples in a row must agree, as the process's own threads come and go.
   if (std::exchange(was_kept_, is_kept) && is_kept) lower(threads, now);
 }
 

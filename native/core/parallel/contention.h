@@ -7,17 +7,17 @@ namespace distill {
 
 using Clock = std::chrono::steady_clock;
 
-// How many threads this process may compute on at once, of those that it would like to: fewer where
-// others compete with them for the processors. Now and then one more is tried.
+// Returns how many of the wanted threads this process should compute on at once: fewer while other
+// programs compete for the processors. Now and then one more is tried.
 int allowed_threads(int wanted, Clock::time_point now);
 
-// Measures how much of the time in which a thread wants to run it does not get to, because others
-// do. Where that is much, and they are not this process's own, fewer threads are allowed.
+// Measures the share of time in which a thread could run but other threads have its processor. If
+// that is much, and they are not this process's own, fewer threads are allowed.
 class Contention {
  public:
-  // Called again and again by a thread that computes with others on so many threads.
+  // Samples the clocks; a thread that computes on `threads` threads calls it again and again.
   void measure(int threads, Clock::time_point now);
-  // The thread is about to sleep, by its own will: that time does not count.
+  // Stops measuring: the thread is about to sleep of its own accord.
   void stop(Clock::time_point now);
 
  private:

@@ -7,14 +7,15 @@
 
 namespace distill {
 
-// Functions by name.
+// Addresses of functions by name.
 using Functions = std::map<std::string, void*>;
 
-// Functions that a loaded library or addon imports, and for each the words that its calls go
+// The functions that a loaded library or addon imports, with the words in memory that its calls go
 // through.
 class Imports {
  public:
-  // Those of the library that holds this address whose names begin with one of the prefixes.
+  // Finds the imports of the library that holds this address whose names begin with one of the
+  // prefixes.
   Imports(const void* address, const std::vector<std::string>& prefixes);
 
   const std::multimap<std::string, void**>& slots() const { return slots_; }
@@ -23,7 +24,7 @@ class Imports {
 
  private:
   std::multimap<std::string, void**> slots_;
-  // What the loader has closed to writing.
+  // The range of addresses that the loader has made read-only.
   uintptr_t closed_begin_ = 0, closed_end_ = 0;
 };
 

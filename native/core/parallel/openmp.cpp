@@ -29,7 +29,7 @@ struct Division {
   long ordered;  // where the chunk begins whose turn it is
 };
 
-// More than any machine has, and few enough for a team to number them.
+// Above the number of any machine's processors, and small enough for a team to number the shares.
 constexpr int most_shares = 4096;
 
 struct Region {
@@ -40,13 +40,13 @@ struct Region {
   bool is_parallel;  // it, or one around it
   int max_threads;   // that the leader's regions may have
 
-  // Rarely used: what the shares divide, by the order in which each of them comes upon it.
+  // The work that the shares divide, in the order in which each share reaches it. Rarely used.
   std::mutex mutex;
   std::condition_variable turn;
   std::deque<Division> divisions;
 };
 
-// Where a thread is in a region.
+// The place of a thread in a region.
 struct Place {
   Region* region;
   int share;
@@ -57,7 +57,7 @@ thread_local Place* here = nullptr;
 thread_local Team* led = nullptr;  // by the calling thread
 bool is_replaced = false;          // OpenMP, by teams
 
-// Libgomp's own functions.
+// Returns a function of libgomp itself.
 template <typename Function>
 Function* real(const char* name) {
   static void* const libtorch = [] {
@@ -68,8 +68,8 @@ Function* real(const char* name) {
   return reinterpret_cast<Function*>(libtorch ? ::dlsym(libtorch, name) : nullptr);
 }
 
-// The division that the calling share comes upon, made from `fresh` by the first that does.
-// Returns whether this one is it.
+// Moves the calling share on to its next division, which the first share to arrive makes from
+// `fresh`. Returns whether this is the first one.
 bool come_upon(const Division& fresh) {
   Region& region = *here->region;
   const std::lock_guard lock(region.mutex);
@@ -258,14 +258,16 @@ const Functions& replacements() {
   return functions;
 }
 
-// Others that are known: what begins a region, and those that do not ask which threads there are.
+// Imports that need no replacement, beside the one that begins a region: they do not depend on
+// which threads there are.
 const std::set<std::string> known = {
     "GOMP_parallel",          "GOMP_atomic_start",   "GOMP_atomic_end",
     "GOMP_critical_start",    "GOMP_critical_end",   "GOMP_critical_name_start",
     "GOMP_critical_name_end", "omp_get_max_threads", "omp_set_num_threads",
     "omp_get_num_procs",      "omp_get_wtime"};
 
-// As many as the control groups allow, unless the user says how many; 0 where neither does.
+// Returns the number of threads that the control groups allow; 0 if they do not limit it or if the
+// user says how many.
 int limit_of_threads() {
   if (std::getenv("OMP_NUM_THREADS") || std::getenv("MKL_NUM_THREADS")) return 0;
   try {
@@ -289,7 +291,7 @@ bool replace_openmp() {
   const Imports libtorch(reinterpret_cast<const void*>(&at::get_num_threads), prefixes);
   const Imports addon(reinterpret_cast<const void*>(&replacements), prefixes);
   if (!are_known(libtorch) || !are_known(addon) || !real<void()>("GOMP_parallel")) return false;
-  // The last is what the others depend on: without it they answer as OpenMP does.
+  // GOMP_parallel comes last: until it is replaced, the others behave as OpenMP's.
   const Functions beginning = {{"GOMP_parallel", address(parallel)}};
   is_replaced = libtorch.redirect(replacements()) && addon.redirect(replacements()) &&
                 libtorch.redirect(beginning) && addon.redirect(beginning);

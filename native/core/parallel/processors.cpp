@@ -4,6 +4,8 @@
 #include <fstream>
 #include <string>
 
+#include "core/parallel/control_groups.h"
+
 namespace distill {
 namespace {
 
@@ -11,11 +13,7 @@ namespace fs = std::filesystem;
 
 using Limit = std::optional<double>;
 
-Limit smaller(const Limit& one, const Limit& other) {
-  return one && other ? std::min(*one, *other) : one ? one : other;
-}
-
-// Version 2 writes "max 100000" or "50000 100000": microseconds of each so many.
+// Version 2 writes "max 100000" or "50000 100000": the quota in each period, in microseconds.
 Limit read_v2(const fs::path& group) {
   std::string quota;
   double period = 0;
@@ -33,39 +31,17 @@ Limit read_v1(const fs::path& group) {
   return quota / period;
 }
 
-// The least of a group's limit and of those around it. In a container the path may be the host's,
-// of which the container sees the last group alone, as the root.
-Limit least(const fs::path& root, const fs::path& path, Limit (*read)(const fs::path&)) {
-  Limit limit = read(root);
-  fs::path group = root;
-  for (const fs::path& name : path.relative_path()) {
-    if (name.empty() || name == "..") break;
-    group /= name;
-    limit = smaller(limit, read(group));
-  }
-  return limit;
-}
-
 }  // namespace
 
 Limit allowed_processors(const fs::path& process, const fs::path& groups) {
-  Limit limit;
-  std::ifstream file(process / "cgroup");
-  for (std::string line; std::getline(file, line);) {
-    // 0::/path, or 4:cpu,cpuacct:/path
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const fs::path path = line.substr(second + 1);
-    if (controllers.empty()) {
-      limit = smaller(limit, least(groups, path, read_v2));
-      limit = smaller(limit, least(groups / "unified", path, read_v2));
-    } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
-      limit = smaller(limit, least(groups / "cpu", path, read_v1));
-      limit = smaller(limit, least(groups / controllers, path, read_v1));
-    }
-  }
-  return limit;
+  Limit least;
+  const auto lower = [&](const Limit& limit) {
+    if (limit) least = std::min(least.value_or(*limit), *limit);
+  };
+  const ControlGroups found = control_groups("cpu", process, groups);
+  for (const fs::path& group : found.v2) lower(read_v2(group));
+  for (const fs::path& group : found.v1) lower(read_v1(group));
+  return least;
 }
 
 }  // namespace distill

@@ -5,9 +5,8 @@
 
 namespace distill {
 
-// How many processors' time the control groups that hold this process allow it, which may be a part
-// of one; none where they do not limit it. The folders are those that Linux shows; others are for
-// tests.
+// Returns the processor time that the control groups of this process allow it, in processors, such
+// as 0.5; nothing if they do not limit it. Tests give other folders than Linux's.
 std::optional<double> allowed_processors(const std::filesystem::path& process = "/proc/self",
                                          const std::filesystem::path& groups = "/sys/fs/cgroup");
 

@@ -9,9 +9,10 @@
 namespace distill {
 namespace {
 
-// How long a region is left to fewer threads than shares, which may be waiting for each other.
+// Time for which a region is left to fewer threads than shares, which may be waiting for each
+// other.
 constexpr std::chrono::milliseconds rescue_time{1};
-// How many such times the last thread looks for a region before it sleeps until it is woken.
+// Number of such times that the last thread looks for a region before it sleeps until it is woken.
 constexpr int most_looks = 100;
 
 }  // namespace
@@ -39,7 +40,7 @@ int Team::enlarge(int shares) {
         ::pthread_setname_np(threads_.back().native_handle(), "distill-team");
       }
     } catch (const std::system_error&) {
-      // As many as there are have to do.
+      // The threads made so far have to do.
     }
     size_ = static_cast<int>(threads_.size());
   }
@@ -83,8 +84,8 @@ void Team::take_shares(const Region& region, int own, Contention& contention) {
   const int shares = static_cast<int>(region.shares);
   for (int i = 0; i < shares && untaken_ > 0; ++i) {
     const int share = own + i < shares ? own + i : own + i - shares;
-    // A thread that comes late finds a later region here: this one has not ended before all its
-    // shares were taken.
+    // A late thread finds a later region's number here, since a region ends only when all its
+    // shares are taken.
     std::atomic<uint64_t>& taken = members_[share].taken;
     uint64_t last = taken.load();
     if (last >= region.number || !taken.compare_exchange_strong(last, region.number)) continue;

@@ -11,19 +11,18 @@
 
 namespace distill {
 
-// Threads that share the work of one other, their leader.
+// A team of threads that share the work of one other thread, their leader.
 //
 // A region's work is cut into shares, which are what OpenMP calls its threads. Each thread begins
-// with the share of its own number and then takes what nobody has begun with. So where other
-// programs keep a thread from running, nobody waits for it: its share is done by those that do run.
-// Numbers that depend on how the work is cut stay the same whoever does it.
+// with the share of its own number and then takes shares that no thread has begun. If other
+// programs keep a thread from running, the others do its share instead of waiting for it. Results
+// depend on how the work is cut, not on which thread does a share.
 //
-// Where others compete for the processors, only as many threads are called as may hope for one: two
-// programs that take turns on each core, some microseconds each, are slower than two that have a
-// core each.
+// While other programs compete for the processors, fewer threads are called: two programs that take
+// turns on each core, some microseconds each, are slower than two that have a core each.
 //
-// Shares may wait for each other (OpenMP's barriers): there is a thread for each, and all are
-// called where it turns out that they do.
+// Shares may wait for each other (OpenMP's barriers): there is a thread for each, and all of them
+// are called once that shows.
 class Team {
  public:
   using Function = void(void* data, int share);
@@ -84,7 +83,7 @@ class Team {
   std::atomic<uint64_t> passed_ = 0;          // barriers
   Waiting for_others_;
 
-  // The leader's.
+  // The state of the leader.
   Contention contention_;
   std::set<const void*> joint_;  // code whose shares wait for each other, or take long
 };

@@ -4,7 +4,8 @@
 
 namespace distill {
 
-// ERR_THREADS, for where the system refuses to make a thread: names the limits that it may be at.
+// Makes the error ERR_THREADS, for a system that refuses to make a thread: it names the limits that
+// may be reached.
 Error no_more_threads();
 
 }  // namespace distill

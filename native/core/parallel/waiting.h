@@ -8,23 +8,23 @@
 
 namespace distill {
 
-// How threads that compute together wait for each other.
+// Lets threads that compute together wait for each other.
 //
-// A wait that ends within microseconds is best spun through: putting a thread to sleep and waking
-// it takes longer. But a thread that spins where others compete for the processor takes time from
-// the very thread that it waits for; there, it soon sleeps.
+// A wait of some microseconds is best spent spinning: putting a thread to sleep and waking it takes
+// longer. But if others compete for the processor, a spinning thread takes time from the very
+// thread that it waits for; then it soon sleeps.
 class Waiting {
  public:
-  // Waits until ready(), which must be true once somebody has called `ring` after a change that it
-  // looks at. The thread is one of so many that compute together. Where `most` is given, a sleep
-  // ends after that time, too; returns whether it is ready.
+  // Waits until ready() returns true; whoever changes what it reads calls `ring` afterwards. The
+  // caller is one of `threads` threads that compute together. With `most`, a sleep also ends after
+  // that time. Returns the last result of ready().
   template <typename Ready>
   bool until(const Ready& ready, int threads, Contention& contention,
              std::chrono::nanoseconds most = {});
 
   // Wakes those that sleep. To be called after the change that they wait for.
   void ring() {
-    // Whoever is not seen here yet will see the change before it sleeps.
+    // A waiter that does not count yet sees the change before it sleeps.
     if (sleepers_.load() > 0) wake();
   }
 
@@ -45,7 +45,7 @@ inline void pause_briefly() {
 #endif
 }
 
-// Waits until ready(), for as long as it pays. Returns whether it is.
+// Spins until ready(), for as long as that pays. Returns its last result.
 template <typename Ready>
 bool spin_until(const Ready& ready, int threads, Contention& contention) {
   using namespace std::chrono_literals;

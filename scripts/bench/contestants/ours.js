@@ -224,7 +224,11 @@ async function train(epochs, batchSize, onEpoch) {
   if (!session) throw new Error('nothing is prepared');
   const { lr, temperature, alpha } = task;
   const config = {
-    ...{ epochs, lr, temperature, alpha, batchSize },
+    epochs,
+    lr,
+    temperature,
+    alpha,
+    batchSize,
     dropRate: 0,
     shuffle: false,
     seed: 1,
