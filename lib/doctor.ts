@@ -1,8 +1,8 @@
+import { datasetFolders, teacherOf } from './checks.js';
 import { type DoctorResult, Examination } from './doctor/examination.js';
 import { abortable } from './errors.js';
 import { checkOptions } from './options/check.js';
 import { type DoctorOptions, doctorOptions } from './options/doctor.js';
-import { datasetFolders, teacherOf } from './training/checks.js';
 
 /**
  * Looks at everything that a `distill()` with these options stands on, before it runs for hours: the installation and the

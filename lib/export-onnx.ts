@@ -1,6 +1,7 @@
 import path from 'node:path';
+import { checkFinite } from './checks.js';
 import { DistillError } from './errors.js';
-import { checkFinite } from './model/answers.js';
+import { makeClassifier } from './model/classifier.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import { checkModel, findRuntime, type OnnxCheck, type Trial } from './model/onnx/check.js';
@@ -12,7 +13,7 @@ import {
   studentModel,
 } from './model/onnx/student.js';
 import { checkOutput, type OutputFile, writeOutput } from './model/output.js';
-import { type ModelUse, modelUse } from './model/use.js';
+import { type Preprocessing, preprocessingOf } from './model/preprocessing.js';
 import { loadAddon, native } from './native.js';
 import { checkOptions } from './options/check.js';
 import { type CheckedOnnxOptions, type OnnxOptions, onnxOptions } from './options/export-onnx.js';
@@ -62,16 +63,17 @@ export async function exportOnnx(
   await checkOutput(file, { model: 'student', file: student });
   const contents = await inspect(student);
   expectStudent(contents);
-  const use = await modelUse(contents, checked);
+  const { preprocessing, labels } = await preprocessingOf(contents, checked);
 
   // Loading refuses what is no whole student, so that all tensors are there and fit.
-  const trials = await makeTrials(use, checked);
+  const trials = await makeTrials(preprocessing, checked);
   const tensors = await native(addon.readTensors(student, STUDENT_TENSORS));
   const { bytes, ...model } = studentModel({
     ...checked,
-    ...use,
+    ...preprocessing,
+    labels,
     tensors: new Map(STUDENT_TENSORS.map((name, i) => [name, tensors[i] as StudentTensor])),
-    metadata: propertiesOf(use, checked, contents),
+    metadata: propertiesOf(preprocessing, labels, checked, contents),
     producerVersion: madeWith()['node-distill'] ?? '',
   });
   const runtime = await findRuntime();
@@ -96,16 +98,18 @@ function expectStudent({ path, architecture }: CheckpointContents): void {
 
 /** Pictures as the model is fed them, with what the student says of them. */
 async function makeTrials(
-  { mean, std, imageSize }: ModelUse,
+  preprocessing: Preprocessing,
   { student, input, softmax, dynamicSize }: CheckedOnnxOptions,
 ): Promise<Trial[]> {
+  const { imageSize, mean, std } = preprocessing;
   const trials: Trial[] = [];
   // Where any size may come, an odd one too.
   for (const size of dynamicSize ? [imageSize, imageSize + 9] : [imageSize]) {
-    const classifier = new (loadAddon().Classifier)({
-      ...{ model: student, mean, std, imageSize: size },
-      ...{ device: 'cpu', precision: 'fp32', threads: 0 },
-    });
+    const classifier = makeClassifier(
+      student,
+      { ...preprocessing, imageSize: size },
+      { device: 'cpu', precision: 'fp32', threads: 0 },
+    );
     try {
       await native(classifier.load());
       for (const count of [1, size > 512 ? 2 : 5]) {
@@ -124,7 +128,8 @@ async function makeTrials(
 
 /** What the model says of itself, to whoever opens it. */
 function propertiesOf(
-  { labels, mean, std, imageSize }: ModelUse,
+  { mean, std, imageSize }: Preprocessing,
+  labels: readonly string[],
   { input, softmax, dynamicSize }: CheckedOnnxOptions,
   { metadata }: CheckpointContents,
 ): Record<string, string> {

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
 import { systemPath } from './names.js';
 import { size } from './words.js';
 
@@ -84,6 +86,21 @@ export async function readFile(
   } finally {
     await handle.close();
   }
+}
+
+/** Returns the SHA-256 of a file, as long as it is when it is opened, in hexadecimal; an aborted signal ends it with its reason. */
+export async function sha256(file: string, signal?: AbortSignal): Promise<string> {
+  const { handle, size } = await openFile(file);
+  const hash = createHash('sha256');
+  try {
+    const bytes = handle.createReadStream({ end: Math.max(size, 1) - 1 });
+    await pipeline(bytes, hash, signal ? { signal } : {});
+  } catch (error) {
+    throw signal?.aborted ? signal.reason : error;
+  } finally {
+    await handle.close();
+  }
+  return hash.digest('hex');
 }
 
 /** Bytes that are read first, which are all of most files, and between two looks at the signal. */

@@ -163,6 +163,23 @@ export interface NativeTrainResult {
   last: NativeEpoch | null;
 }
 
+/** Pictures, or views of them, for a store. */
+export interface NativeBatch {
+  split: 'train' | 'val';
+  /** (n, size, size, 3) RGB. */
+  pixels: Uint8Array;
+  /** Side of the pictures, in pixels; imageSize by default. */
+  size?: number;
+  /** (n) */
+  labels: Int32Array;
+  /** (n) Indices of the pictures in the dataset. */
+  sources: Int32Array;
+  /** Whether the teacher answers for them; by default for training pictures alone. */
+  answered?: boolean;
+  /** (n, classes) */
+  teacherLogits?: Float32Array;
+}
+
 /** One training: a thread with a prepared store and, for a distillation, a teacher. */
 export interface NativeSession {
   /**
@@ -186,16 +203,7 @@ export interface NativeSession {
    * pixels: (n, size, size, 3) RGB; labels and sources: (n); teacherLogits: (n, classes).
    * ERR_NOT_FINITE.
    */
-  append(batch: {
-    split: 'train' | 'val';
-    pixels: Uint8Array;
-    /** Pixels a side; imageSize by default. */
-    size?: number;
-    labels: Int32Array;
-    sources: Int32Array;
-    answered?: boolean;
-    teacherLogits?: Float32Array;
-  }): Promise<void>;
+  append(batch: NativeBatch): Promise<void>;
   /** [async] The store is complete: the teacher goes, a kept file is written. ERR_CACHE. */
   sealStore(): Promise<void>;
   /**

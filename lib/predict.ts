@@ -1,10 +1,11 @@
+import { checkFinite } from './checks.js';
 import { scanPictures } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
 import { DistillError, throwIfAborted } from './errors.js';
-import { checkFinite } from './model/answers.js';
+import { makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
-import { modelUse } from './model/use.js';
-import { loadAddon, native } from './native.js';
+import { preprocessingOf } from './model/preprocessing.js';
+import { native } from './native.js';
 import { checkOptions } from './options/check.js';
 import {
   type CheckedPredictOptions,
@@ -117,29 +118,22 @@ async function* answer(
   const pictures = await picturesOf(checked.images, (files) => others.push(...files));
   const ignored = filesIgnored(others);
   if (ignored) onWarning(ignored);
-  const { labels, mean, std, imageSize } = await modelUse(await inspect(student), checked);
+  const { preprocessing, labels } = await preprocessingOf(await inspect(student), checked);
 
-  const classifier = new (loadAddon().Classifier)({
-    model: student,
-    mean,
-    std,
-    imageSize,
-    device: checked.device,
-    precision: checked.precision,
-    threads: checked.threads ?? 0,
-  });
+  const { device, precision, threads = 0 } = checked;
+  const classifier = makeClassifier(student, preprocessing, { device, precision, threads });
   try {
     const { warning } = await native(classifier.load());
     if (warning) onWarning(noGpu(warning));
     const batches = decodeBatches(
       pictures.map(({ file }) => file),
       {
-        size: imageSize,
+        preprocessing,
         batchSize,
         onBadImage,
         maxPixels,
         nameOf: (index) => pictures[index]?.name ?? '',
-        ...(signal && { signal }),
+        signal,
         onSkip: (file, error) =>
           onWarning({
             code: 'WARN_IMAGE_SKIPPED',

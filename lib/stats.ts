@@ -57,12 +57,12 @@ async function measure({
   const [red, green, blue] = counts as [Float64Array, Float64Array, Float64Array];
   let images = 0;
   const batches = decodeBatches(paths, {
-    size: imageSize,
+    preprocessing: { imageSize },
     batchSize: BATCH_SIZE,
     onBadImage,
     maxPixels,
-    ...(onSkip && { onSkip }),
-    ...(signal && { signal }),
+    onSkip,
+    signal,
   });
   for await (const { pixels, indices, count } of batches) {
     for (let i = 0; i < pixels.length; i += 3) {

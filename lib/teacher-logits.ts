@@ -1,15 +1,17 @@
 import path from 'node:path';
+import { checkClasses, checkFinite, datasetFolders } from './checks.js';
 import { type LabelledFolder, relativePath, type Sample, scanDataset } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
 import { pictureName, writeLogits } from './data/logits-file.js';
-import { sha256, TEACHER_BATCH } from './data/prepare.js';
+import { TEACHER_BATCH } from './data/prepare.js';
 import type { Dataset } from './data/store.js';
 import { abortable, DistillError, throwIfAborted } from './errors.js';
-import { checkFinite } from './model/answers.js';
+import { sha256 } from './files.js';
+import { makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import { checkOutput, type OutputFile, refuseOthers } from './model/output.js';
-import { modelUse } from './model/use.js';
+import { type Preprocessing, preprocessingOf } from './model/preprocessing.js';
 import { isUnicode } from './names.js';
 import { loadAddon, type NativeClassifier, native } from './native.js';
 import { checkOptions } from './options/check.js';
@@ -18,7 +20,6 @@ import {
   type TeacherLogitsOptions,
   teacherLogitsOptions,
 } from './options/teacher-logits.js';
-import { checkClasses, datasetFolders } from './training/checks.js';
 import { emitWarning, filesIgnored, noGpu } from './warnings.js';
 import { printable } from './words.js';
 
@@ -58,7 +59,7 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
   const started = performance.now();
   const { teacher, onWarning = emitWarning, signal, overwrite } = checked;
   const folders = datasetFolders(checked);
-  const addon = loadAddon();
+  loadAddon();
   const output = path.resolve(checked.output);
   const file: OutputFile = { option: 'output', file: output, kind: 'logits', overwrite };
   await checkOutput(file, { model: 'teacher', file: teacher });
@@ -75,21 +76,21 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
     );
   }
   checkClasses(classes, contents.classes ?? 0, teacher, folders.train);
-  const { mean, std, imageSize } = await modelUse(contents, { ...checked, labels: classes });
+  const { preprocessing } = await preprocessingOf(contents, { ...checked, labels: classes });
 
   const { device, precision, threads = 0 } = checked;
-  const classifier = new addon.Classifier({
-    ...{ model: teacher, mean, std, imageSize },
-    ...{ device, precision, threads },
-  });
-  const answers = await ask(classifier, dataset, imageSize, checked).finally(() =>
+  const classifier = makeClassifier(teacher, preprocessing, { device, precision, threads });
+  const answers = await ask(classifier, dataset, preprocessing, checked).finally(() =>
     classifier.close(),
   );
   throwIfAborted(signal);
   const { names, logits, images, skipped } = answers;
   await refuseOthers(file);
   await writeLogits(output, names, logits, {
-    ...{ classes, mean, std, imageSize },
+    classes,
+    mean: preprocessing.mean,
+    std: preprocessing.std,
+    imageSize: preprocessing.imageSize,
     teacher: { file: path.basename(teacher), architecture, sha256: await sha256(teacher, signal) },
     versions: madeWith(),
   });
@@ -101,7 +102,7 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
 async function ask(
   classifier: NativeClassifier,
   dataset: Dataset,
-  imageSize: number,
+  preprocessing: Preprocessing,
   options: CheckedTeacherLogitsOptions,
 ) {
   const { teacher, onBadImage, maxPixels, onProgress, onWarning = emitWarning, signal } = options;
@@ -126,12 +127,12 @@ async function ask(
     const samples = named[split];
     const paths = samples.map((sample) => sample.path);
     const batches = decodeBatches(paths, {
-      size: imageSize,
+      preprocessing,
       // A distillation's: in batches of another size, an answer's last bits may be others.
       batchSize: TEACHER_BATCH,
       onBadImage,
       maxPixels,
-      ...(signal && { signal }),
+      signal,
       onSkip: (source, { message }) => {
         skipped.push(source as string);
         onWarning({ code: 'WARN_IMAGE_SKIPPED', message, path: source as string });

@@ -90,7 +90,9 @@ test('the square from decoded pixels is what is trained with', async () => {
       .toBuffer({ resolveWithObject: true });
     const { width, height } = info;
     expect(
-      Buffer.from(centerCrop({ data, width, height }, SIZE)).equals(await decodeCrop(file, SIZE)),
+      Buffer.from(centerCrop({ data, width, height }, SIZE)).equals(
+        await decodeCrop(file, { imageSize: SIZE }),
+      ),
       file,
     ).toBe(true);
   }
@@ -172,7 +174,9 @@ describe.runIf(browser)('examples/browser', () => {
           const pixels = Array.from(await readPicture(picture, ${SIZE}));
           return { pixels, answers: await classify(picture) };
         })()`)) as { pixels: number[]; answers: { label: string; probability: number }[] };
-        expect(Buffer.from(pixels).equals(await decodeCrop(file, SIZE)), file).toBe(true);
+        expect(Buffer.from(pixels).equals(await decodeCrop(file, { imageSize: SIZE })), file).toBe(
+          true,
+        );
         for (const { label, probability } of predictions[i]?.top ?? []) {
           const answer = answers.find((one) => one.label === label);
           expect(Math.abs((answer?.probability ?? 0) - probability)).toBeLessThan(1e-4);

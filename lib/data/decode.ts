@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { DistillError } from '../errors.js';
 import { readFile, UnreadableFile } from '../files.js';
+import { type PixelPreprocessing, pixelBytes } from '../model/preprocessing.js';
 import { isUnicode } from '../names.js';
 import { loadJpegAddon } from '../native.js';
 import { printable } from '../words.js';
@@ -28,16 +29,16 @@ export interface ReadOptions {
 }
 
 export interface DecodeCropOptions extends ReadOptions {
-  /** Where the crop goes, `size * size * 3` bytes, every one of which is written; a new array by default. */
+  /** Receives the pixels: `imageSize * imageSize * 3` bytes, every one of which is written. Default: a new array. */
   into?: Uint8Array;
   /** What errors call the picture; by default its path, or `buffer`. */
   name?: string;
 }
 
 /**
- * Decodes a picture file and takes the square of `size` pixels from its middle, without resizing: value for
- * value what torchvision's `CenterCrop(size)` makes of Pillow's `Image.open(file).convert('RGB')`. Sides shorter
- * than `size` are padded with zeros (black).
+ * Decodes a picture file and cuts the square of `imageSize` pixels out of its middle, without resizing: value for
+ * value as torchvision's `CenterCrop(imageSize)` does with Pillow's `Image.open(file).convert('RGB')`. Sides shorter
+ * than `imageSize` are padded with zeros (black).
  *
  * A file is recognised by its content, never by its name. Read are JPEG, PNG, WebP, TIFF, BMP, PBM, PGM, PPM, and
  * GIF and AVIF where sharp reads them; of several pages or frames, the first. Files that are damaged or cut short
@@ -54,22 +55,21 @@ export interface DecodeCropOptions extends ReadOptions {
  *   for another depth.
  *
  * @param source A path, or the bytes of a file.
- * @param size The side of the crop in pixels.
- * @returns uint8 RGB (size, size, 3).
+ * @returns uint8 RGB (imageSize, imageSize, 3).
  * @throws {DistillError} `ERR_BAD_IMAGE` if there is no such file or it cannot be read as a picture. What sharp
  *   or the file system reported is the cause.
  * @throws {RangeError} If `into` has another length than the crop.
  */
 export async function decodeCrop(
   source: PictureSource,
-  size: number,
+  preprocessing: PixelPreprocessing,
   options: DecodeCropOptions = {},
 ): Promise<Uint8Array> {
-  const crop = options.into ?? new Uint8Array(size * size * 3);
-  if (crop.length !== size * size * 3) {
-    throw new RangeError(
-      `expected ${size * size * 3} bytes to decode into, received ${crop.length}`,
-    );
+  const { imageSize: size } = preprocessing;
+  const bytes = pixelBytes(preprocessing);
+  const crop = options.into ?? new Uint8Array(bytes);
+  if (crop.length !== bytes) {
+    throw new RangeError(`expected ${bytes} bytes to decode into, received ${crop.length}`);
   }
   // Ordinary JPEGs, read in one go; sharp sees to all that is unusual about one.
   const { maxPixels = MAX_PIXELS } = options;
@@ -142,8 +142,7 @@ function asBadImage(error: unknown, source: PictureSource, called?: string): unk
 }
 
 export interface DecodeBatchesOptions extends ReadOptions {
-  /** The side of the crops in pixels. */
-  size: number;
+  preprocessing: PixelPreprocessing;
   /** Pictures a batch; the last batch may be smaller. */
   batchSize: number;
   /**
@@ -155,15 +154,15 @@ export interface DecodeBatchesOptions extends ReadOptions {
   /** What a picture that cannot be read does: ends everything (the default), or is left out of its batch. */
   onBadImage?: 'error' | 'skip';
   /** What errors call a picture by its index; by default its path, or `buffer` and its index. */
-  nameOf?: (index: number) => string;
+  nameOf?: ((index: number) => string) | undefined;
   /** Told of each picture left out, in order, before its batch is handed over. */
-  onSkip?: (source: PictureSource, error: DistillError, index: number) => void;
+  onSkip?: ((source: PictureSource, error: DistillError, index: number) => void) | undefined;
   /** Ends the decoding: the generator throws the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
 export interface PictureBatch {
-  /** uint8 RGB (count, size, size, 3); a buffer of its own, never reused. */
+  /** uint8 RGB (count, imageSize, imageSize, 3); a buffer of its own, never reused. */
   pixels: Uint8Array;
   /** Which of the sources each picture is, ascending. */
   indices: Int32Array;
@@ -189,9 +188,9 @@ export async function* decodeBatches(
   sources: readonly PictureSource[],
   options: DecodeBatchesOptions,
 ): AsyncGenerator<PictureBatch, void, void> {
-  const { size, batchSize, onBadImage = 'error', onSkip, maxPixels, signal } = options;
+  const { preprocessing, batchSize, onBadImage = 'error', onSkip, maxPixels, signal } = options;
   const turn = turns(options.concurrency ?? availableParallelism() + 1);
-  const bytes = size * size * 3; // a picture
+  const bytes = pixelBytes(preprocessing); // a picture
   let stopped = false;
 
   /** Decodes one picture; the error if it is to be left out. */
@@ -202,7 +201,7 @@ export async function* decodeBatches(
       const source = sources[index] ?? '';
       const name =
         options.nameOf?.(index) ?? (typeof source === 'string' ? source : `buffer ${index}`);
-      await decodeCrop(source, size, { into, name, maxPixels, signal });
+      await decodeCrop(source, preprocessing, { into, name, maxPixels, signal });
       return null;
     } catch (error) {
       const isBad = error instanceof DistillError && error.code === 'ERR_BAD_IMAGE';

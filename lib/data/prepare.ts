@@ -1,9 +1,6 @@
-import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
 import { DistillError } from '../errors.js';
-import { openFile } from '../files.js';
-import { type NativeSession, native } from '../native.js';
+import { type NativeBatch, type NativeSession, native } from '../native.js';
 import { relativePath, type Sample } from './dataset.js';
 import { decodeBatches } from './decode.js';
 import { pictureName } from './logits-file.js';
@@ -46,7 +43,7 @@ export async function prepare(
   dataset: Dataset,
   options: PrepareOptions,
 ): Promise<Prepared> {
-  const { imageSize, storeSize, teacher } = options;
+  const { preprocessing, storeSize, teacher } = options;
   const { store, file } = await planStore(dataset, options);
   const total = store.trainCapacity + store.valCapacity;
   const nameOf = (split: 'train' | 'val', sample: Sample) =>
@@ -81,11 +78,11 @@ export async function prepare(
   const counts = { train: 0, val: 0 };
   for (const split of ['train', 'val'] as const) {
     const { samples, root } = dataset[split];
-    const size = split === 'train' ? storeSize : imageSize;
+    const imageSize = split === 'train' ? storeSize : preprocessing.imageSize;
     const perClass = new Array<number>(dataset.classes.length).fill(0);
     const paths = samples.map((sample) => sample.path);
     const batches = decodeBatches(paths, {
-      size,
+      preprocessing: { ...preprocessing, imageSize },
       batchSize: TEACHER_BATCH,
       onBadImage: options.onBadImage,
       maxPixels: options.maxPixels,
@@ -98,17 +95,19 @@ export async function prepare(
     for await (const { pixels, indices } of batches) {
       const labels = indices.map((index) => samples[index]?.label ?? 0);
       const isAnswered = answered.includes(split);
-      const known = isAnswered && teacher?.logits;
-      await native(
-        session.append({
-          ...{ split, pixels, size, labels, sources: indices, answered: isAnswered },
-          ...(known && {
-            teacherLogits: known.of(
-              Array.from(indices, (i) => nameOf(split, samples[i] as Sample)),
-            ),
-          }),
-        }),
-      );
+      const batch: NativeBatch = {
+        split,
+        pixels,
+        size: imageSize,
+        labels,
+        sources: indices,
+        answered: isAnswered,
+      };
+      if (isAnswered && teacher?.logits) {
+        const names = Array.from(indices, (i) => nameOf(split, samples[i] as Sample));
+        batch.teacherLogits = teacher.logits.of(names);
+      }
+      await native(session.append(batch));
       for (const label of labels) perClass[label] = (perClass[label] ?? 0) + 1;
       counts[split] += labels.length;
       done += labels.length;
@@ -136,19 +135,4 @@ async function makeFolder(folder: string): Promise<void> {
       { cause },
     );
   }
-}
-
-/** The SHA-256 of a file as long as it is when it is opened, in hexadecimal; an aborted signal ends it with its reason. */
-export async function sha256(file: string, signal?: AbortSignal): Promise<string> {
-  const { handle, size } = await openFile(file);
-  const hash = createHash('sha256');
-  try {
-    const bytes = handle.createReadStream({ end: Math.max(size, 1) - 1 });
-    await pipeline(bytes, hash, { ...(signal && { signal }) });
-  } catch (error) {
-    throw signal?.aborted ? signal.reason : error;
-  } finally {
-    await handle.close();
-  }
-  return hash.digest('hex');
 }

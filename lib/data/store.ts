@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import os from 'node:os';
 import path from 'node:path';
+import { freeMemory } from '../memory.js';
+import type { Preprocessing } from '../model/preprocessing.js';
 import type { NativeAugmentation, NativeStore } from '../native.js';
 import { type LabelledFolder, statSamples } from './dataset.js';
 import type { TeacherLogits } from './logits-file.js';
@@ -20,17 +22,15 @@ export interface Answering {
   logits: TeacherLogits | null;
   /** Whether it answers for the validation pictures as well. */
   val?: boolean;
-  mean: readonly number[];
-  std: readonly number[];
   device: string;
   precision: 'fp32' | 'bf16';
 }
 
 /** What decides what a store holds, and where. */
 export interface StoreOptions {
-  /** Pixels a side of what the network sees. */
-  imageSize: number;
-  /** Pixels a side of the training pictures, before augmentation. */
+  /** What the network sees of a picture. */
+  preprocessing: Preprocessing;
+  /** Side of the training pictures before augmentation, in pixels. */
   storeSize: number;
   /** Augmented views that are kept of each training picture, and by what; `null`: the pictures are kept. */
   views: { count: number; by: NativeAugmentation } | null;
@@ -54,7 +54,8 @@ export interface StorePlan {
 
 /** Plans the store of a dataset's pictures. */
 export async function planStore(dataset: Dataset, options: StoreOptions): Promise<StorePlan> {
-  const { imageSize, storeSize, views, teacher, cacheDir } = options;
+  const { storeSize, views, teacher, cacheDir } = options;
+  const { imageSize } = options.preprocessing;
   const store = {
     imageSize,
     classes: dataset.classes.length,
@@ -86,11 +87,6 @@ function bytesOf(
   );
 }
 
-/** Bytes that this process could still use: what the system has free, within its container's limit. */
-export function freeMemory(): number {
-  return process.availableMemory?.() ?? os.freemem();
-}
-
 /** For files without a name. Not the system's temporary folder, which may itself be memory. */
 function temporaryFolder(): string {
   const caches = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
@@ -99,11 +95,16 @@ function temporaryFolder(): string {
 
 /** The SHA-256 of all that a store's contents follow from. */
 async function fingerprint(dataset: Dataset, options: StoreOptions): Promise<string> {
-  const { imageSize, storeSize, views, teacher, onBadImage } = options;
+  const { storeSize, views, teacher, onBadImage } = options;
+  const { imageSize, mean, std } = options.preprocessing;
   const maxPixels = onBadImage === 'skip' ? options.maxPixels : undefined;
   const answers = teacher && {
-    ...{ sha256: teacher.sha256, val: teacher.val, mean: teacher.mean, std: teacher.std },
-    ...{ device: teacher.device.split(':')[0], precision: teacher.precision },
+    sha256: teacher.sha256,
+    val: teacher.val,
+    mean,
+    std,
+    device: teacher.device.split(':')[0],
+    precision: teacher.precision,
   };
   const files = await Promise.all([statSamples(dataset.train), statSamples(dataset.val)]);
   const labels = [dataset.train, dataset.val].map(({ samples }) => samples.map((s) => s.label));

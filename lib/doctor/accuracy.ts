@@ -1,11 +1,13 @@
+import { isDeepStrictEqual } from 'node:util';
+import { checkFinite } from '../checks.js';
 import { type FolderSurvey, relativePath, type Sample } from '../data/dataset.js';
 import { decodeBatches } from '../data/decode.js';
 import { pictureName, type TeacherLogits } from '../data/logits-file.js';
 import { TEACHER_BATCH } from '../data/prepare.js';
-import { checkFinite } from '../model/answers.js';
-import type { Preprocessing } from '../model/use.js';
-import { loadAddon, type NativeClassifier, native } from '../native.js';
-import { GUESSES, isGuess, told } from '../training/guessing.js';
+import { makeClassifier } from '../model/classifier.js';
+import { GUESSES, isGuess, told } from '../model/guessing.js';
+import type { Preprocessing } from '../model/preprocessing.js';
+import { type NativeClassifier, native } from '../native.js';
 import { count, percent } from '../words.js';
 import type { Pictures } from './dataset.js';
 import type { DoctorProgress, Topic } from './findings.js';
@@ -51,7 +53,7 @@ const COMMON: readonly { name: string; mean: Preprocessing['mean']; std: Preproc
  * @returns Its scores, and how many pictures a second it answers for by itself; `null` where it cannot be asked.
  */
 export async function askTeacher(
-  teacher: Teacher & { use: Preprocessing },
+  teacher: Teacher & { preprocessing: Preprocessing },
   { val, bad }: { val: FolderSurvey; bad: readonly string[] },
   asking: Asking,
   topic: Topic,
@@ -61,7 +63,7 @@ export async function askTeacher(
   const samples = spread(good, ASKED);
   if (samples.length === 0) return null;
   return topic.attempt('accuracy', async () => {
-    const classifier = open(teacher.file, teacher.use, asking);
+    const classifier = makeClassifier(teacher.file, teacher.preprocessing, asking);
     try {
       await native(classifier.load());
       const { tally, pixels, labels } = await ask(classifier, samples, teacher, asking);
@@ -77,26 +79,17 @@ export async function askTeacher(
   });
 }
 
-function open(
-  model: string,
-  { imageSize, mean, std }: Preprocessing,
-  { device, precision, threads }: Asking,
-): NativeClassifier {
-  const preprocessing = { imageSize, mean, std };
-  return new (loadAddon().Classifier)({ model, ...preprocessing, device, precision, threads });
-}
-
 async function ask(
   classifier: NativeClassifier,
   samples: Sample[],
-  { file, use: { imageSize }, classes }: Teacher & { use: Preprocessing },
+  { file, preprocessing, classes }: Teacher & { preprocessing: Preprocessing },
   { maxPixels, onProgress, signal }: Asking,
 ) {
   const tally = new Tally(classes);
   const kept: { pixels: Uint8Array[]; labels: number[] } = { pixels: [], labels: [] };
   const paths = samples.map(({ path }) => path);
   const batches = decodeBatches(paths, {
-    size: imageSize,
+    preprocessing,
     batchSize: TEACHER_BATCH,
     maxPixels,
     signal,
@@ -137,17 +130,17 @@ async function rateOf(classifier: NativeClassifier, pictures: Uint8Array[]): Pro
 
 /** With other preprocessing, a teacher that seems to guess may turn out to know. */
 async function tryOthers(
-  { file, use, metadata, classes }: Teacher & { use: Preprocessing },
+  { file, preprocessing, metadata, classes }: Teacher & { preprocessing: Preprocessing },
   pictures: Uint8Array[],
   labels: number[],
   asking: Asking,
 ): Promise<string | null> {
   const own = metadata && [{ name: "its file's", mean: metadata.mean, std: metadata.std }];
   const others = [...(own ?? []), ...COMMON].filter(
-    ({ mean, std }) => `${mean} ${std}` !== `${use.mean} ${use.std}`,
+    ({ mean, std }) => !isDeepStrictEqual([mean, std], [preprocessing.mean, preprocessing.std]),
   );
   for (const { name, mean, std } of others) {
-    const classifier = open(file, { ...use, mean, std }, asking);
+    const classifier = makeClassifier(file, { ...preprocessing, mean, std }, asking);
     const tally = new Tally(classes);
     try {
       await native(classifier.load());

@@ -1,3 +1,4 @@
+import { checkSeveral } from '../checks.js';
 import {
   checkFolder,
   checkSameClasses,
@@ -7,9 +8,8 @@ import {
 } from '../data/dataset.js';
 import { unreadImages } from '../data/ignored.js';
 import type { DatasetFolders } from '../data/layout.js';
-import { sha256 } from '../data/prepare.js';
 import type { Dataset } from '../data/store.js';
-import { checkSeveral } from '../training/checks.js';
+import { sha256 } from '../files.js';
 import { count } from '../words.js';
 import type { Topic } from './findings.js';
 

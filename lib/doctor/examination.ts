@@ -1,5 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { TeacherSource } from '../checks.js';
+import type { DatasetFolders } from '../data/layout.js';
+import { IMAGE_SIZE, type Preprocessing, UNNORMALIZED } from '../model/preprocessing.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
-import type { datasetFolders, teacherOf } from '../training/checks.js';
 import { refuseOtherPixels, viewsOf } from '../training/student-training.js';
 import { askTeacher, checkAnswers, type Scores } from './accuracy.js';
 import { checkDuplicates, countsOf, type Pictures, surveyPictures } from './dataset.js';
@@ -56,18 +59,20 @@ export class Examination {
   }
 
   async carryOut(
-    folders: ReturnType<typeof datasetFolders> | null,
-    source: ReturnType<typeof teacherOf> | null,
+    folders: DatasetFolders | null,
+    source: TeacherSource | null,
   ): Promise<DoctorResult> {
     const machine = await examineMachine(this.#options, this.#findings.about('machine'));
     const pictures = folders && (await surveyPictures(folders, this.#findings.about('dataset')));
     const teacher = source && (await this.#meet(source, pictures, machine));
-    const imageSize =
-      teacher?.use?.imageSize ?? this.#options.imageSize ?? teacher?.metadata?.imageSize ?? 224;
+    const preprocessing = teacher?.preprocessing ?? {
+      ...UNNORMALIZED,
+      imageSize: this.#options.imageSize ?? teacher?.metadata?.imageSize ?? IMAGE_SIZE,
+    };
     await this.#checkOutput(source, pictures, machine);
-    const store = pictures && (await this.#planStore(pictures, teacher, machine, imageSize));
+    const store = pictures && (await this.#planStore(pictures, teacher, machine, preprocessing));
 
-    const decoded = pictures && (await this.#decode(pictures, imageSize));
+    const decoded = pictures && (await this.#decode(pictures, preprocessing));
     const asked =
       teacher && pictures && decoded ? await this.#ask(teacher, pictures, decoded, machine) : null;
     const time =
@@ -98,7 +103,7 @@ export class Examination {
   }
 
   async #meet(
-    source: ReturnType<typeof teacherOf>,
+    source: TeacherSource,
     pictures: Pictures | null,
     { libtorch }: Machine,
   ): Promise<Teacher | null> {
@@ -109,7 +114,7 @@ export class Examination {
   }
 
   #checkOutput(
-    source: ReturnType<typeof teacherOf> | null,
+    source: TeacherSource | null,
     pictures: Pictures | null,
     { libtorch }: Machine,
   ): Promise<void> {
@@ -128,37 +133,45 @@ export class Examination {
     { dataset }: Pictures,
     teacher: Teacher | null,
     { chosen, memory }: Machine,
-    imageSize: number,
+    preprocessing: Preprocessing,
   ): Promise<StoreNeeds | null> {
     const topic = this.#findings.about('needs');
     const { onBadImage, maxPixels, cacheMemory, cacheDir } = this.#options;
     const views = await topic.attempt('views', () => {
       refuseOtherPixels(this.#options);
-      return viewsOf(this.#options, { imageSize });
+      return viewsOf(this.#options, preprocessing);
     });
     if (!views || !dataset) return null;
     const { by, storeSize } = views;
-    const answering = teacher?.use &&
+    const answering = teacher?.preprocessing &&
       chosen && {
-        ...{ sha256: teacher.sha256, logits: teacher.logits },
-        ...{ mean: teacher.use.mean, std: teacher.use.std, ...chosen },
+        sha256: teacher.sha256,
+        logits: teacher.logits,
+        device: chosen.device,
+        precision: chosen.precision,
       };
     return checkStore(
       dataset,
       {
-        ...{ imageSize, storeSize, views: by && { count: this.#options.views, by } },
-        ...{ teacher: answering ?? null, onBadImage, maxPixels, cacheMemory, cacheDir },
+        preprocessing,
+        storeSize,
+        views: by && { count: this.#options.views, by },
+        teacher: answering ?? null,
+        onBadImage,
+        maxPixels,
+        cacheMemory,
+        cacheDir,
       },
       memory.free,
       topic,
     );
   }
 
-  async #decode(pictures: Pictures, imageSize: number): Promise<Decoded> {
+  async #decode(pictures: Pictures, preprocessing: Preprocessing): Promise<Decoded> {
     const topic = this.#findings.about('dataset');
     const { maxPixels, signal } = this.#options;
-    const decoded = await decodeAll(pictures, { ...this.#options, imageSize }, topic);
-    await checkSizes(pictures, { imageSize, bad: decoded.bad, maxPixels, signal }, topic);
+    const decoded = await decodeAll(pictures, { ...this.#options, preprocessing }, topic);
+    await checkSizes(pictures, { preprocessing, bad: decoded.bad, maxPixels, signal }, topic);
     await checkDuplicates(pictures, signal, topic);
     return decoded;
   }
@@ -171,15 +184,15 @@ export class Examination {
     { chosen }: Machine,
   ): Promise<Asked | null> {
     const topic = this.#findings.about('teacher');
-    const { logits, use, fits } = teacher;
+    const { logits, preprocessing, fits } = teacher;
     const { train, val } = pictures;
-    const isSame = !train || !val || `${train.classes}` === `${val.classes}`;
+    const isSame = !train || !val || isDeepStrictEqual(train.classes, val.classes);
     if (!fits || !isSame) return null;
     if (logits) return { scores: checkAnswers(logits, pictures, topic), rate: null };
-    if (!use || !chosen || !val) return null;
+    if (!preprocessing || !chosen || !val) return null;
     const { threads = 0 } = this.#options;
     return askTeacher(
-      { ...teacher, use },
+      { ...teacher, preprocessing },
       { val, bad },
       { ...this.#options, ...chosen, threads },
       topic,
@@ -187,17 +200,17 @@ export class Examination {
   }
 
   async #measure(
-    { use, classes }: Teacher,
+    { preprocessing, classes }: Teacher,
     { dataset }: Pictures,
     { pixels, rate: decode }: Decoded,
     { rate: teacher }: Asked,
     { chosen }: Machine,
     { reused }: StoreNeeds,
   ): Promise<Estimate | null> {
-    if (!use || !dataset || !chosen || pixels.length === 0) return null;
+    if (!preprocessing || !dataset || !chosen || pixels.length === 0) return null;
     const topic = this.#findings.about('time');
     const on = { ...chosen, classes, pictures: dataset.train.samples.length };
-    const measured = await measureSteps(this.#options, use, pixels, on, topic);
+    const measured = await measureSteps(this.#options, preprocessing, pixels, on, topic);
     if (!measured) return null;
     const { train, validate, steps } = measured;
     const rates = { decode, teacher, train, validate };

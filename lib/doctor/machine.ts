@@ -1,11 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
-import { freeMemory } from '../data/store.js';
+import { freeMemory, totalMemory } from '../memory.js';
+import { UNNORMALIZED } from '../model/preprocessing.js';
 import {
   loadAddon,
   loadJpegAddon,
   type NativeAddon,
+  type NativeExecution,
   type NativeMachine,
+  type NativePreprocessing,
   native,
 } from '../native.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
@@ -160,13 +163,6 @@ function quota(): number | null {
   }
 }
 
-/** Bytes, within the limits of a container. */
-function totalMemory(): number {
-  // 0 or more than there is: no limit.
-  const limit = process.constrainedMemory();
-  return limit > 0 ? Math.min(limit, os.totalmem()) : os.totalmem();
-}
-
 async function checkCompute(
   addon: NativeAddon,
   { gpus, features }: NativeMachine,
@@ -239,8 +235,14 @@ async function choose(
   device: string,
   precision: 'auto' | 'fp32' | 'bf16',
 ): Promise<{ compute: Compute; warning: string | null }> {
-  const preprocessing = { imageSize: 32, mean: [0, 0, 0], std: [1, 1, 1] };
-  const session = new addon.Session({ ...preprocessing, device, precision, threads: 0 });
+  const options: NativePreprocessing & NativeExecution = {
+    ...UNNORMALIZED,
+    imageSize: 32,
+    device,
+    precision,
+    threads: 0,
+  };
+  const session = new addon.Session(options);
   try {
     const { warning, ...compute } = await native(session.open());
     return { compute, warning };

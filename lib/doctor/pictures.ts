@@ -1,5 +1,6 @@
 import { decodeBatches, pictureSize } from '../data/decode.js';
 import type { DistillError } from '../errors.js';
+import type { PixelPreprocessing } from '../model/preprocessing.js';
 import { count, percent, quoted } from '../words.js';
 import type { Pictures } from './dataset.js';
 import type { DoctorProgress, Topic } from './findings.js';
@@ -29,7 +30,7 @@ const SMALL_SHARE = 0.1;
 export async function decodeAll(
   pictures: Pictures,
   options: {
-    imageSize: number;
+    preprocessing: PixelPreprocessing;
     onBadImage: 'error' | 'skip';
     maxPixels?: number | undefined;
     onProgress?: ((progress: DoctorProgress) => void) | undefined;
@@ -37,7 +38,7 @@ export async function decodeAll(
   },
   topic: Topic,
 ): Promise<Decoded> {
-  const { imageSize, onBadImage, maxPixels, onProgress, signal } = options;
+  const { preprocessing, onBadImage, maxPixels, onProgress, signal } = options;
   const paths = pathsOf(pictures);
   const bad: string[] = [];
   const reasons: string[] = [];
@@ -45,7 +46,7 @@ export async function decodeAll(
   let good = 0;
   const started = performance.now();
   const batches = decodeBatches(paths, {
-    size: imageSize,
+    preprocessing,
     batchSize: BATCH,
     onBadImage: 'skip',
     maxPixels,
@@ -120,12 +121,12 @@ async function checkLost(pictures: Pictures, bad: Set<string>, topic: Topic): Pr
 export async function checkSizes(
   pictures: Pictures,
   {
-    imageSize,
+    preprocessing: { imageSize },
     bad,
     maxPixels,
     signal,
   }: {
-    imageSize: number;
+    preprocessing: PixelPreprocessing;
     bad: string[];
     maxPixels?: number | undefined;
     signal?: AbortSignal | undefined;

@@ -1,22 +1,21 @@
 import { stat } from 'node:fs/promises';
-import { relativePath } from '../data/dataset.js';
-import { pictureName, TeacherLogits } from '../data/logits-file.js';
-import { sha256 } from '../data/prepare.js';
-import { DistillError } from '../errors.js';
-import { inspect } from '../model/inspect.js';
-import type { ModelMetadata } from '../model/metadata.js';
-import type { Preprocessing } from '../model/use.js';
-import { modelUse } from '../model/use.js';
-import type { CheckedDoctorOptions } from '../options/doctor.js';
 import {
   checkClasses,
   checkClassNames,
   checkLogits,
   checkTeacher,
-  differing,
+  differingField,
   otherPreprocessing,
-  type teacherOf,
-} from '../training/checks.js';
+  type TeacherSource,
+} from '../checks.js';
+import { relativePath } from '../data/dataset.js';
+import { pictureName, TeacherLogits } from '../data/logits-file.js';
+import { DistillError } from '../errors.js';
+import { sha256 } from '../files.js';
+import { inspect } from '../model/inspect.js';
+import type { ModelMetadata } from '../model/metadata.js';
+import { type Preprocessing, preprocessingOf } from '../model/preprocessing.js';
+import type { CheckedDoctorOptions } from '../options/doctor.js';
 import type { Pictures } from './dataset.js';
 import type { Topic } from './findings.js';
 
@@ -32,7 +31,7 @@ export interface Teacher {
   /** What its file says of it. */
   metadata: ModelMetadata | null;
   /** What it is to see of a picture; `null` where nobody says mean and std. */
-  use: Preprocessing | null;
+  preprocessing: Preprocessing | null;
   sha256: string;
   /** Whether its classes are those of the pictures, as far as can be told from their number and names. */
   fits: boolean;
@@ -40,7 +39,7 @@ export interface Teacher {
 
 /** Looks at a teacher's file, without asking it anything. */
 export async function examineTeacher(
-  { file, isLogits }: ReturnType<typeof teacherOf>,
+  { file, isLogits }: TeacherSource,
   pictures: Pictures | null,
   options: CheckedDoctorOptions,
   topic: Topic,
@@ -62,9 +61,11 @@ export async function examineTeacher(
       else checkClassNames(survey.classes, { path: file, metadata }, survey.root);
     }));
   if (logits && pictures) await checkRows(logits, pictures, options, topic);
-  const use = await topic.attempt('preprocessing', () => preprocessingOf(file, found, options));
-  if (use) checkPreprocessing(use, { file, ...found }, options, topic);
-  return { file, ...found, use, sha256: await sha256(file, options.signal), fits };
+  const preprocessing = await topic.attempt('preprocessing', () =>
+    readPreprocessing(file, found, options),
+  );
+  if (preprocessing) checkPreprocessing(preprocessing, { file, ...found }, options, topic);
+  return { file, ...found, preprocessing, sha256: await sha256(file, options.signal), fits };
 }
 
 /** What can be told of a teacher's file without the addon: whether it is there. */
@@ -102,7 +103,7 @@ async function checkRows(
   await topic.passes('rows', () => logits.demand(names));
 }
 
-async function preprocessingOf(
+async function readPreprocessing(
   file: string,
   { architecture, classes, metadata }: Read,
   options: CheckedDoctorOptions,
@@ -110,22 +111,22 @@ async function preprocessingOf(
   // Whether the names are the right ones is another question.
   const labels = new Array<string>(classes).fill('');
   const contents = { path: file, architecture, classes, metadata };
-  const { mean, std, imageSize } = await modelUse(contents, { ...options, labels });
-  return { mean, std, imageSize };
+  const { preprocessing } = await preprocessingOf(contents, { ...options, labels });
+  return preprocessing;
 }
 
 function checkPreprocessing(
-  use: Preprocessing,
+  preprocessing: Preprocessing,
   { file, logits, metadata }: Pick<Teacher, 'file' | 'logits' | 'metadata'>,
   options: CheckedDoctorOptions,
   topic: Topic,
 ): void {
-  const name = differing(metadata, use);
+  const name = differingField(metadata, preprocessing);
   if (name && metadata) {
     topic.warn(
       'preprocessing',
-      (logits && otherPreprocessing(logits, use)) ??
-        `The teacher '${file}' was trained with ${name} ${metadata[name]}, and is to see pictures with ${use[name]}.`,
+      (logits && otherPreprocessing(logits, preprocessing)) ??
+        `The teacher '${file}' was trained with ${name} ${metadata[name]}, and is to see pictures with ${preprocessing[name]}.`,
       `Leave \`${name}\` out; then the file's own is taken.`,
     );
     return;
@@ -134,6 +135,6 @@ function checkPreprocessing(
   const isDefault = !metadata && options.imageSize === undefined;
   topic.ok(
     'preprocessing',
-    `The teacher sees the middle ${use.imageSize} pixels${isDefault ? ' (the default)' : ''} with mean ${use.mean.join(',')} and std ${use.std.join(',')}, ${source}.`,
+    `The teacher sees the middle ${preprocessing.imageSize} pixels${isDefault ? ' (the default)' : ''} with mean ${preprocessing.mean.join(',')} and std ${preprocessing.std.join(',')}, ${source}.`,
   );
 }

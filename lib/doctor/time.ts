@@ -1,9 +1,12 @@
 import type { Dataset } from '../data/store.js';
-import type { Preprocessing } from '../model/use.js';
+import { type Preprocessing, pixelBytes } from '../model/preprocessing.js';
 import {
   loadAddon,
+  type NativeBatch,
   type NativeEpoch,
+  type NativeExecution,
   type NativeSession,
+  type NativeStore,
   type NativeTrainConfig,
   native,
 } from '../native.js';
@@ -39,7 +42,7 @@ const STEPS = 3;
  */
 export async function measureSteps(
   options: CheckedDoctorOptions,
-  use: Preprocessing,
+  preprocessing: Preprocessing,
   pixels: Uint8Array,
   on: Compute & { classes: number; pictures: number },
   topic: Topic,
@@ -49,14 +52,15 @@ export async function measureSteps(
   const steps = Math.max(STEPS, Math.ceil(PICTURES / batchSize));
   const images = steps * batchSize;
   const { device, precision, classes } = on;
-  const session = new (loadAddon().Session)({ ...use, device, precision, threads });
+  const execution: NativeExecution = { device, precision, threads };
+  const session = new (loadAddon().Session)({ ...preprocessing, ...execution });
   const stop = () => session.stop();
   signal?.addEventListener('abort', stop);
   return topic
     .attempt('time', async () => {
       signal?.throwIfAborted();
       await native(session.open());
-      await fill(session, { ...use, classes, images, batchSize }, pixels);
+      await fill(session, { preprocessing, classes, images, batchSize }, pixels);
       // The first epoch warms up, and is not counted.
       const [, measured] = await trainTwice(session, { ...options, batchSize });
       signal?.throwIfAborted();
@@ -73,33 +77,39 @@ export async function measureSteps(
 /** A store of the given pictures, over and over, each with another class: no student is ever right about all. */
 async function fill(
   session: NativeSession,
-  shape: { imageSize: number; classes: number; images: number; batchSize: number },
+  shape: { preprocessing: Preprocessing; classes: number; images: number; batchSize: number },
   pixels: Uint8Array,
 ): Promise<void> {
-  const { imageSize, classes, images, batchSize } = shape;
-  await native(
-    session.createStore({
-      ...{ imageSize, classes, trainCapacity: images, valCapacity: images, place: 'memory' },
-      ...{ folder: '', fingerprint: 'measured' },
-    }),
-  );
-  const bytes = imageSize ** 2 * 3;
+  const { preprocessing, classes, images, batchSize } = shape;
+  const store: NativeStore = {
+    imageSize: preprocessing.imageSize,
+    classes,
+    trainCapacity: images,
+    valCapacity: images,
+    place: 'memory',
+    folder: '',
+    fingerprint: 'measured',
+  };
+  await native(session.createStore(store));
+  const bytes = pixelBytes(preprocessing);
   const kept = pixels.length / bytes;
   for (const split of ['train', 'val'] as const) {
     for (let first = 0; first < images; first += batchSize) {
       const sources = Int32Array.from({ length: batchSize }, (_, i) => first + i);
-      const batch = new Uint8Array(batchSize * bytes);
+      const copies = new Uint8Array(batchSize * bytes);
       for (const [i, source] of sources.entries()) {
         // The same one for all of validation, which is then right about one class at most.
         const from = (split === 'train' ? source % kept : 0) * bytes;
-        batch.set(pixels.subarray(from, from + bytes), i * bytes);
+        copies.set(pixels.subarray(from, from + bytes), i * bytes);
       }
-      await native(
-        session.append({
-          ...{ split, pixels: batch, sources, labels: sources.map((source) => source % classes) },
-          ...(split === 'train' && { teacherLogits: new Float32Array(batchSize * classes) }),
-        }),
-      );
+      const batch: NativeBatch = {
+        split,
+        pixels: copies,
+        sources,
+        labels: sources.map((source) => source % classes),
+      };
+      if (split === 'train') batch.teacherLogits = new Float32Array(batchSize * classes);
+      await native(session.append(batch));
     }
   }
   await native(session.sealStore());

@@ -1,8 +1,9 @@
 import { stat } from 'node:fs/promises';
-import { loadAddon, native } from '../native.js';
-import { checkFinite } from './answers.js';
+import { checkFinite } from '../checks.js';
+import { type NativeExecution, native } from '../native.js';
+import { makeClassifier } from './classifier.js';
 import { inspect } from './inspect.js';
-import type { ModelUse } from './use.js';
+import { type Preprocessing, pixelBytes } from './preprocessing.js';
 
 /** What a model takes to keep and to ask. */
 export interface ModelCost {
@@ -25,17 +26,14 @@ const WARM_UP = 5;
 /** Measures a model in its file, on the device and in the type that are given. */
 export async function costOf(
   file: string,
-  use: Omit<ModelUse, 'labels'> & {
-    device: string;
-    precision: 'fp32' | 'bf16';
-    threads: number;
-  },
+  preprocessing: Preprocessing,
+  execution: NativeExecution,
 ): Promise<ModelCost> {
   const { architecture, parameters } = await inspect(file);
   const { size: bytes } = await stat(file);
   // Any picture takes as long as another.
-  const pixels = new Uint8Array(use.imageSize ** 2 * 3).fill(128);
-  const classifier = new (loadAddon().Classifier)({ model: file, ...use });
+  const pixels = new Uint8Array(pixelBytes(preprocessing)).fill(128);
+  const classifier = makeClassifier(file, preprocessing, execution);
   const seconds: number[] = [];
   try {
     await native(classifier.load());

@@ -119,11 +119,12 @@ export class Comparison extends Series<CheckedCompareOptions, CompareResult, Com
   ): Promise<void> {
     const { threads = 0, teacher } = options;
     const { device, precision } = result;
-    const use = { ...ground.teacher.use, threads, device, precision };
+    const { preprocessing } = ground.teacher;
+    const execution = { device, precision, threads };
     const best = bestTrialOf(result.withTeacher.trials);
     result.costs = {
-      teacher: teacher === undefined ? null : await costOf(teacher, use),
-      student: best ? await costOf(fileOf(best), use) : null,
+      teacher: teacher === undefined ? null : await costOf(teacher, preprocessing, execution),
+      student: best ? await costOf(fileOf(best), preprocessing, execution) : null,
     };
   }
 }

@@ -2,12 +2,12 @@ import { closeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { scheduleOf } from '../checks.js';
 import { DistillError } from '../errors.js';
 import { readFile } from '../files.js';
 import { madeWith } from '../model/metadata.js';
 import { type Kind, type OutputFile, refuseSource, writeOutput } from '../model/output.js';
 import { loadAddon, native } from '../native.js';
-import { scheduleOf } from './checks.js';
 import { byMerit, keptOf, meritOf, moreAccurate } from './kept.js';
 import { type MeanStd, meanStdOf } from './mean-std.js';
 import type {
@@ -193,7 +193,7 @@ export abstract class Series<
       ...{ stopReason: 'stopped', seeds: [...seeds], student: student?.file ?? null },
       options: {
         ...{ epochs, ...scheduleOf(options), dropRate, batchSize, shuffle, keep },
-        ...ground.teacher.use,
+        ...ground.teacher.preprocessing,
       },
       teacher: ground.teacher.said,
       ...ground.found,

@@ -1,16 +1,4 @@
 import path from 'node:path';
-import { type Augmentation, augmentationOf } from '../data/augmentation.js';
-import { TeacherLogits } from '../data/logits-file.js';
-import { sha256 } from '../data/prepare.js';
-import type { Dataset } from '../data/store.js';
-import { DistillError } from '../errors.js';
-import { inspect } from '../model/inspect.js';
-import { type ModelMetadata, madeWith } from '../model/metadata.js';
-import type { OutputFile } from '../model/output.js';
-import { modelUse, type Preprocessing } from '../model/use.js';
-import { type NativeTrainConfig, native } from '../native.js';
-import type { CheckedOptions } from '../options/distill.js';
-import { count } from '../words.js';
 import {
   checkClasses,
   checkClassNames,
@@ -19,9 +7,22 @@ import {
   checkTeacher,
   otherPreprocessing,
   scheduleOf,
+  type TeacherSource,
   teacherOf,
-} from './checks.js';
-import { GUESSES, isGuess, told } from './guessing.js';
+} from '../checks.js';
+import { type Augmentation, augmentationOf } from '../data/augmentation.js';
+import { TeacherLogits } from '../data/logits-file.js';
+import type { Dataset } from '../data/store.js';
+import { DistillError } from '../errors.js';
+import { sha256 } from '../files.js';
+import { GUESSES, isGuess, told } from '../model/guessing.js';
+import { inspect } from '../model/inspect.js';
+import { type ModelMetadata, madeWith } from '../model/metadata.js';
+import type { OutputFile } from '../model/output.js';
+import { type Preprocessing, preprocessingOf } from '../model/preprocessing.js';
+import { type NativeTrainConfig, native } from '../native.js';
+import type { CheckedOptions } from '../options/distill.js';
+import { count } from '../words.js';
 import type { CommonEvents, Reporter, TrainingProgress } from './run.js';
 import { type Ground, type Listener, type Trained, Training } from './training.js';
 
@@ -63,11 +64,11 @@ export abstract class StudentTraining<
     const dataset = await this.find(options, run, outputs, { model: 'teacher', file: source.file });
 
     const teacher = await readTeacher(source, dataset, options);
-    const { use, logits } = teacher;
-    const { storeSize, by } = viewsOf(options, use);
-    const ground = await this.open(options, use, dataset, run);
+    const { preprocessing, logits } = teacher;
+    const { storeSize, by } = viewsOf(options, preprocessing);
+    const ground = await this.open(options, preprocessing, dataset, run);
     if (logits) {
-      const message = otherPreprocessing(logits, use);
+      const message = otherPreprocessing(logits, preprocessing);
       if (message) {
         run.report('warning', { code: 'WARN_LOGITS_PREPROCESSING', message, path: source.file });
       }
@@ -79,11 +80,15 @@ export abstract class StudentTraining<
     }
 
     const { device, precision } = ground.found;
-    const { mean, std, imageSize } = use;
     const pictures = {
-      ...{ imageSize, storeSize, views: by && { count: options.views, by } },
+      preprocessing,
+      storeSize,
+      views: by && { count: options.views, by },
       teacher: {
-        ...{ sha256: teacher.sha256, logits, mean, std, device, precision },
+        sha256: teacher.sha256,
+        logits,
+        device,
+        precision,
         ...(val && { val }),
       },
     };
@@ -106,7 +111,7 @@ export abstract class StudentTraining<
     listener: Listener,
   ): Promise<Trained> {
     const { session, teacher, found } = ground;
-    const { mean, std, imageSize } = teacher.use;
+    const { mean, std, imageSize } = teacher.preprocessing;
     const learning = {
       ...pick({ ...options, ...settings }, ground.storeSize),
       ...{ precision: found.precision, seed: settings.seed },
@@ -136,7 +141,7 @@ const FEW = 30;
 /** Warns where the teacher's answers for the training pictures are no better than guesses. */
 async function warnOfGuessing(
   { session, found }: Ground,
-  { file }: ReturnType<typeof teacherOf>,
+  { file }: TeacherSource,
   run: Reporter<CommonEvents>,
 ): Promise<void> {
   const images = found.images.train;
@@ -163,14 +168,14 @@ interface Teacher {
   /** Its answers, where it is not to be asked itself. */
   logits: TeacherLogits | null;
   /** What it sees of a picture. */
-  use: Preprocessing;
+  preprocessing: Preprocessing;
   /** What the student's file says of it. */
   said: Record<string, unknown>;
 }
 
 /** Reads what the teacher's file says of itself: its classes must be the dataset's. */
 async function readTeacher(
-  { file, isLogits }: ReturnType<typeof teacherOf>,
+  { file, isLogits }: TeacherSource,
   { classes, train: { root } }: Dataset,
   options: SharedOptions,
 ): Promise<Teacher> {
@@ -189,14 +194,16 @@ async function readTeacher(
       ...{ path: file, architecture: null, classes: null },
       metadata: logits.metadata,
     };
-    return { sha256: said.logitsSha256, logits, use: await modelUse(contents, given), said };
+    const { preprocessing } = await preprocessingOf(contents, given);
+    return { sha256: said.logitsSha256, logits, preprocessing, said };
   }
   const contents = await inspect(file);
   const { architecture } = checkTeacher(contents);
   checkClasses(classes, contents.classes ?? 0, file, root);
   checkClassNames(classes, contents, root);
   const said = { file: name, architecture, sha256: await sha256(file, options.signal) };
-  return { sha256: said.sha256, logits: null, use: await modelUse(contents, given), said };
+  const { preprocessing } = await preprocessingOf(contents, given);
+  return { sha256: said.sha256, logits: null, preprocessing, said };
 }
 
 /** The logits in a file are those of the pictures as they are. */

@@ -1,14 +1,14 @@
 import path from 'node:path';
+import { checkClasses, checkTeacher, scheduleOf } from '../checks.js';
 import { augmentationOf } from '../data/augmentation.js';
-import { sha256 } from '../data/prepare.js';
 import { DistillError } from '../errors.js';
+import { sha256 } from '../files.js';
 import { inspect } from '../model/inspect.js';
 import { type ModelMetadata, madeWith } from '../model/metadata.js';
-import type { Preprocessing } from '../model/use.js';
+import type { Preprocessing } from '../model/preprocessing.js';
 import { native } from '../native.js';
 import { checkOptions } from '../options/check.js';
 import { type CheckedTeachOptions, type TeachOptions, teachOptions } from '../options/teach.js';
-import { checkClasses, checkTeacher, scheduleOf } from './checks.js';
 import { tellKept } from './kept.js';
 import type { Reporter, TeachResult, TrainingEvents, TrainingProgress } from './run.js';
 import { drawSeed, listenerOf, Training } from './training.js';
@@ -53,11 +53,11 @@ export class Teaching extends Training<
     const { classes, train } = dataset;
     checkClasses(classes, classes.length, teacher, train.root);
 
-    const { architecture, keepHead, use, said } = await start(options, classes);
-    const { mean, std, imageSize } = use;
+    const { architecture, keepHead, preprocessing, said } = await start(options, classes);
+    const { mean, std, imageSize } = preprocessing;
     const { augment = ['crop', 'flip'] as const } = options;
     const { storeSize, by } = augmentationOf({ ...options, augment, imageSize });
-    const ground = await this.open(options, use, dataset, run);
+    const ground = await this.open(options, preprocessing, dataset, run);
     // What is wrong with a file's tensors is told before the pictures are decoded.
     if (file !== undefined) await native(ground.session.loadTeacher(file));
 
@@ -76,7 +76,8 @@ export class Teaching extends Training<
       ...(said && { weights: said }),
       versions: madeWith(),
     };
-    await this.fill(ground, { imageSize, storeSize, views: null, teacher: null }, options, run);
+    const pictures = { preprocessing, storeSize, views: null, teacher: null };
+    await this.fill(ground, pictures, options, run);
     const trained = await this.train(
       ground,
       options,
@@ -108,7 +109,7 @@ async function start(
   architecture: string;
   /** Whether the last layer of the weights tells the dataset's classes apart. */
   keepHead: boolean;
-  use: Preprocessing;
+  preprocessing: Preprocessing;
   /** What the teacher's file says of it. */
   said: Record<string, unknown> | null;
 }> {
@@ -126,7 +127,7 @@ async function start(
   return {
     architecture,
     keepHead: JSON.stringify(known?.classes) === JSON.stringify(classes),
-    use: {
+    preprocessing: {
       imageSize: imageSize ?? known?.imageSize ?? 224,
       mean: mean ?? known?.mean ?? IMAGENET.mean,
       std: std ?? known?.std ?? IMAGENET.std,

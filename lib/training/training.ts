@@ -1,11 +1,12 @@
 import { randomInt } from 'node:crypto';
 import type { z } from 'zod';
+import { datasetFolders } from '../checks.js';
 import { scanDataset } from '../data/dataset.js';
 import { type PrepareOptions, prepare } from '../data/prepare.js';
 import type { Dataset } from '../data/store.js';
 import { abortable } from '../errors.js';
 import { checkOutput, type OutputFile } from '../model/output.js';
-import type { Preprocessing } from '../model/use.js';
+import type { Preprocessing } from '../model/preprocessing.js';
 import {
   loadAddon,
   type NativeEpoch,
@@ -15,7 +16,6 @@ import {
 } from '../native.js';
 import type { training } from '../options/fields.js';
 import { filesIgnored, noGpu } from '../warnings.js';
-import { datasetFolders } from './checks.js';
 import { keptOf, moreAccurate } from './kept.js';
 import type {
   CommonEvents,
@@ -159,7 +159,7 @@ export abstract class Training<
   /** Fills the session's store, unless the run is stopped before. */
   protected async fill(
     ground: Ground,
-    pictures: Pick<PrepareOptions, 'imageSize' | 'storeSize' | 'views' | 'teacher'>,
+    pictures: Pick<PrepareOptions, 'preprocessing' | 'storeSize' | 'views' | 'teacher'>,
     { onBadImage, maxPixels, cacheMemory, cacheDir }: Options,
     run: Reporter<CommonEvents>,
   ): Promise<void> {

@@ -111,7 +111,7 @@ async function portable(task, { tfjs: { imageSize, batchSize, steps } }) {
   const pixels = [];
   const logits = [];
   const paths = some.map((picture) => picture.path);
-  for await (const batch of decodeBatches(paths, { size: imageSize, batchSize: 8 })) {
+  for await (const batch of decodeBatches(paths, { preprocessing: { imageSize }, batchSize: 8 })) {
     pixels.push(Buffer.from(batch.pixels));
     logits.push(...(await native(classifier.logits(batch.pixels))));
   }

@@ -70,7 +70,7 @@ async function answersOf(model: string): Promise<Float32Array[]> {
   await native(classifier.load());
   const answers: Float32Array[] = [];
   for (const { file } of pictures) {
-    answers.push(await native(classifier.logits(await decodeCrop(file, 32))));
+    answers.push(await native(classifier.logits(await decodeCrop(file, { imageSize: 32 }))));
   }
   await classifier.close();
   return answers;

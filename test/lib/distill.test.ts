@@ -252,7 +252,10 @@ describe('numbers', () => {
     for (const split of ['train', 'val'] as const) {
       const { samples } = dataset[split];
       const paths = samples.map((sample) => sample.path);
-      for await (const batch of decodeBatches(paths, { size: imageSize, batchSize: 16 })) {
+      for await (const batch of decodeBatches(paths, {
+        preprocessing: { imageSize },
+        batchSize: 16,
+      })) {
         const labels = batch.indices.map((i) => samples[i]?.label ?? -1);
         await session.append({ split, pixels: batch.pixels, labels, sources: batch.indices });
       }

@@ -119,7 +119,9 @@ function expectClose(found: number[][], right: number[][]): void {
 }
 
 async function pixelsOf(files: readonly string[], size = 48): Promise<Uint8Array> {
-  return Buffer.concat(await Promise.all(files.map((file) => decodeCrop(file, size))));
+  return Buffer.concat(
+    await Promise.all(files.map((file) => decodeCrop(file, { imageSize: size }))),
+  );
 }
 
 const kinds = (['uint8', 'float', 'normalized'] as const).flatMap((input) =>
@@ -467,7 +469,7 @@ describe('exportOnnx() refuses', () => {
     [
       'other labels',
       'ERR_LABELS',
-      /5 classes apart, but there are 1 labels/,
+      /5 classes, but there are 1 labels/,
       () => [student, out('never.onnx'), { labels: ['a'] }],
     ],
     [

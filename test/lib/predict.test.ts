@@ -81,7 +81,10 @@ describe('pictures', () => {
     });
     await classifier.load();
     let logits = new Float32Array();
-    for await (const { pixels } of decodeBatches(files, { size: 32, batchSize: 32 })) {
+    for await (const { pixels } of decodeBatches(files, {
+      preprocessing: { imageSize: 32 },
+      batchSize: 32,
+    })) {
       logits = Float32Array.from(await classifier.logits(pixels));
     }
     await classifier.close();
@@ -260,7 +263,7 @@ describe('labels', () => {
     const wrong = Array.from({ length: count }, (_, i) => `class ${i}`);
     await expect(collect({ ...given(), labels: wrong })).rejects.toMatchObject({
       ...{ name: 'DistillError', code: 'ERR_LABELS' },
-      message: `'${plain}' tells 4 classes apart, but there are ${count} labels.`,
+      message: `'${plain}' has 4 classes, but there are ${count} labels.`,
     });
     const file = path.join(folder, 'wrong-labels.txt');
     writeFileSync(file, wrong.map((name, i) => `${i} ${name}\n`).join(''));

@@ -105,7 +105,7 @@ describe('a file of logits', () => {
     });
     await native(classifier.load());
     const said = await native(
-      classifier.logits(await decodeCrop(`${base.dataset}/val/bees/2.png`, 32)),
+      classifier.logits(await decodeCrop(`${base.dataset}/val/bees/2.png`, { imageSize: 32 })),
     );
     await classifier.close();
     for (const [i, value] of said.entries()) expect(logits.at(i - 2)).toBeCloseTo(value, 4);
@@ -353,7 +353,7 @@ describe('a file that does not serve as logits', () => {
     [
       'tells other classes apart',
       'ERR_TEACHER_CLASSES',
-      /tells 3 classes apart.*2 class folders \(ants, bees\)/,
+      /has 3 classes.*2 class folders \(ants, bees\)/,
       () =>
         make('three', {
           logits: { dtype: 'F32', shape: [2, 3], data: new Float32Array(6) },

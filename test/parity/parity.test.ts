@@ -53,7 +53,10 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
     const { samples } = dataset.train;
     some = samples.filter((_, i) => i % Math.floor(samples.length / 32) === 0).slice(0, 32);
     const paths = some.map((sample) => sample.path);
-    for await (const batch of decodeBatches(paths, { size: 224, batchSize: 32 })) {
+    for await (const batch of decodeBatches(paths, {
+      preprocessing: { imageSize: 224 },
+      batchSize: 32,
+    })) {
       pixels = batch.pixels;
     }
   });
@@ -123,7 +126,10 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
     const gaps: number[] = [];
     for (const [i, { paths, labels, teacherLogits }] of batches.entries()) {
       const theirs = answers[i] as (typeof answers)[0];
-      const decoded = await decodeBatches(paths, { size: imageSize, batchSize }).next();
+      const decoded = await decodeBatches(paths, {
+        preprocessing: { imageSize },
+        batchSize,
+      }).next();
       const ours = await loadAddon().gradients({
         ...common,
         pixels: (decoded.value as PictureBatch).pixels,
@@ -178,7 +184,10 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
     };
     for (const split of ['train', 'val'] as const) {
       const paths = samples[split].map((sample) => sample.path);
-      for await (const batch of decodeBatches(paths, { size: 224, batchSize: 16 })) {
+      for await (const batch of decodeBatches(paths, {
+        preprocessing: { imageSize: 224 },
+        batchSize: 16,
+      })) {
         const labels = batch.indices.map((i) => samples[split][i]?.label ?? -1);
         await session.append({ split, pixels: batch.pixels, labels, sources: batch.indices });
       }

@@ -48,10 +48,10 @@ await serve({
       val: { root: path.join(task.dataset, 'val'), classes, samples: val, others: [] },
     };
     await prepare(session, dataset, {
-      imageSize,
+      preprocessing: { imageSize, mean, std },
       storeSize: imageSize,
       views: null,
-      teacher: { sha256: '', logits: null, mean, std, device, precision },
+      teacher: { sha256: '', logits: null, device, precision },
       onBadImage: 'error',
       cacheMemory: Number.MAX_SAFE_INTEGER,
       cacheDir: undefined,

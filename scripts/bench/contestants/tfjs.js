@@ -106,7 +106,7 @@ await serve({
     const probabilities = [];
     const start = performance.now();
     for (const source of sources) {
-      const pixels = await decodeCrop(source, size);
+      const pixels = await decodeCrop(source, { imageSize: size });
       const top = tf.tidy(() =>
         tf.max(tf.softmax(student(normalize(pixels, [1, size, size, 3]), false))).dataSync(),
       );

@@ -46,7 +46,7 @@ const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest('h
 /** The SHA-256 of a crop, or null where the picture is refused. */
 async function digest(source: PictureSource, size: number): Promise<string | null> {
   try {
-    return sha256(await decodeCrop(source, size));
+    return sha256(await decodeCrop(source, { imageSize: size }));
   } catch (error) {
     expect(error).toMatchObject({ code: 'ERR_BAD_IMAGE' });
     return null;
@@ -54,7 +54,9 @@ async function digest(source: PictureSource, size: number): Promise<string | nul
 }
 
 async function refusal(source: PictureSource, name?: string): Promise<DistillError> {
-  const error = await refusalOf(decodeCrop(source, 16, name === undefined ? {} : { name }));
+  const error = await refusalOf(
+    decodeCrop(source, { imageSize: 16 }, name === undefined ? {} : { name }),
+  );
   expect(error.code).toBe('ERR_BAD_IMAGE');
   return error;
 }
@@ -90,8 +92,8 @@ describe('every kind of picture has the values that Pillow reads', () => {
   });
 
   test('channels of a BMP in any byte order are read, which Pillow refuses', async () => {
-    const plain = await decodeCrop(fixture('32-bit.bmp'), 32);
-    const mixed = await decodeCrop(fixture('32-bit-unusual-masks.bmp'), 32);
+    const plain = await decodeCrop(fixture('32-bit.bmp'), { imageSize: 32 });
+    const mixed = await decodeCrop(fixture('32-bit-unusual-masks.bmp'), { imageSize: 32 });
     const [r, g, b] = [0, 1, 2].map((c) => plain.filter((_, i) => i % 3 === c));
     const [first, second, third] = [0, 1, 2].map((c) => mixed.filter((_, i) => i % 3 === c));
     expect([first, second, third]).toEqual([g, b, r]);
@@ -297,7 +299,10 @@ describe.skipIf(jpegAddon === null)('libjpeg-turbo', () => {
       const found = await byAddon(damaged, 16);
       if (found === null) left += 1;
       else expect(found, `${i}`).toBe(expected);
-      const told = await decodeCrop(damaged, 16).then(sha256, (error: Error) => error.message);
+      const told = await decodeCrop(damaged, { imageSize: 16 }).then(
+        sha256,
+        (error: Error) => error.message,
+      );
       expect(told, `${i}`).toContain(expected);
     }
     expect(left).toBeGreaterThan(150);
@@ -353,7 +358,7 @@ describe('a picture that is none', () => {
 
   test('a file cut short below the crop', async () => {
     const whole = await noise(64, 640).jpeg().toBuffer();
-    expect((await decodeCrop(whole, 16)).length).toBe(768);
+    expect((await decodeCrop(whole, { imageSize: 16 })).length).toBe(768);
     await refusal(whole.subarray(0, whole.length * 0.9));
   });
 
@@ -453,15 +458,15 @@ describe('a picture that is none', () => {
 
 test('decodes into a given array, and writes all of it', async () => {
   const into = new Uint8Array(32 * 32 * 3).fill(7);
-  const crop = await decodeCrop(fixture('rgb.png'), 32, { into });
+  const crop = await decodeCrop(fixture('rgb.png'), { imageSize: 32 }, { into });
   expect(crop).toBe(into);
-  expect(crop).toEqual(await decodeCrop(fixture('rgb.png'), 32));
+  expect(crop).toEqual(await decodeCrop(fixture('rgb.png'), { imageSize: 32 }));
   expect(crop.subarray(0, 32 * 3)).toEqual(new Uint8Array(32 * 3)); // a row of padding
 });
 
 test('an array of another size is not written', async () => {
   const into = new Uint8Array(100);
-  await expect(decodeCrop(fixture('rgb.png'), 32, { into })).rejects.toThrow(
+  await expect(decodeCrop(fixture('rgb.png'), { imageSize: 32 }, { into })).rejects.toThrow(
     'expected 3072 bytes to decode into, received 100',
   );
   expect(into).toEqual(new Uint8Array(100));
@@ -486,7 +491,11 @@ async function collect(
   options: Partial<Parameters<typeof decodeBatches>[1]> = {},
 ) {
   const batches: { pixels: Uint8Array; indices: number[]; count: number }[] = [];
-  for await (const batch of decodeBatches(sources, { size: SIZE, batchSize: 3, ...options })) {
+  for await (const batch of decodeBatches(sources, {
+    preprocessing: { imageSize: SIZE },
+    batchSize: 3,
+    ...options,
+  })) {
     batches.push({ ...batch, indices: [...batch.indices] });
   }
   return batches;
@@ -514,7 +523,7 @@ describe('batches', () => {
       [[3, 4, 5], 3],
       [[6], 1],
     ]);
-    const crops = await Promise.all(good.map((file) => decodeCrop(file, SIZE)));
+    const crops = await Promise.all(good.map((file) => decodeCrop(file, { imageSize: SIZE })));
     expect(Buffer.concat(batches.map((batch) => batch.pixels))).toEqual(Buffer.concat(crops));
     expect(new Set(batches.map((batch) => batch.pixels.buffer)).size).toBe(3);
   });
@@ -526,7 +535,7 @@ describe('batches', () => {
   test('of bytes', async () => {
     const [batch] = await collect(good.slice(0, 2).map((file) => readFileSync(file)));
     expect(batch?.pixels.subarray(0, SIZE * SIZE * 3)).toEqual(
-      await decodeCrop(good[0] ?? '', SIZE),
+      await decodeCrop(good[0] ?? '', { imageSize: SIZE }),
     );
   });
 
@@ -534,7 +543,10 @@ describe('batches', () => {
     const sources = [...good.slice(0, 4), bad, fixture('truncated.png'), ...good];
     const seen: number[] = [];
     const run = (async () => {
-      for await (const batch of decodeBatches(sources, { size: SIZE, batchSize: 3 }))
+      for await (const batch of decodeBatches(sources, {
+        preprocessing: { imageSize: SIZE },
+        batchSize: 3,
+      }))
         seen.push(...batch.indices);
     })();
     await expect(run).rejects.toMatchObject({
@@ -575,7 +587,9 @@ describe('batches', () => {
       ['nothing.jpg', 'ERR_BAD_IMAGE', 5],
       [bad, 'ERR_BAD_IMAGE', 7],
     ]);
-    const crops = await Promise.all(good.slice(0, 3).map((file) => decodeCrop(file, SIZE)));
+    const crops = await Promise.all(
+      good.slice(0, 3).map((file) => decodeCrop(file, { imageSize: SIZE })),
+    );
     expect(Buffer.concat(batches.map((batch) => batch.pixels))).toEqual(Buffer.concat(crops));
   });
 
@@ -588,7 +602,7 @@ describe('batches', () => {
 
   test('are decoded two ahead of the consumer, and no further', async () => {
     const { sources, reads } = counted(Array<string>(40).fill(good[0] ?? ''));
-    const batches = decodeBatches(sources, { size: SIZE, batchSize: 4 });
+    const batches = decodeBatches(sources, { preprocessing: { imageSize: SIZE }, batchSize: 4 });
     await settle();
     expect(reads()).toBe(0);
     await batches.next();
@@ -619,7 +633,7 @@ describe('batches', () => {
     const large = await noise(1500, 1500).png().toBuffer();
     const slow = [large, large, Buffer.from('words')];
     for await (const batch of decodeBatches([readFileSync(good[0] ?? ''), ...slow], {
-      size: SIZE,
+      preprocessing: { imageSize: SIZE },
       batchSize: 1,
     })) {
       expect(batch.count).toBe(1);
@@ -630,7 +644,11 @@ describe('batches', () => {
 
   test('start nothing after the consumer has stopped', async () => {
     const { sources, reads } = counted(Array<string>(40).fill(good[0] ?? ''));
-    for await (const _ of decodeBatches(sources, { size: SIZE, batchSize: 10, concurrency: 1 }))
+    for await (const _ of decodeBatches(sources, {
+      preprocessing: { imageSize: SIZE },
+      batchSize: 10,
+      concurrency: 1,
+    }))
       break;
     const before = reads();
     expect(before).toBeLessThan(20);
@@ -643,7 +661,11 @@ describe('batches', () => {
     const { sources, reads } = counted(Array<string>(60).fill(good[0] ?? ''));
     const seen: number[] = [];
     const run = (async () => {
-      const options = { size: SIZE, batchSize: 3, signal: controller.signal };
+      const options = {
+        preprocessing: { imageSize: SIZE },
+        batchSize: 3,
+        signal: controller.signal,
+      };
       for await (const batch of decodeBatches(sources, options)) {
         seen.push(...batch.indices);
         controller.abort(new Error('enough'));

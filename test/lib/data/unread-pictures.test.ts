@@ -28,7 +28,7 @@ function write(name: string, data: string | Uint8Array): string {
 }
 
 async function refusal(source: PictureSource): Promise<DistillError> {
-  const error = await refusalOf(decodeCrop(source, 16));
+  const error = await refusalOf(decodeCrop(source, { imageSize: 16 }));
   expect(error.code).toBe('ERR_BAD_IMAGE');
   return error;
 }
@@ -157,12 +157,14 @@ describe('a limit of pixels', () => {
       bmp: Buffer.concat([bmpHeader(100, 100, 24, 0), Buffer.alloc(30_000)]),
     };
     for (const [kind, data] of Object.entries(files)) {
-      const error = await refusalOf(decodeCrop(data, 16, { maxPixels: 9999 }));
+      const error = await refusalOf(decodeCrop(data, { imageSize: 16 }, { maxPixels: 9999 }));
       expect(error, kind).toMatchObject({ code: 'ERR_BAD_IMAGE' });
       expect(error.message, kind).toContain(
         'is too large: 100 x 100 are 10000 pixels, and at most 9999 are read; resize it, or raise `maxPixels`',
       );
-      expect((await decodeCrop(data, 16, { maxPixels: 10_000 })).length, kind).toBe(768);
+      expect((await decodeCrop(data, { imageSize: 16 }, { maxPixels: 10_000 })).length, kind).toBe(
+        768,
+      );
     }
   });
 
@@ -187,7 +189,7 @@ describe('a limit of pixels', () => {
       const before = process.resourceUsage().maxRSS;
       let told = 'read';
       try {
-        const options = { size: 16, batchSize: 3, concurrency: 3, maxPixels };
+        const options = { preprocessing: { imageSize: 16 }, batchSize: 3, concurrency: 3, maxPixels };
         for await (const { count } of decodeBatches([file, file, file], options)) told += count;
       } catch (error) {
         told = error.message;
@@ -232,7 +234,9 @@ describe('a limit of pixels', () => {
         Buffer.of(0xff, 0xd9),
       ]);
     const [few, many] = [made(80), made(126)];
-    expect(await decodeCrop(few, 64)).toEqual(await decodeCrop(data, 64));
+    expect(await decodeCrop(few, { imageSize: 64 })).toEqual(
+      await decodeCrop(data, { imageSize: 64 }),
+    );
     const crop = new Uint8Array(64 * 64 * 3);
     const options = { size: 64, maxPixels: MAX_PIXELS, crop };
     const addon = loadJpegAddon();

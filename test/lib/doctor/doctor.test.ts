@@ -409,12 +409,12 @@ describe('the teacher', () => {
     expect(other.remedy).toContain('DenseNet');
   });
 
-  test('tells another number of classes apart', async () => {
+  test('has another number of classes', async () => {
     const teacher = await writeTeacher(at('three.pth'), { classes: 3 });
     const more = { teacher, mean, std, imageSize: 32 };
     const { code, message, remedy } = await problem(more, 'teacher-classes');
     expect(code).toBe('ERR_TEACHER_CLASSES');
-    expect(message).toContain('tells 3 classes apart');
+    expect(message).toContain('has 3 classes');
     expect(remedy).toContain('class folders');
   });
 

@@ -1,16 +1,21 @@
 import path from 'node:path';
-import type { DatasetFolders } from '../data/layout.js';
-import type { TeacherLogits } from '../data/logits-file.js';
-import { DistillError } from '../errors.js';
-import { type CheckpointContents, inspect } from '../model/inspect.js';
-import type { ModelMetadata } from '../model/metadata.js';
-import type { Preprocessing } from '../model/use.js';
-import type { NativeSchedule } from '../native.js';
-import type { CheckedOptions } from '../options/distill.js';
+import { isDeepStrictEqual } from 'node:util';
+import type { DatasetFolders } from './data/layout.js';
+import type { TeacherLogits } from './data/logits-file.js';
+import { DistillError } from './errors.js';
+import { type CheckpointContents, inspect } from './model/inspect.js';
+import type { ModelMetadata } from './model/metadata.js';
+import type { Preprocessing } from './model/preprocessing.js';
+import type { NativeSchedule } from './native.js';
+import type { CheckedOptions } from './options/distill.js';
 
-// What is wrong with a training as a whole, found before the long work begins.
+// Checks of options, files and classes together, which several calls make before their long work begins.
 
-/** The two folders of pictures. */
+/**
+ * Returns the folders of the training and the validation pictures.
+ *
+ * @throws DistillError `ERR_OPTION` unless they are given in one of the two ways.
+ */
 export function datasetFolders({
   dataset,
   train,
@@ -26,7 +31,11 @@ export function datasetFolders({
   );
 }
 
-/** How the learning rate goes; `warmup` in epochs. */
+/**
+ * Returns the learning rate's schedule; `warmup` is in epochs.
+ *
+ * @throws DistillError `ERR_OPTION` where a schedule without warm-up is given one.
+ */
 export function scheduleOf({
   schedule,
   warmup,
@@ -40,14 +49,22 @@ export function scheduleOf({
   return { schedule, warmup: warmup ?? (schedule === 'cosine' ? 1 : 0) };
 }
 
-/** Whose answers are learnt: a teacher's own, or those that it once gave. */
+/** The file that a student learns from. */
+export interface TeacherSource {
+  file: string;
+  /** Whether it holds the teacher's answers, or else the teacher itself. */
+  isLogits: boolean;
+}
+
+/**
+ * Returns the file that a student learns from.
+ *
+ * @throws DistillError `ERR_OPTION` unless exactly one is given.
+ */
 export function teacherOf({
   teacher,
   teacherLogits,
-}: Pick<CheckedOptions, 'teacher' | 'teacherLogits'>): {
-  file: string;
-  isLogits: boolean;
-} {
+}: Pick<CheckedOptions, 'teacher' | 'teacherLogits'>): TeacherSource {
   const file = teacher ?? teacherLogits;
   if (file !== undefined && (teacher === undefined || teacherLogits === undefined)) {
     return { file, isLogits: teacher === undefined };
@@ -59,9 +76,10 @@ export function teacherOf({
 }
 
 /**
- * A teacher is a DenseNet; so are the weights that one starts from.
+ * Refuses a file that holds no DenseNet as a teacher, or as the weights that one starts from.
  *
- * @param option What the file is given as.
+ * @param option The option that the file is given as.
+ * @throws DistillError `ERR_TEACHER_ARCHITECTURE` that says what the file holds instead.
  */
 export function checkTeacher(
   { path, architecture, tensors, metadata }: CheckpointContents,
@@ -71,9 +89,9 @@ export function checkTeacher(
   const refusal = (what: string) =>
     new DistillError('ERR_TEACHER_ARCHITECTURE', `'${path}' holds ${what}.`);
   if (architecture === 'student') {
-    const its = metadata?.teacher?.file;
+    const file = metadata?.teacher?.file;
     throw refusal(
-      `a student and no DenseNet; give the DenseNet that it learnt from${its ? ` ('${its}')` : ''} as \`${option}\``,
+      `a student and no DenseNet; give the DenseNet that it learnt from${file ? ` ('${file}')` : ''} as \`${option}\``,
     );
   }
   const has = (name: string) => tensors.some((tensor) => tensor.name === name);
@@ -86,7 +104,7 @@ export function checkTeacher(
   );
 }
 
-/** Where a teacher's file names its classes, they must be the class folders. */
+/** Refuses a teacher whose file names other classes than the class folders. */
 export function checkClassNames(
   classes: string[],
   { path, metadata }: Pick<CheckpointContents, 'path' | 'metadata'>,
@@ -100,7 +118,7 @@ export function checkClassNames(
   );
 }
 
-/** Training would refuse it as well, but only after all has been prepared. */
+/** Refuses a file without a student of so many classes. Training would as well, but only after all is prepared. */
 export async function checkInitialStudent(file: string, expected: number): Promise<void> {
   const { architecture, classes } = await inspect(file);
   if (architecture === 'student' && classes === expected) return;
@@ -112,7 +130,7 @@ export async function checkInitialStudent(file: string, expected: number): Promi
   );
 }
 
-/** The columns of a file of logits must be the class folders. */
+/** Refuses a file of logits whose columns are other classes than the class folders. */
 export function checkLogits(
   { file, metadata }: TeacherLogits,
   classes: string[],
@@ -126,26 +144,27 @@ export function checkLogits(
   );
 }
 
-/** In what a file's own preprocessing is another one, if it says any. */
-export function differing(
+/** Returns the first field in which the preprocessing that a file says differs from the given one; `null` without a difference. */
+export function differingField(
   metadata: ModelMetadata | null,
-  options: Preprocessing,
+  preprocessing: Preprocessing,
 ): keyof Preprocessing | null {
+  if (!metadata) return null;
   const names = ['imageSize', 'mean', 'std'] as const;
-  return names.find((name) => metadata && `${metadata[name]}` !== `${options[name]}`) ?? null;
+  return names.find((name) => !isDeepStrictEqual(metadata[name], preprocessing[name])) ?? null;
 }
 
-/** What the logits were answered for other than what the student is to see: no error, but seldom meant. */
+/** Returns a sentence where the teacher of the logits saw the pictures otherwise than the student is to; `null` where not. */
 export function otherPreprocessing(
   { file, metadata }: TeacherLogits,
-  options: Preprocessing,
+  preprocessing: Preprocessing,
 ): string | null {
-  const name = differing(metadata, options);
+  const name = differingField(metadata, preprocessing);
   if (!metadata || !name) return null;
-  return `The logits in '${file}' are a teacher's that saw pictures with ${name} ${metadata[name]}, and the student is to see them with ${options[name]}.`;
+  return `The logits in '${file}' are of a teacher that saw pictures with ${name} ${metadata[name]}, but the student is to see them with ${name} ${preprocessing[name]}.`;
 }
 
-/** A classifier tells classes apart. */
+/** Refuses a single class. */
 export function checkSeveral(classes: string[], root: string): void {
   if (classes.length >= 2) return;
   throw new DistillError(
@@ -154,18 +173,38 @@ export function checkSeveral(classes: string[], root: string): void {
   );
 }
 
-/** The teacher must tell apart as many classes as there are folders. */
+/** Refuses a teacher that has more or fewer classes than there are folders. */
 export function checkClasses(
   classes: string[],
-  known: number,
+  teacherClasses: number,
   teacher: string,
   root: string,
 ): void {
   checkSeveral(classes, root);
-  if (classes.length === known) return;
+  if (classes.length === teacherClasses) return;
   const names = classes.length > 10 ? [...classes.slice(0, 10), '…'] : classes;
   throw new DistillError(
     'ERR_TEACHER_CLASSES',
-    `The teacher '${teacher}' tells ${known} classes apart, but '${root}' has ${classes.length} class folders (${names.join(', ')}); give the folders that it was trained on.`,
+    `The teacher '${teacher}' has ${teacherClasses} classes, but '${root}' has ${classes.length} class folders (${names.join(', ')}); give the folders that it was trained on.`,
+  );
+}
+
+/**
+ * Refuses a network's answers where one is no finite number.
+ *
+ * @param answers (rows, classes), row by row.
+ * @param given.nameOf Names the picture of a row, such as `the picture ants/1.jpg`.
+ * @throws DistillError `ERR_NOT_FINITE` that names the first such picture.
+ */
+export function checkFinite(
+  answers: Float32Array,
+  { rows, model, nameOf }: { rows: number; model: string; nameOf: (row: number) => string },
+): void {
+  const first = answers.findIndex((answer) => !Number.isFinite(answer));
+  if (first < 0) return;
+  const name = nameOf(Math.floor((first * rows) / answers.length));
+  throw new DistillError(
+    'ERR_NOT_FINITE',
+    `The answers of '${model}' for ${name} are not finite numbers: check mean and std, or use a checkpoint from before its training diverged.`,
   );
 }
