@@ -1,0 +1,60 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { packageRoot } from '../../lib/package.js';
+import { builtWith } from '../../scripts/setup/build.js';
+import { temporaryFolder } from '../helpers/dataset.js';
+
+// The builds themselves take minutes: here, that a sanitizer reaches the compiler, and what is refused.
+
+const folder = temporaryFolder();
+
+function configure(sanitizer: string): { status: number | null; stderr: string } {
+  return spawnSync(
+    'cmake',
+    [
+      '-S',
+      packageRoot,
+      '-B',
+      folder,
+      `-DLIBTORCH=${builtWith(packageRoot)}`,
+      `-DDISTILL_SANITIZE=${sanitizer}`,
+    ],
+    { encoding: 'utf8' },
+  );
+}
+
+/** The commands that compile a file, as editors read them. */
+function commandsFor(file: string): string[] {
+  const text = readFileSync(path.join(folder, 'compile_commands.json'), 'utf8');
+  const commands = JSON.parse(text) as { file: string; command: string }[];
+  return commands.filter((one) => one.file.endsWith(file)).map(({ command }) => command);
+}
+
+describe('DISTILL_SANITIZE', () => {
+  test.each([
+    ['address', '-fsanitize=address,undefined'],
+    ['thread', '-fsanitize=thread'],
+  ])('%s instruments core and its test programs', (sanitizer, flag) => {
+    expect(configure(sanitizer)).toMatchObject({ status: 0 });
+    for (const file of ['native/core/training/train.cpp', 'test/native/teams.cpp']) {
+      expect(commandsFor(file)).toEqual([expect.stringContaining(` ${flag} `)]);
+    }
+  });
+
+  test('refuses another one', () => {
+    const { status, stderr } = configure('memory');
+    expect(status).not.toBe(0);
+    expect(stderr).toMatch(/DISTILL_SANITIZE='memory' is neither\s+'address' nor 'thread'/);
+  });
+});
+
+test('npm run sanitize says what it can do', () => {
+  for (const args of [['memory'], ['thread', 'no_test']]) {
+    const script = path.join(packageRoot, 'scripts/sanitize.js');
+    const { status, stderr } = spawnSync(process.execPath, [script, ...args], { encoding: 'utf8' });
+    expect({ args, status }).toEqual({ args, status: 2 });
+    expect(stderr).toContain('expected address or thread, then any of team_test, kernel_test');
+  }
+});
