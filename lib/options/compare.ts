@@ -9,13 +9,18 @@ export interface CompareOptions
   extends Omit<DistillOptions, 'student' | 'alpha' | 'seed'>,
     TrialsOptions {
   /**
-   * With a teacher, the weight of its (soft) term of the loss, greater than 0 and at most 1. Default 0.7. Without one it
-   * is 0.
+   * With the teacher, the weight of its (soft) term of the loss, greater than 0 and at most 1; without it the weight is 0.
+   * Default 0.7.
    */
   alpha?: number | undefined;
-  /** As above. Default 3. */
+  /**
+   * How many trainings there are with the teacher and without it, with the seeds 1, 2 and so on; or a list of seeds.
+   * Trainings with equal seeds start from equal weights and see the pictures in the same order. Default 3.
+   */
   seeds?: TrialsOptions['seeds'];
-  /** Where the best student that had a teacher is written, as `distill()` writes it. Default: no student is kept. */
+  /**
+   * The file to write the best student that had a teacher to, as `distill()` writes it. Default: no student is kept.
+   */
   student?: string | undefined;
 }
 

@@ -8,8 +8,8 @@ export interface ConvertOptions {
   /** PyTorch's format or safetensors. Default: what the name of the file to write ends in. */
   format?: 'pth' | 'safetensors' | undefined;
   /**
-   * Whether a file that is there is replaced, whatever it is. Default false: only a student by a student and a teacher by a
-   * teacher, where this package wrote it.
+   * Replaces a file that is there, whatever it is. Without it, only a student is replaced by a student and a teacher by a
+   * teacher, where this package wrote it. Default false.
    */
   overwrite?: boolean | undefined;
 }

@@ -8,7 +8,7 @@ const FROM_TEACHER = { shown: "from the teacher's file" };
 
 /** Options of `distill()`. Paths are relative to the current folder. */
 export interface DistillOptions extends TrainingOptions {
-  /** The teacher: a torchvision DenseNet 121, 161, 169 or 201, as `.pth` or `.safetensors`. */
+  /** The teacher: a torchvision DenseNet 121, 161, 169 or 201, as `.pth` or `.safetensors`. Either this or `teacherLogits`. */
   teacher?: string | undefined;
   /**
    * Instead of `teacher`: a safetensors file of its logits, which `teacherLogits()` or any other program wrote. Each
@@ -16,16 +16,19 @@ export interface DistillOptions extends TrainingOptions {
    */
   teacherLogits?: string | undefined;
   /**
-   * Where the student is written: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A student
+   * The file to write the student to: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A student
    * that this package wrote is replaced by the first save; another file needs `overwrite`.
    */
   student: string;
   /**
-   * Means of R, G, B in 0..1 that the teacher was trained with. Default: those in the teacher's file, which `teach()`
-   * writes; `datasetStats` measures a dataset's.
+   * Means of red, green and blue, in 0..1, that the teacher was trained with; `datasetStats()` measures a dataset's.
+   * Default: those in the teacher's file, which `teach()` writes.
    */
   mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0.0001..1. Default: those in the teacher's file. */
+  /**
+   * Standard deviations of red, green and blue, in 0.0001..1, that the teacher was trained with. Default: those in the
+   * teacher's file.
+   */
   std?: readonly [number, number, number] | undefined;
   /** Passes over the training pictures, at most. Default 500. */
   epochs?: number | undefined;
@@ -36,32 +39,41 @@ export interface DistillOptions extends TrainingOptions {
   /** Softens both models' answers before they are compared, 0.01 to 1000; greater is softer. Default 2. */
   temperature?: number | undefined;
   /**
-   * The weight of the *teacher's* (soft) term of the loss, in 0..1; the labels' (hard) term weighs
-   * `1 - alpha`. Default 0.7. (Other systems use alpha for the opposite.)
+   * The weight of the *teacher's* (soft) term of the loss, in 0..1; the labels' (hard) term weighs `1 - alpha`. Other
+   * systems use alpha for the opposite. Default 0.7.
    */
   alpha?: number | undefined;
-  /** Pictures a training step. Default 4. */
+  /** Pictures per training step. Default 4. */
   batchSize?: number | undefined;
-  /** Pixels a side of the centre crop. Default: that in the teacher's file, else 224. */
+  /** The side of the square centre crop, in pixels; pictures are not resized. Default: that in the teacher's file, else 224. */
   imageSize?: number | undefined;
   /**
-   * A student's file to start from instead of fresh weights. It is judged first and counts as the best so far: it is
-   * what `student` holds until an epoch is better, and a `student` that is the same file stays as it is until then.
+   * A student's file to start from. It is validated first and counts as the best so far: `student` holds it until an
+   * epoch is better; where both are the same file, that stays as it is until then. Default: fresh weights.
    */
   initialStudent?: string | undefined;
   /**
-   * Which epoch's student is kept: that of the last one that improved validation accuracy *and* loss ('both'), of the
-   * most accurate one, and of equals the one with the lesser loss ('accuracy'), or of the one with the least loss
-   * ('loss'). Default 'both'.
+   * The epoch whose student is kept: the last one that improved validation accuracy *and* loss (`'both'`); the most
+   * accurate one, and of equals the one with the lesser loss (`'accuracy'`); or the one with the least loss (`'loss'`).
+   * Default 'both'.
    */
   keep?: 'both' | 'accuracy' | 'loss' | undefined;
   /**
-   * Augmented views that are kept of each training picture, each with the teacher's answer for exactly these pixels;
+   * Augmented views of each training picture that are kept, each with the teacher's answer for exactly these pixels;
    * epochs show them in turn (epoch 1 the first of every picture). They are the same in every run, whatever its seed.
    * Memory and the teacher's work grow with them. Default 1.
    */
   views?: number | undefined;
-  /** As in every training. Default: with several `views`, `['crop', 'flip']`; else none. */
+  /**
+   * Changes to training pictures that the views are made by:
+   *
+   * - `'crop'` takes a square of `imageSize` from a random place instead of the middle;
+   * - `'resized-crop'` takes a box from a random place, of `cropScale` to all of the area and of a ratio of 3:4 to 4:3, and
+   *   resizes it bilinearly, as torchvision's `RandomResizedCrop` without antialiasing;
+   * - `'flip'` mirrors every other picture left to right.
+   *
+   * Default: with several `views`, `['crop', 'flip']`; else none.
+   */
   augment?: TrainingOptions['augment'];
 }
 

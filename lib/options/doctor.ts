@@ -6,15 +6,15 @@ import type { Expect, Holds } from './held.js';
 import { option } from './option.js';
 
 /**
- * Options of `doctor()`: those of the `distill()` that is meant to run, as far as they are known. Without a dataset,
- * machine and installation alone are looked at.
+ * Options of `doctor()`: those of the `distill()` that is meant to run, as far as they are known. Without a dataset, it
+ * checks the machine and the installation alone.
  */
 export interface DoctorOptions extends Omit<DistillOptions, 'student'> {
-  /** Where the student is to be written. Nothing is written there. */
+  /** The file that the student is to be written to. Nothing is written there now. */
   student?: string | undefined;
-  /** Told of each finding at once. */
+  /** Receives each finding at once. */
   onFinding?: ((finding: Finding) => void) | undefined;
-  /** Told how far a check of many pictures is. */
+  /** Receives `{ check, done, total }` while many pictures are checked. */
   onProgress?: ((progress: DoctorProgress) => void) | undefined;
 }
 

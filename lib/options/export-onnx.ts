@@ -10,30 +10,30 @@ const FROM_STUDENT = { shown: "from the student's file" };
 /** Options of `exportOnnx()`. */
 export interface OnnxOptions {
   /**
-   * What the model is fed. `'uint8'`: RGB pixels (N, H, W, 3) as decoders give them. `'float'`: RGB in 0..1,
-   * float32 (N, 3, H, W), as torchvision's `ToTensor`. `'normalized'`: the same after `(x - mean) / std`, as the
-   * student itself. Default 'uint8': nothing is left to do for the caller.
+   * The input that the model takes. `'uint8'`: RGB pixels (N, H, W, 3) as decoders give them, so that nothing is left to
+   * do for the caller. `'float'`: RGB in 0..1, float32 (N, 3, H, W), as torchvision's `ToTensor`. `'normalized'`: the same
+   * after `(x - mean) / std`, as the student itself. Default 'uint8'.
    */
   input?: OnnxInput | undefined;
-  /** Whether the output is `probabilities` (N, classes), or else `logits`. Default true. */
+  /** Gives `probabilities` (N, classes) instead of `logits`. Default true. */
   softmax?: boolean | undefined;
-  /** Whether each BatchNorm becomes part of the convolution before it, which is faster. Default true. */
+  /** Makes each BatchNorm part of the convolution before it, which is faster. Default true. */
   foldBatchNorm?: boolean | undefined;
-  /** Whether pictures may have any height and width from 8 pixels on, or else `imageSize`. Default false. */
+  /** Takes pictures of any height and width from 8 pixels on, instead of `imageSize`. Default false. */
   dynamicSize?: boolean | undefined;
   /** The version of ONNX's operators, 17 to 26: older runtimes want older ones. Default 26. */
   opset?: number | undefined;
-  /** Class names by index, or a file of `index name` lines. Default: from the student's file. */
+  /** Class names by index, or a file of `index name` lines. Default: those in the student's file. */
   labels?: string | readonly string[] | undefined;
-  /** Means of R, G, B in 0..1. Default: from the student's file. */
+  /** Means of red, green and blue, in 0..1. Default: those in the student's file. */
   mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0.0001..1. Default: from the student's file. */
+  /** Standard deviations of red, green and blue, in 0.0001..1. Default: those in the student's file. */
   std?: readonly [number, number, number] | undefined;
-  /** Pixels a side. Default: from the student's file, else 224. */
+  /** The side of the pictures, in pixels. Default: that in the student's file, else 224. */
   imageSize?: number | undefined;
-  /** Whether a file that is there is replaced, whatever it is. Default false: only a model that this function wrote. */
+  /** Replaces a file that is there, whatever it is. Without it, only a model that this function wrote is replaced. Default false. */
   overwrite?: boolean | undefined;
-  /** Told where the model was not checked. Default: `process.emitWarning`. */
+  /** Receives a warning where the model was not checked. Default: `process.emitWarning`. */
   onWarning?: ((warning: DistillWarning) => void) | undefined;
 }
 

@@ -8,36 +8,36 @@ const FROM_STUDENT = { shown: "from the student's file" };
 
 /** Options of `predict()`. Paths are relative to the current folder. */
 export interface PredictOptions {
-  /** The file of a student (or of a DenseNet, to see what a teacher says): `.pth` or safetensors. */
+  /** The file of a student (or of a DenseNet, to see a teacher's answers): `.pth` or safetensors. */
   student: string;
   /** A file, a folder (searched recursively), a file's bytes, or several of these. */
   images: string | Uint8Array | readonly (string | Uint8Array)[];
-  /** Class names by index, or a file of `index name` lines. Default: from the student's file. */
+  /** Class names by index, or a file of `index name` lines. Default: those in the student's file. */
   labels?: string | readonly string[] | undefined;
-  /** Means of R, G, B in 0..1. Default: from the student's file. */
+  /** Means of red, green and blue, in 0..1. Default: those in the student's file. */
   mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0.0001..1. Default: from the student's file. */
+  /** Standard deviations of red, green and blue, in 0.0001..1. Default: those in the student's file. */
   std?: readonly [number, number, number] | undefined;
-  /** Pixels a side of the centre crop. Default: from the student's file, else 224. */
+  /** The side of the square centre crop, in pixels. Default: that in the student's file, else 224. */
   imageSize?: number | undefined;
-  /** How many classes `top` lists. Default 5, or all where there are fewer. */
+  /** Classes that `top` lists; all, where there are fewer. Default 5. */
   topK?: number | undefined;
   /** Pictures that go through the student together. Default 32. */
   batchSize?: number | undefined;
-  /** 'auto' (a GPU where LibTorch can use one), 'cpu', 'cuda' or 'cuda:N'. Default 'auto'. */
+  /** `'auto'` (the first GPU that LibTorch can use, else the CPU), `'cpu'`, `'cuda'` or `'cuda:N'`. Default 'auto'. */
   device?: string | undefined;
   /**
-   * What the convolutions compute in. 'fp32' follows PyTorch's numbers; 'bf16' halves the memory and is faster
-   * where the processor multiplies bfloat16, and slower elsewhere; 'auto' chooses it only there. Default 'fp32'.
+   * The type that convolutions compute in, as in `distill()`: `'fp32'`, `'bf16'`, or `'auto'`, which is `'bf16'` where
+   * that is faster. Default 'fp32'.
    */
   precision?: 'fp32' | 'bf16' | 'auto' | undefined;
-  /** As in `distill()`. Default: one a processor that this process may use. */
+  /** Threads that share LibTorch's work. Default: one per processor that this process may use. */
   threads?: number | undefined;
-  /** What a picture that does not decode does: end everything, or be passed over with a warning. Default 'error'. */
+  /** At a picture that does not decode, `'error'` ends everything and `'skip'` goes on without it, with a warning. Default 'error'. */
   onBadImage?: 'error' | 'skip' | undefined;
-  /** The largest picture that is read, in pixels. Default: as in `distill()`. */
+  /** The largest picture that is read, in pixels. Default: as in `distill()`, 178,956,970, and half of it for some kinds. */
   maxPixels?: number | undefined;
-  /** Told of pictures passed over. Default: `process.emitWarning`. */
+  /** Receives each warning, such as of a picture that is skipped. Default: `process.emitWarning`. */
   onWarning?: ((warning: DistillWarning) => void) | undefined;
   /** Ends the work before the next prediction: the promise or the iteration rejects with `ERR_ABORTED`. */
   signal?: AbortSignal | undefined;

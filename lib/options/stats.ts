@@ -7,15 +7,15 @@ import { metaOf, option } from './option.js';
 
 /** Options of `datasetStats()`. */
 export interface DatasetStatsOptions {
-  /** The side of the centre crop in pixels, 224 by default. */
+  /** The side of the square centre crop, in pixels. Default 224. */
   imageSize?: number | undefined;
-  /** What a picture that cannot be read does: ends the run (`error`, the default) or is left out (`skip`). */
+  /** At a picture that does not decode, `'error'` ends the call and `'skip'` goes on without it. Default 'error'. */
   onBadImage?: 'error' | 'skip' | undefined;
-  /** The largest picture that is read, in pixels. Default: as in `distill()`. */
+  /** The largest picture that is read, in pixels. Default: as in `distill()`, 178,956,970, and half of it for some kinds. */
   maxPixels?: number | undefined;
-  /** Told of each picture left out. */
+  /** Receives each picture that is skipped, with the reason. */
   onSkip?: ((path: PictureSource, error: DistillError) => void) | undefined;
-  /** Told how many pictures of how many have been read. */
+  /** Receives how many pictures of how many have been read. */
   onProgress?: ((done: number, total: number) => void) | undefined;
   /** Ends the work: the promise rejects with `ERR_ABORTED`. */
   signal?: AbortSignal | undefined;

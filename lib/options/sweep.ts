@@ -4,14 +4,17 @@ import { fields } from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { metaOf, option } from './option.js';
 
-/** Options of several trainings on one store, besides those of the trainings. */
+/** Options of several trainings on one store, besides those of each training. */
 export interface TrialsOptions {
   /**
-   * How many trainings there are of each kind, with the seeds 1, 2 and so on; or a list of seeds. Equal seeds start
-   * from equal weights and see the pictures in the same order.
+   * How many trainings there are of each kind, with the seeds 1, 2 and so on; or a list of seeds. Trainings with equal
+   * seeds start from equal weights and see the pictures in the same order.
    */
   seeds?: number | readonly number[] | undefined;
-  /** Where the result is written as JSON: it replaces its like, and another file with `overwrite`. Default: nowhere. */
+  /**
+   * A JSON file to write the result to. It replaces a file of its own kind, and another one with `overwrite`. Default:
+   * it is not written.
+   */
   out?: string | undefined;
 }
 
@@ -22,16 +25,19 @@ export interface TrialsOptions {
 export interface SweepOptions
   extends Omit<DistillOptions, 'student' | 'temperature' | 'alpha' | 'lr' | 'seed'>,
     TrialsOptions {
-  /** Adam's learning rate, or several; the largest where a `schedule` changes it. Default 1e-4. */
+  /** Adam's learning rate, or several; the largest one where a `schedule` changes it. Default 1e-4. */
   lr?: number | readonly number[] | undefined;
-  /** Softens both models' answers before they are compared; or several temperatures. Default 2. */
+  /** Softens both models' answers before they are compared, 0.01 to 1000; or several temperatures. Default 2. */
   temperature?: number | readonly number[] | undefined;
   /** The weight of the *teacher's* (soft) term of the loss, in 0..1, or several weights. Default 0.7. */
   alpha?: number | readonly number[] | undefined;
-  /** As above. Default 1. */
+  /**
+   * How many trainings there are of each point, with the seeds 1, 2 and so on; or a list of seeds. Trainings with equal
+   * seeds start from equal weights and see the pictures in the same order. Default 1.
+   */
   seeds?: TrialsOptions['seeds'];
   /**
-   * Where the best point's best student is written, as `distill()` writes it. It is replaced whenever a point is done
+   * The file to write the best point's best student to, as `distill()` writes it. It is replaced whenever a point is done
    * that is better than those before it. Default: no student is kept.
    */
   student?: string | undefined;

@@ -16,44 +16,60 @@ import type { TrainingOptions } from './training.js';
 /** Options of `teach()`. Paths are relative to the current folder. */
 export interface TeachOptions extends TrainingOptions {
   /**
-   * Where the teacher is written: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A teacher
+   * The file to write the teacher to: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A teacher
    * that this package wrote is replaced by the first save; another file needs `overwrite`.
    */
   teacher: string;
   /** torchvision's name of the DenseNet. Default: that of `weights`, else 'densenet121'. */
   architecture?: 'densenet121' | 'densenet161' | 'densenet169' | 'densenet201' | undefined;
   /**
-   * A DenseNet's file to start from instead of fresh weights, such as torchvision's for ImageNet. Its last layer is
-   * replaced by a fresh one, unless the file itself says that it tells the same classes apart: then it is
-   * judged first, and is what `teacher` holds until an epoch is better.
+   * A DenseNet's file to start from, such as torchvision's for ImageNet. Its last layer is replaced by a fresh one, unless
+   * the file says that it has the same classes: then it is validated first, and `teacher` holds it until an epoch is
+   * better. Default: fresh weights, those of `torch.manual_seed(seed)` and torchvision's constructor.
    */
   weights?: string | undefined;
-  /** Means of R, G, B in 0..1. Default: those in the file of `weights`, else ImageNet's, 0.485, 0.456, 0.406. */
+  /** Means of red, green and blue, in 0..1. Default: those in the file of `weights`, else ImageNet's, 0.485, 0.456, 0.406. */
   mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0.0001..1. Default: as `mean`; ImageNet's are 0.229, 0.224, 0.225. */
+  /**
+   * Standard deviations of red, green and blue, in 0.0001..1. Default: those in the file of `weights`, else ImageNet's,
+   * 0.229, 0.224, 0.225.
+   */
   std?: readonly [number, number, number] | undefined;
-  /** Pixels a side of what the network sees, 32 or more. Default: that in the file of `weights`, else 224. */
+  /** The side of the square that the network sees, in pixels, 32 or more. Default: that in the file of `weights`, else 224. */
   imageSize?: number | undefined;
-  /** Passes over the training pictures. Default 30. */
+  /** Passes over the training pictures; all of them are made. Default 30. */
   epochs?: number | undefined;
-  /** The learning rate; the largest one where a schedule changes it. Default 1e-3. */
+  /** The learning rate; the largest one where a `schedule` changes it. Default 1e-3. */
   lr?: number | undefined;
-  /** Pictures a training step, 2 or more; a last batch of a single picture is left out. Default 32. */
+  /** Pictures per training step, 2 or more; a last batch of a single picture is left out. Default 32. */
   batchSize?: number | undefined;
-  /** 'adamw', whose weight decay is no part of the gradient, or 'adam', which has none. Default 'adamw'. */
+  /** `'adamw'`, whose weight decay is no part of the gradient, or `'adam'`, which has none. Default 'adamw'. */
   optimizer?: 'adamw' | 'adam' | undefined;
-  /** Of AdamW. Default 0.01. */
+  /** AdamW's weight decay. Default: 0.01 with 'adamw'. */
   weightDecay?: number | undefined;
-  /** The share of each label that goes to all classes alike, in [0, 1). What is to teach a student is better off without. Default 0. */
+  /** The share of each label that goes to all classes alike, in [0, 1). A teacher of students is better off without. Default 0. */
   labelSmoothing?: number | undefined;
   /**
-   * First epochs in which the features rest, BatchNorm's statistics as well, and the last layer alone learns: for
+   * First epochs in which the features are frozen, BatchNorm's statistics as well, and the last layer alone learns: for
    * `weights` that are good already. Default 0.
    */
   freezeEpochs?: number | undefined;
-  /** As in every training, but by default 'one-cycle'. */
+  /**
+   * How the learning rate changes, step by step. `'one-cycle'` is PyTorch's `OneCycleLR`: by cosines from `lr` / 25 up to
+   * `lr` in the first 30 % of the steps, then down to `lr` / 250,000; beta1 goes the other way between 0.95 and 0.85.
+   * `'cosine'` goes up to `lr` linearly during `warmup`, then down to zero. `'constant'` does not change it. Default 'one-cycle'.
+   */
   schedule?: TrainingOptions['schedule'];
-  /** As in every training. Default `['crop', 'flip']`. */
+  /**
+   * Changes to training pictures, new ones each time a picture is shown:
+   *
+   * - `'crop'` takes a square of `imageSize` from a random place instead of the middle;
+   * - `'resized-crop'` takes a box from a random place, of `cropScale` to all of the area and of a ratio of 3:4 to 4:3, and
+   *   resizes it bilinearly, as torchvision's `RandomResizedCrop` without antialiasing;
+   * - `'flip'` mirrors every other picture left to right.
+   *
+   * Default: `['crop', 'flip']`.
+   */
   augment?: TrainingOptions['augment'];
 }
 

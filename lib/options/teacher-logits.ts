@@ -9,37 +9,40 @@ const FROM_TEACHER = { shown: "from the teacher's file" };
 
 /** Options of `teacherLogits()`. Paths are relative to the current folder. */
 export interface TeacherLogitsOptions {
-  /** Whose answers: a DenseNet's or a student's file. */
+  /** The file of a DenseNet or a student, whose logits are written. */
   teacher: string;
   /** The safetensors file to write. */
   output: string;
   /** A folder with `train/` and `val/`, each with a folder of pictures for each class. */
   dataset?: string | undefined;
-  /** The training pictures' folder, instead of `dataset`. */
+  /** The training pictures' folder, with a folder for each class; together with `val` instead of `dataset`. */
   train?: string | undefined;
-  /** The validation pictures' folder, instead of `dataset`. */
+  /** The validation pictures' folder, with a folder for each class; together with `train` instead of `dataset`. */
   val?: string | undefined;
-  /** Means of R, G, B in 0..1 that the teacher was trained with. Default: from the teacher's file. */
+  /** Means of red, green and blue, in 0..1, that the teacher was trained with. Default: those in the teacher's file. */
   mean?: readonly [number, number, number] | undefined;
-  /** Standard deviations of R, G, B in 0.0001..1. Default: from the teacher's file. */
+  /** Standard deviations of red, green and blue, in 0.0001..1. Default: those in the teacher's file. */
   std?: readonly [number, number, number] | undefined;
-  /** Pixels a side of the centre crop that the teacher sees. Default: from the teacher's file, else 224. */
+  /** The side of the square centre crop that the teacher sees, in pixels. Default: that in the teacher's file, else 224. */
   imageSize?: number | undefined;
-  /** 'auto' (a GPU where LibTorch can use one), 'cpu', 'cuda' or 'cuda:N'. Default 'auto'. */
+  /** `'auto'` (the first GPU that LibTorch can use, else the CPU), `'cpu'`, `'cuda'` or `'cuda:N'`. Default 'auto'. */
   device?: string | undefined;
-  /** What the convolutions compute in, as in `distill()`. Default 'fp32'. */
+  /**
+   * The type that convolutions compute in, as in `distill()`: `'fp32'`, `'bf16'`, or `'auto'`, which is `'bf16'` where
+   * that is faster. Default 'fp32'.
+   */
   precision?: 'fp32' | 'bf16' | 'auto' | undefined;
-  /** As in `distill()`. Default: one a processor that this process may use. */
+  /** Threads that share LibTorch's work. Default: one per processor that this process may use. */
   threads?: number | undefined;
-  /** What a picture that does not decode does: end everything, or be passed over with a warning. Default 'error'. */
+  /** At a picture that does not decode, `'error'` ends the call and `'skip'` goes on without it, with a warning. Default 'error'. */
   onBadImage?: 'error' | 'skip' | undefined;
-  /** The largest picture that is read, in pixels. Default: as in `distill()`. */
+  /** The largest picture that is read, in pixels. Default: as in `distill()`, 178,956,970, and half of it for some kinds. */
   maxPixels?: number | undefined;
-  /** Whether a file that is there is replaced, whatever it is. Default false: only one that this function wrote. */
+  /** Replaces a file that is there, whatever it is. Without it, only a file that this function wrote is replaced. Default false. */
   overwrite?: boolean | undefined;
-  /** Told after each batch how many pictures the teacher has answered for. */
+  /** Receives `{ done, total }` after each batch: the pictures that the teacher has answered for, and all. */
   onProgress?: ((progress: PrepareProgress) => void) | undefined;
-  /** Told of pictures passed over. Default: `process.emitWarning`. */
+  /** Receives each warning, such as of a picture that is skipped. Default: `process.emitWarning`. */
   onWarning?: ((warning: DistillWarning) => void) | undefined;
   /** Ends the work: the promise rejects with `ERR_ABORTED`, and nothing is written. */
   signal?: AbortSignal | undefined;

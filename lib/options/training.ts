@@ -2,78 +2,85 @@
 export interface TrainingOptions {
   /** A folder with `train/` and `val/`, each with a folder of pictures for each class. */
   dataset?: string | undefined;
-  /** The training pictures' folder, instead of `dataset`. */
+  /** The training pictures' folder, with a folder for each class; together with `val` instead of `dataset`. */
   train?: string | undefined;
-  /** The validation pictures' folder, instead of `dataset`. */
+  /** The validation pictures' folder, with a folder for each class; together with `train` instead of `dataset`. */
   val?: string | undefined;
   /**
-   * How the learning rate goes, step by step: 'one-cycle' (PyTorch's `OneCycleLR`: from `lr`/25 up to `lr` in the
-   * first 30 % of the steps, then down to `lr`/250000, by cosines, and beta1 the other way between 0.95 and 0.85),
-   * 'cosine' (up to `lr` in `warmup`, linearly, then down to zero) or 'constant'. Default 'constant'.
+   * How the learning rate changes, step by step. `'one-cycle'` is PyTorch's `OneCycleLR`: by cosines from `lr` / 25 up to
+   * `lr` in the first 30 % of the steps, then down to `lr` / 250,000; beta1 goes the other way between 0.95 and 0.85.
+   * `'cosine'` goes up to `lr` linearly during `warmup`, then down to zero. `'constant'` does not change it. Default 'constant'.
    */
   schedule?: 'one-cycle' | 'cosine' | 'constant' | undefined;
-  /** Epochs in which the learning rate of 'cosine' grows, also parts of one. Default 1. */
+  /** Epochs in which the learning rate of the schedule `'cosine'` grows; fractions are allowed. Default: 1 with 'cosine'. */
   warmup?: number | undefined;
   /**
-   * What is done to training pictures, drawn anew by the seed each time, so that a network does not see the same
-   * pixels twice:
+   * Changes to training pictures, so that a network does not see the same pixels twice:
    *
-   * - `'crop'`: a square of `imageSize` from any place instead of the middle;
-   * - `'resized-crop'`: a box of any place, of `cropScale` to all of the area and of a ratio of 3:4 to 4:3, resized
-   *   bilinearly, as torchvision's `RandomResizedCrop` without antialiasing;
-   * - `'flip'`: every other picture left to right.
+   * - `'crop'` takes a square of `imageSize` from a random place instead of the middle;
+   * - `'resized-crop'` takes a box from a random place, of `cropScale` to all of the area and of a ratio of 3:4 to 4:3, and
+   *   resizes it bilinearly, as torchvision's `RandomResizedCrop` without antialiasing;
+   * - `'flip'` mirrors every other picture left to right.
+   *
+   * The seed determines them.
    */
   augment?: readonly ('crop' | 'resized-crop' | 'flip')[] | undefined;
   /**
-   * Pixels a side of the square from a training picture's middle that crops are taken from, `imageSize` or more.
-   * Default: with a crop, `imageSize` and an eighth of it on either side (pictures that have no such margin have a
-   * black one); else `imageSize`. Where it is `imageSize` itself, `'crop'` shifts the picture by up to an eighth, and
-   * what comes in is black.
+   * The side, in pixels, of the square in a training picture's middle that crops are taken from: `imageSize` or more.
+   * Pictures that are smaller get a black margin. Where it equals `imageSize`, `'crop'` shifts the picture by up to an
+   * eighth, and the rest is black. Default: with a crop, `imageSize` and an eighth of it on either side; else `imageSize`.
    */
   storeSize?: number | undefined;
   /** The smallest share of the area that `'resized-crop'` takes, 0.001 or more. Default 0.08. */
   cropScale?: number | undefined;
-  /** Makes a run repeatable on one machine and thread count. Default: drawn, and reported. */
+  /**
+   * Makes a run repeatable on one machine with the same number of threads: it determines the initial weights (those of
+   * `torch.manual_seed(seed)`), dropout, the order of pictures and their augmentation. Default: a random one, which the
+   * result reports.
+   */
   seed?: number | undefined;
-  /** 'auto' (a GPU where LibTorch can use one), 'cpu', 'cuda' or 'cuda:N'. Default 'auto'. */
+  /** `'auto'` (the first GPU that LibTorch can use, else the CPU), `'cpu'`, `'cuda'` or `'cuda:N'`. Default 'auto'. */
   device?: string | undefined;
   /**
-   * What the convolutions compute in. 'fp32' follows PyTorch's numbers; 'bf16' halves the memory and is faster
-   * where the processor multiplies bfloat16; 'auto' chooses it only there. Parameters, BatchNorm
-   * statistics and the optimizer are float32 in any case. Default 'fp32'.
+   * The type that convolutions compute in. `'fp32'` follows PyTorch's numbers. `'bf16'` halves the memory of activations;
+   * it is faster where the processor multiplies bfloat16 (AVX-512 BF16, AMX, Arm's BF16) and slower elsewhere. `'auto'`
+   * takes it only where it is faster. Parameters, BatchNorm's statistics and the optimizer are float32 in any case. On a
+   * GPU, `'fp32'` multiplies in TF32 where the GPU has it, as PyTorch's convolutions do, and `'auto'` is `'fp32'`.
+   * Default 'fp32'.
    */
   precision?: 'fp32' | 'bf16' | 'auto' | undefined;
   /**
-   * Threads that LibTorch's work is shared among. While others compete for the processors fewer run, with the same
-   * numbers. Default: one a processor that this process may use.
+   * Threads that share LibTorch's work. While other programs compete for the processors, fewer run, with the same
+   * numbers. Default: one per processor that this process may use.
    */
   threads?: number | undefined;
   /**
-   * Whether files are replaced, whatever they are. Default false: only files of the same kind that this package wrote are;
-   * others are refused with `ERR_EXISTS` before the work begins.
+   * Replaces files that are there, whatever they are. Without it, only files of the same kind that this package wrote are
+   * replaced; others are refused with `ERR_EXISTS` before the work begins. Default false.
    */
   overwrite?: boolean | undefined;
-  /** Ends the run after its current batch; it then rejects with `ERR_ABORTED`. */
+  /** Ends the run after its current batch; it then rejects with `ERR_ABORTED`, and what it has saved stays. */
   signal?: AbortSignal | undefined;
-  /** Whether each epoch sees the pictures in a new order. Default true. */
+  /** Shows the pictures in a new order in each epoch. Default true. */
   shuffle?: boolean | undefined;
-  /** What a picture that does not decode does: end the run, or be passed over with a warning. Default 'error'. */
+  /** At a picture that does not decode, `'error'` ends the run and `'skip'` goes on without it, with a warning. Default 'error'. */
   onBadImage?: 'error' | 'skip' | undefined;
   /**
-   * The largest picture that is read, in pixels, before memory is taken for it. Default: 178,956,970, and half of it for
-   * kinds of which a decoder keeps the whole picture, in up to 8 bytes a pixel: WebP, AVIF, GIF, interlaced PNG and
-   * progressive JPEG.
+   * The largest picture that is read, in pixels; it is checked before memory is taken. Default: 178,956,970, and half of
+   * it for kinds of which a decoder keeps the whole picture, in up to 8 bytes per pixel: WebP, AVIF, GIF, interlaced PNG
+   * and progressive JPEG.
    */
   maxPixels?: number | undefined;
   /**
-   * Memory for prepared pictures, in bytes or as `'2GB'` or `'512MiB'`; beyond it they are kept in a file. Default: half
-   * of what is free.
+   * Memory for prepared pictures, in bytes or as `'2GB'` or `'512MiB'`; beyond it they are in a file without a name.
+   * Default: half of what is free.
    */
   cacheMemory?: number | string | undefined;
   /**
-   * A folder to keep the prepared pictures in (and the teacher's answers): a later run with the same pictures,
-   * preprocessing and teacher starts with training. Runs work on a copy: beyond `cacheMemory`, a second file. Default:
-   * none, nothing is kept.
+   * A folder to keep the prepared pictures and the teacher's answers in: a later run with the same pictures, preprocessing
+   * and teacher starts with training. Each teacher, precision, kind of device, image size and set of views has a store of
+   * its own there, of 150 KB per picture and view at 224 pixels, which stays until you remove it. Runs work on a copy:
+   * beyond `cacheMemory`, a second file. Default: nothing is kept.
    */
   cacheDir?: string | undefined;
 }
