@@ -6,10 +6,12 @@ import path from 'node:path';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 
-const files = readdirSync(path.join(ROOT, 'native'), { recursive: true, encoding: 'utf8' })
-  .filter((name) => /\.(cpp|h)$/.test(name))
-  .map((name) => path.join('native', name))
-  .sort();
+const files = ['native', 'test/native'].flatMap((folder) =>
+  readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.(cpp|h)$/.test(name))
+    .map((name) => path.join(folder, name))
+    .sort(),
+);
 const mode = process.argv.includes('--write') ? ['-i'] : ['--dry-run', '-Werror'];
 
 try {

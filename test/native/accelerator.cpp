@@ -1,7 +1,8 @@
 // Work on a device that is not the CPU, without such a device: a stand-in whose memory is the
 // host's and whose kernels are the CPU's, made known to LibTorch as any accelerator is. It counts
-// what a GPU would wait for, refuses what a GPU refuses while a graph is being captured, and replays
-// what was captured, in the same memory. Prints a line for each check: "ok …" or "FAILED …".
+// what a GPU would wait for, refuses what a GPU refuses while a graph is being captured, and
+// replays what was captured, in the same memory. Prints a line for each check: "ok …" or "FAILED
+// …".
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -23,11 +24,11 @@
 #include <set>
 #include <sstream>
 
+#include "core/device/graph.h"
 #include "core/models/classifier.h"
 #include "core/models/registry.h"
-#include "core/device/graph.h"
-#include "core/training/learner.h"
 #include "core/nn/weights.h"
+#include "core/training/learner.h"
 #include "core/training/train.h"
 
 using namespace distill;
@@ -181,8 +182,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   c10::Stream exchangeStream(c10::Stream other) const override {
     return stream(std::exchange(current, other.id()));
   }
-  void record(void** event, const c10::Stream&, c10::DeviceIndex,
-              c10::EventFlag) const override {
+  void record(void** event, const c10::Stream&, c10::DeviceIndex, c10::EventFlag) const override {
     if (!*event) *event = new Clock::time_point;
     *static_cast<Clock::time_point*>(*event) = Clock::now();
   }
@@ -505,7 +505,8 @@ Course compare(const std::string& name, const Training& training) {
   const Course on_cpu = run(at::kCPU, training);
   const Course there = run(stand_in, training);
   const double apart = difference(on_cpu, there, training.alike);
-  // Other kernels of the CPU, which sum in other orders; another picture, window or dropout is seen.
+  // Other kernels of the CPU, which sum in other orders; another picture, window or dropout is
+  // seen.
   check(apart < 1e-3, name + " trains as on the CPU", text(apart));
 
   int64_t refused = 0;
@@ -516,8 +517,9 @@ Course compare(const std::string& name, const Training& training) {
         name + " does the same work in each epoch",
         text(last.allocations) + " allocations, " + text(last.kernels) + " kernels");
   constexpr int64_t full_batches = pictures / batch + 1;  // with the validation's one batch
-  // A replayed step takes memory for what the host tells the device alone, four tensors at most, and
-  // queues copies of these and of the outcome, and the optimizer's two kernels for each of two groups.
+  // A replayed step takes memory for what the host tells the device alone, four tensors at most,
+  // and queues copies of these and of the outcome, and the optimizer's two kernels for each of two
+  // groups.
   for (const auto& [allocations, kernels] : last.between) {
     check(allocations <= 4 && kernels <= 4 + 1 + 2 * 2, name + " takes no memory in a step",
           text(allocations) + " for what it is told, " + text(kernels) + " kernels");

@@ -1,5 +1,5 @@
-// Compares a DenseNet's stage in training, and the norm and ReLU of its stem, with plain ATen operators in
-// double precision, and prints a line for each comparison: "ok …" or "FAILED …".
+// Compares a DenseNet's stage in training, and the norm and ReLU of its stem, with plain ATen
+// operators in double precision, and prints a line for each comparison: "ok …" or "FAILED …".
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/kernels/norm_relu_train.h"
 #include "core/device/memory.h"
+#include "core/kernels/norm_relu_train.h"
 #include "core/models/dense_stage.h"
 #include "core/nn/weights.h"
 
@@ -114,8 +114,7 @@ void compare(const std::string& name, const Step& ours, const Step& exact, const
   const bool is_bf16 = !rounded.empty();
   for (size_t i = 0; i < exact.size(); ++i) {
     const double found = difference(ours[i].second, exact[i].second);
-    const double limit =
-        is_bf16 ? 2 * difference(rounded[i].second, exact[i].second) + 0.02 : 1e-4;
+    const double limit = is_bf16 ? 2 * difference(rounded[i].second, exact[i].second) + 0.02 : 1e-4;
     std::printf("%s %s, %s: differs by %.0e, at most %.0e\n",
                 ours[i].first == exact[i].first && found < limit ? "ok" : "FAILED", name.c_str(),
                 exact[i].first.c_str(), found, limit);

@@ -1,5 +1,6 @@
-// Loaded before a program (LD_PRELOAD), refuses it more threads than the variable MOST_THREADS says, as the system does
-// where a limit is reached: ulimit -u has none for root, and a container's is not everyone's to set.
+// Loaded before a program (LD_PRELOAD), refuses it more threads than the variable MOST_THREADS
+// says, as the system does where a limit is reached: ulimit -u has none for root, and a container's
+// is not everyone's to set.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <pthread.h>

@@ -10,13 +10,13 @@
 #include <sstream>
 
 #include "core/checkpoint/state_dict.h"
+#include "core/data/normalize.h"
+#include "core/device/memory.h"
 #include "core/kernels/norm_relu.h"
 #include "core/kernels/norm_relu_pool.h"
 #include "core/kernels/stem.h"
 #include "core/kernels/winograd.h"
-#include "core/device/memory.h"
 #include "core/nn/layers.h"
-#include "core/data/normalize.h"
 
 using namespace distill;
 
@@ -79,7 +79,8 @@ struct Case {
 };
 
 void check_norm_relu_pool(const Case& given, Pool pool, bool training) {
-  const std::string name = std::string("norm_relu_pool ") + (pool == Pool::max2 ? "max" : "average") +
+  const std::string name = std::string("norm_relu_pool ") +
+                           (pool == Pool::max2 ? "max" : "average") +
                            (training ? " training " : " evaluation ") + given.name();
   const int64_t channels = given.sizes[1];
   StateDict state;
@@ -95,12 +96,12 @@ void check_norm_relu_pool(const Case& given, Pool pool, bool training) {
   const at::Tensor of_weight = in_double(norm.weight).requires_grad_();
   const at::Tensor of_bias = in_double(norm.bias).requires_grad_();
   const at::Tensor mean = in_double(norm.running_mean), var = in_double(norm.running_var);
-  at::Tensor expected =
-      at::batch_norm(of_x + in_double(input_bias).view({1, -1, 1, 1}), of_weight, of_bias, mean, var,
-                     training, BatchNorm2d::momentum, BatchNorm2d::eps, /*cudnn_enabled=*/false)
-          .relu();
-  expected = pool == Pool::max2 ? at::max_pool2d(expected, 2)
-                                : at::adaptive_avg_pool2d(expected, {1, 1});
+  at::Tensor expected = at::batch_norm(of_x + in_double(input_bias).view({1, -1, 1, 1}), of_weight,
+                                       of_bias, mean, var, training, BatchNorm2d::momentum,
+                                       BatchNorm2d::eps, /*cudnn_enabled=*/false)
+                            .relu();
+  expected =
+      pool == Pool::max2 ? at::max_pool2d(expected, 2) : at::adaptive_avg_pool2d(expected, {1, 1});
 
   const double tolerance = given.tolerance();
   for (const at::Tensor& leaf : {x, input_bias, norm.weight, norm.bias}) {
@@ -128,9 +129,9 @@ void check_norm_relu(const Case& given) {
   at::Tensor x = random(sizes, given.dtype).narrow(1, 0, channels);
   if (given.poison != 0) x[0][channels / 2][0][0] = given.poison;
   const at::Tensor scale = random({channels}), shift = random({channels});
-  const at::Tensor expected = (in_double(x) * in_double(scale).view({1, -1, 1, 1}) +
-                               in_double(shift).view({1, -1, 1, 1}))
-                                  .relu();
+  const at::Tensor expected =
+      (in_double(x) * in_double(scale).view({1, -1, 1, 1}) + in_double(shift).view({1, -1, 1, 1}))
+          .relu();
   compare("norm_relu " + given.name(), norm_relu(x, scale, shift), expected, given.tolerance());
   if (sizes[2] < 2 || sizes[3] < 2) return;
   compare("norm_relu_average2 " + given.name(), norm_relu_average2(x, scale, shift),
@@ -212,7 +213,8 @@ void check_poisoned_convolution(at::ScalarType dtype, double poison) {
   const at::Tensor x = given.make(), weight = random({32, 32, 3, 3});
   const at::Tensor expected = at::conv2d(in_double(x), in_double(weight), /*bias=*/{}, 1, 1);
   const at::Tensor y = winograd_convolution(x, weight);
-  const bool reached = at::logical_or(expected.isfinite(), y.isfinite().logical_not()).all().item<bool>();
+  const bool reached =
+      at::logical_or(expected.isfinite(), y.isfinite().logical_not()).all().item<bool>();
   const at::Tensor away = y.slice(2, 5).isfinite().all();
   std::printf("%s convolution in %s with %f: not finite where it should be, and nowhere else\n",
               reached && away.item<bool>() ? "ok" : "FAILED", c10::toString(dtype), poison);
@@ -260,8 +262,8 @@ int main() {
       }
       check_norm_relu({{1, 40, 1, 1}, dtype});
       check_normalizer(dtype);
-      for (const auto& [height, width] : std::vector<std::pair<int64_t, int64_t>>{
-               {2, 2}, {3, 5}, {9, 6}, {32, 32}, {33, 75}}) {
+      for (const auto& [height, width] :
+           std::vector<std::pair<int64_t, int64_t>>{{2, 2}, {3, 5}, {9, 6}, {32, 32}, {33, 75}}) {
         for (const int64_t batch : {1, 3}) {
           for (const bool training : {true, false}) {
             for (const double poison : {0.0, not_a_number, infinity}) {

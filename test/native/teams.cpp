@@ -110,9 +110,9 @@ void check_divisions(int shares) {
     }
   }
   check("dynamic loops" + with(shares), seen == std::vector<int>(count, 1));
-  check("dynamic loops downwards" + with(shares),
-        std::accumulate(backwards.begin(), backwards.end(), 0) == count / 5 + 1 &&
-            backwards[0] == 1);
+  check(
+      "dynamic loops downwards" + with(shares),
+      std::accumulate(backwards.begin(), backwards.end(), 0) == count / 5 + 1 && backwards[0] == 1);
   std::iota(expected.begin(), expected.end(), 0);
   check("ordered loops" + with(shares), order == expected);
 
@@ -204,9 +204,9 @@ void check_contention() {
   }
   // Unless programs of somebody else's go on.
   double load = 0;
-  check("all are allowed again afterwards", comes_true([&] { return !are_fewer(); }) ||
-                                                (::getloadavg(&load, 1) == 1 &&
-                                                 load > std::thread::hardware_concurrency()));
+  check("all are allowed again afterwards",
+        comes_true([&] { return !are_fewer(); }) ||
+            (::getloadavg(&load, 1) == 1 && load > std::thread::hardware_concurrency()));
 }
 
 void check_limits() {
