@@ -124,7 +124,8 @@ test.runIf(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor
     const script =
       "const { distill, predict } = require('node-distill'); console.log(typeof distill, typeof predict)";
     const { stdout } = spawnSync(process.execPath, ['--eval', script], {
-      ...{ cwd: path.join(folder, 'commonjs'), encoding: 'utf8' },
+      cwd: path.join(folder, 'commonjs'),
+      encoding: 'utf8',
     });
     expect(stdout).toBe('function function\n');
   },

@@ -342,7 +342,9 @@ describe.runIf(canMount)('a disk', () => {
     const old = 'the student of an earlier run';
     const after = await onDisk('size=2m', { old, overwrite: true });
     expect(after).toMatchObject({
-      ...{ name: 'DistillError', code: 'ERR_WRITE', after: old },
+      name: 'DistillError',
+      code: 'ERR_WRITE',
+      after: old,
       message: expect.stringMatching(
         /disk.student\.pth'.*No space left on device.*free some space/,
       ),
@@ -352,7 +354,10 @@ describe.runIf(canMount)('a disk', () => {
 
   test('that is read-only is refused before anything is prepared', async () => {
     expect(await onDisk('ro', {})).toMatchObject({
-      ...{ name: 'DistillError', code: 'ERR_WRITE', files: [], prepared: [] },
+      name: 'DistillError',
+      code: 'ERR_WRITE',
+      files: [],
+      prepared: [],
       message: expect.stringMatching(/disk.student\.pth'.*choose a folder you may write to/),
     });
   });

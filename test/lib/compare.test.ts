@@ -64,8 +64,13 @@ afterEach(() => {
 /** A model's logits for each validation picture by itself. */
 async function answersOf(model: string): Promise<Float32Array[]> {
   const classifier = new (loadAddon().Classifier)({
-    ...{ model, mean, std, imageSize: 32 },
-    ...{ device: 'cpu', precision: 'fp32', threads: 1 },
+    model,
+    mean,
+    std,
+    imageSize: 32,
+    device: 'cpu',
+    precision: 'fp32',
+    threads: 1,
   });
   await native(classifier.load());
   const answers: Float32Array[] = [];
@@ -107,7 +112,10 @@ describe('a comparison', () => {
 
   test('trains with the teacher and without it from equal seeds', () => {
     expect(result).toMatchObject({
-      ...{ stopReason: 'completed', seeds: [4, 8], student, images: { train: 11, val: 7 } },
+      stopReason: 'completed',
+      seeds: [4, 8],
+      student,
+      images: { train: 11, val: 7 },
       withTeacher: { temperature: 3, alpha: 0.9, lr: 1e-3, notFinite: 0 },
       withoutTeacher: { temperature: 3, alpha: 0, lr: 1e-3, notFinite: 0 },
       options: { epochs: 4, batchSize: 4 },
@@ -193,7 +201,9 @@ describe('a comparison', () => {
     ] as const) {
       const { parameters } = await inspect(file);
       expect(cost).toEqual({
-        ...{ architecture, parameters, bytes: statSync(file).size },
+        architecture,
+        parameters,
+        bytes: statSync(file).size,
         latency: expect.any(Number),
       });
       expect(cost?.latency).toBeGreaterThan(0);
@@ -302,7 +312,9 @@ describe('an early end', () => {
       if (when === 'at once') run.stop();
       else run.once(when, () => run.stop());
       expect(await run).toMatchObject({
-        ...{ stopReason: 'stopped', gain: null, costs: { teacher: null, student: null } },
+        stopReason: 'stopped',
+        gain: null,
+        costs: { teacher: null, student: null },
         withTeacher: { trials: [], best: null },
       });
       for (const name of ['stopped.pth', 'stopped.json']) {

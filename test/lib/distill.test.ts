@@ -246,8 +246,13 @@ describe('numbers', () => {
       val: path.join(given.dataset, 'val'),
     });
     await session.createStore({
-      ...{ imageSize, classes: 2, trainCapacity: 11, valCapacity: 7 },
-      ...{ place: 'memory', folder: '', fingerprint: '' },
+      imageSize,
+      classes: 2,
+      trainCapacity: 11,
+      valCapacity: 7,
+      place: 'memory',
+      folder: '',
+      fingerprint: '',
     });
     for (const split of ['train', 'val'] as const) {
       const { samples } = dataset[split];
@@ -264,8 +269,16 @@ describe('numbers', () => {
     let steps: ArrayLike<number> = [];
     await session.train(
       {
-        ...{ epochs: 1, lr: 1e-4, dropRate: 0, temperature: 2, alpha: 0.7, batchSize: 4 },
-        ...{ shuffle: false, seed: 1, initialStudent: '', metadata: '{}' },
+        epochs: 1,
+        lr: 1e-4,
+        dropRate: 0,
+        temperature: 2,
+        alpha: 0.7,
+        batchSize: 4,
+        shuffle: false,
+        seed: 1,
+        initialStudent: '',
+        metadata: '{}',
         student: path.join(folder, 'out/steps.pth'),
       },
       ({ stepLosses }) => {
@@ -285,7 +298,9 @@ describe('numbers', () => {
     let right = 0;
     let loss = 0;
     for await (const { path: file, label, top } of predict({
-      ...{ student: given.student, images: val, device: 'cpu' },
+      student: given.student,
+      images: val,
+      device: 'cpu',
     })) {
       const truth = path.basename(path.dirname(file as string));
       if (label === truth) right += 1;
@@ -391,7 +406,9 @@ describe('pictures that tell their class by colour', () => {
     expect(result.best).toEqual(result.last);
     expect(result.best?.valAccuracy).toBe(1);
     for await (const { path: file, label } of predict({
-      ...{ student: trained.student, images: path.join(coloured, 'val'), device: 'cpu' },
+      student: trained.student,
+      images: path.join(coloured, 'val'),
+      device: 'cpu',
     })) {
       expect(path.basename(path.dirname(file as string))).toBe(label);
     }

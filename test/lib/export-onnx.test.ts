@@ -197,13 +197,18 @@ describe('a model', () => {
     const file = out('described.onnx');
     const found = await exportOnnx(student, file);
     expect(found).toEqual({
-      ...{ path: file, bytes: readFileSync(file).length, opset: 26, irVersion: 13 },
+      path: file,
+      bytes: readFileSync(file).length,
+      opset: 26,
+      irVersion: 13,
       input: { name: 'pixels', type: 'uint8', shape: ['N', 48, 48, 3] },
       output: { name: 'probabilities', type: 'float32', shape: ['N', 5] },
       check: expect.anything(),
     });
     const { input, output } = await exportOnnx(student, out('other.onnx'), {
-      ...{ input: 'float', softmax: false, dynamicSize: true },
+      input: 'float',
+      softmax: false,
+      dynamicSize: true,
     });
     expect(input).toEqual({ name: 'images', type: 'float32', shape: ['N', 3, 'height', 'width'] });
     expect(output).toEqual({ name: 'logits', type: 'float32', shape: ['N', 5] });
@@ -594,7 +599,11 @@ describe('the command export', () => {
     const { code, stdout } = await runCommand(['export', student, ...given, '--json']);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
-      ...{ event: 'export', format: 'onnx', path: output, opset: 20, irVersion: 9 },
+      event: 'export',
+      format: 'onnx',
+      path: output,
+      opset: 20,
+      irVersion: 9,
       input: { name: 'images', shape: ['N', 3, 'height', 'width'] },
       output: { name: 'logits' },
       check: { pictures: 12 },
@@ -602,7 +611,10 @@ describe('the command export', () => {
     const model = fromBinary(ModelProtoSchema, readFileSync(output));
     const properties = model.metadataProps.map(({ key, value }) => [key, value]);
     expect(Object.fromEntries(properties)).toMatchObject({
-      ...{ classes: '["a","b","c","d","e"]', mean: '[0,0,0]', std: '[1,1,1]', image_size: '40' },
+      classes: '["a","b","c","d","e"]',
+      mean: '[0,0,0]',
+      std: '[1,1,1]',
+      image_size: '40',
     });
     expect(model.graph?.node.map(({ opType }) => opType)).toContain('BatchNormalization');
   });
@@ -615,8 +627,11 @@ describe('the command export', () => {
     const asked = ['export', pth, '--format', 'safetensors', '-o', out('asked.bin'), '--json'];
     const said = await runCommand(asked);
     expect(JSON.parse(said.stdout)).toEqual({
-      ...{ event: 'export', path: out('asked.bin'), format: 'safetensors' },
-      ...{ architecture: 'student', classes: 5 },
+      event: 'export',
+      path: out('asked.bin'),
+      format: 'safetensors',
+      architecture: 'student',
+      classes: 5,
     });
   });
 

@@ -89,11 +89,15 @@ const writers: {
   write: (file: string, overwrite?: boolean) => PromiseLike<unknown>;
 }[] = [
   {
-    ...{ name: 'distill', option: 'student', kind: 'student' },
+    name: 'distill',
+    option: 'student',
+    kind: 'student',
     write: (student, overwrite) => distill({ ...base, student, overwrite }),
   },
   {
-    ...{ name: 'teach', option: 'teacher', kind: 'teacher' },
+    name: 'teach',
+    option: 'teacher',
+    kind: 'teacher',
     write(teacher, overwrite) {
       const { dataset, epochs, seed, device, threads, imageSize } = base;
       const options = { dataset, epochs, seed, device, threads, imageSize, batchSize: 4 };
@@ -101,40 +105,56 @@ const writers: {
     },
   },
   {
-    ...{ name: 'sweep', option: 'student', kind: 'student' },
+    name: 'sweep',
+    option: 'student',
+    kind: 'student',
     write: (student, overwrite) => sweep({ ...series(), student, overwrite }),
   },
   {
-    ...{ name: 'sweep', option: 'out', kind: 'sweep' },
+    name: 'sweep',
+    option: 'out',
+    kind: 'sweep',
     write: (out, overwrite) => sweep({ ...series(), out, overwrite }),
   },
   {
-    ...{ name: 'compare', option: 'student', kind: 'student' },
+    name: 'compare',
+    option: 'student',
+    kind: 'student',
     write: (student, overwrite) => compare({ ...series(), seeds: 1, student, overwrite }),
   },
   {
-    ...{ name: 'compare', option: 'out', kind: 'comparison' },
+    name: 'compare',
+    option: 'out',
+    kind: 'comparison',
     write: (out, overwrite) => compare({ ...series(), seeds: 1, out, overwrite }),
   },
   {
-    ...{ name: 'teacherLogits', option: 'output', kind: 'logits' },
+    name: 'teacherLogits',
+    option: 'output',
+    kind: 'logits',
     write(output, overwrite) {
       const { teacher, dataset } = base;
       return teacherLogits({ teacher, dataset, mean, std, imageSize: 32, output, overwrite });
     },
   },
   {
-    ...{ name: 'exportOnnx', option: 'output', kind: 'onnx' },
+    name: 'exportOnnx',
+    option: 'output',
+    kind: 'onnx',
     write: (output, overwrite) =>
       exportOnnx(at('kinds/student'), output, { overwrite, onWarning: () => {} }),
   },
   {
-    ...{ name: 'convert a student', option: 'output', kind: 'student' },
+    name: 'convert a student',
+    option: 'output',
+    kind: 'student',
     write: (output, overwrite) =>
       convert(at('kinds/student'), output, { format: 'pth', overwrite }),
   },
   {
-    ...{ name: 'convert a teacher', option: 'output', kind: 'teacher' },
+    name: 'convert a teacher',
+    option: 'output',
+    kind: 'teacher',
     write: (output, overwrite) =>
       convert(at('kinds/teacher'), output, { format: 'safetensors', overwrite }),
   },
@@ -193,7 +213,12 @@ describe('a file that comes there while the work goes on', () => {
       out: () => sweep({ ...series(), out: file }).on('prepare', appear(file)),
       logits: () =>
         teacherLogits({
-          ...{ teacher, dataset, mean, std, imageSize: 32, output: file },
+          teacher,
+          dataset,
+          mean,
+          std,
+          imageSize: 32,
+          output: file,
           onProgress: appear(file),
         }),
     };
@@ -223,12 +248,22 @@ test('an earlier best student of the same run is replaced by a better one', asyn
 
 test('the session itself leaves what is no network of the kind that it writes', async () => {
   const session = new (loadAddon().Session)({
-    ...{ mean, std, imageSize: 32, device: 'cpu', precision: 'fp32', threads: 1 },
+    mean,
+    std,
+    imageSize: 32,
+    device: 'cpu',
+    precision: 'fp32',
+    threads: 1,
   });
   await session.open();
   await session.createStore({
-    ...{ imageSize: 32, classes: 2, trainCapacity: 4, valCapacity: 4 },
-    ...{ place: 'memory', folder: '', fingerprint: '' },
+    imageSize: 32,
+    classes: 2,
+    trainCapacity: 4,
+    valCapacity: 4,
+    place: 'memory',
+    folder: '',
+    fingerprint: '',
   });
   for (const split of ['train', 'val'] as const) {
     const pixels = Uint8Array.from({ length: 4 * 32 * 32 * 3 }, (_, i) => (i * i * 31) % 251);
@@ -238,8 +273,16 @@ test('the session itself leaves what is no network of the kind that it writes', 
   }
   await session.sealStore();
   const config = {
-    ...{ epochs: 1, lr: 1e-3, dropRate: 0, temperature: 2, alpha: 0, batchSize: 2 },
-    ...{ shuffle: false, seed: 1, initialStudent: '', metadata: '{}' },
+    epochs: 1,
+    lr: 1e-3,
+    dropRate: 0,
+    temperature: 2,
+    alpha: 0,
+    batchSize: 2,
+    shuffle: false,
+    seed: 1,
+    initialStudent: '',
+    metadata: '{}',
   };
   const student = at('taught-there.pth');
   copyFileSync(at('kinds/teacher'), student);
@@ -295,7 +338,9 @@ test('the doctor tells of it before', async () => {
     return findings.find(({ check }) => check === 'output');
   };
   expect(await outputOf({})).toMatchObject({
-    ...{ status: 'problem', code: 'ERR_EXISTS', message: expect.stringContaining(student) },
+    status: 'problem',
+    code: 'ERR_EXISTS',
+    message: expect.stringContaining(student),
     remedy: 'Name another file, or set `overwrite` if it is not to be kept.',
   });
   expect(await outputOf({ overwrite: true })).toMatchObject({ status: 'warning' });

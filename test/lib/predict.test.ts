@@ -77,7 +77,11 @@ describe('pictures', () => {
 
   test('are classified as their logits say', async () => {
     const classifier = new (loadAddon().Classifier)({
-      ...{ ...preprocessing, model: plain, device: 'cpu', precision: 'fp32', threads: 1 },
+      ...preprocessing,
+      model: plain,
+      device: 'cpu',
+      precision: 'fp32',
+      threads: 1,
     });
     await classifier.load();
     let logits = new Float32Array();
@@ -192,8 +196,12 @@ describe('pictures', () => {
 
 describe('predictions', () => {
   const given = () => ({
-    ...{ student: plain, labels, images, ...preprocessing },
-    ...{ device: 'cpu', threads: 1 },
+    student: plain,
+    labels,
+    images,
+    ...preprocessing,
+    device: 'cpu',
+    threads: 1,
   });
 
   test('come to all of them where they are awaited', async () => {
@@ -262,7 +270,8 @@ describe('labels', () => {
   ] as const)('that are %s are refused', async (_, count) => {
     const wrong = Array.from({ length: count }, (_, i) => `class ${i}`);
     await expect(collect({ ...given(), labels: wrong })).rejects.toMatchObject({
-      ...{ name: 'DistillError', code: 'ERR_LABELS' },
+      name: 'DistillError',
+      code: 'ERR_LABELS',
       message: `'${plain}' has 4 classes, but there are ${count} labels.`,
     });
     const file = path.join(folder, 'wrong-labels.txt');
@@ -288,7 +297,8 @@ describe('labels', () => {
 describe('a model', () => {
   test('whose file does not say what predicting needs: that is asked for', async () => {
     const refused = (message: string) => ({
-      ...{ name: 'DistillError', code: 'ERR_NO_METADATA' },
+      name: 'DistillError',
+      code: 'ERR_NO_METADATA',
       message: `'${plain}' carries no ${message} as options.`,
     });
     const { mean, std } = preprocessing;
@@ -305,7 +315,10 @@ describe('a model', () => {
 
   test('may be a teacher', async () => {
     const predictions = await collect({
-      ...{ student: base.teacher, images, labels: ['ants', 'bees'], ...preprocessing },
+      student: base.teacher,
+      images,
+      labels: ['ants', 'bees'],
+      ...preprocessing,
     });
     expect(predictions).toHaveLength(7);
     for (const { top } of predictions) {
@@ -328,7 +341,8 @@ describe('a model', () => {
   ])('that %s is refused by name', async (_, code, make) => {
     const student = make();
     await expect(collect({ student, images })).rejects.toMatchObject({
-      ...{ name: 'DistillError', code },
+      name: 'DistillError',
+      code,
       message: expect.stringContaining(`'${student}'`),
     });
   });
@@ -351,7 +365,8 @@ describe('a picture that does not decode', () => {
       for await (const { path: file } of predict({ ...given(), batchSize: 2 })) seen.push(file);
     };
     await expect(iterate()).rejects.toMatchObject({
-      ...{ name: 'DistillError', code: 'ERR_BAD_IMAGE' },
+      name: 'DistillError',
+      code: 'ERR_BAD_IMAGE',
       message: expect.stringContaining(damaged),
     });
     expect(seen.map((file) => path.relative(some, file as string))).toEqual([
@@ -363,7 +378,9 @@ describe('a picture that does not decode', () => {
   test('is passed over with a warning where that is asked for', async () => {
     const warnings: DistillWarning[] = [];
     const predictions = await collect({
-      ...{ ...given(), onBadImage: 'skip', onWarning: (warning) => warnings.push(warning) },
+      ...given(),
+      onBadImage: 'skip',
+      onWarning: (warning) => warnings.push(warning),
     });
     expect(predictions.map(({ path: file }) => path.relative(some, file as string))).toEqual(
       ['ants/0', 'ants/1', 'ants/3', 'bees/0', 'bees/1', 'bees/2'].map((name) => `${name}.png`),
@@ -380,11 +397,14 @@ describe('a picture that does not decode', () => {
     const bytes = readFileSync(damaged);
     const good = readFileSync(files[0] as string);
     const predictions = await collect({
-      ...{ ...given(), images: [images, bytes, good], onBadImage: 'skip' },
+      ...given(),
+      images: [images, bytes, good],
+      onBadImage: 'skip',
     });
     expect(predictions.map(({ source }) => source)).toEqual([...files.map(() => 0), 2]);
     expect(await warned).toMatchObject({
-      ...{ name: 'DistillWarning', code: 'WARN_IMAGE_SKIPPED' },
+      name: 'DistillWarning',
+      code: 'WARN_IMAGE_SKIPPED',
       message: expect.stringContaining('images[1]'),
     });
   });
@@ -425,7 +445,8 @@ test('pictures that are not there are refused by name', async () => {
     await expect(
       collect({ student: base.student, images: [images, nothing] }),
     ).rejects.toMatchObject({
-      ...{ name: 'DistillError', code: 'ERR_IMAGES_NOT_FOUND' },
+      name: 'DistillError',
+      code: 'ERR_IMAGES_NOT_FOUND',
       message: expect.stringContaining(nothing),
     });
   }
@@ -441,8 +462,11 @@ test('a process may exit while predictions are under way', async () => {
     {
       input: {
         // The larger network, so that it is at work when the process exits.
-        ...{ student: base.teacher, labels: ['ants', 'bees'], ...preprocessing },
-        ...{ batchSize: 4, device: 'cpu' },
+        student: base.teacher,
+        labels: ['ants', 'bees'],
+        ...preprocessing,
+        batchSize: 4,
+        device: 'cpu',
         images: Array.from({ length: 400 }, (_, i) => files[i % files.length]),
       },
     },

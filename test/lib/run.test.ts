@@ -268,7 +268,10 @@ describe('a process', () => {
     const given = long();
     const text = `${train} run.on('epoch', ({ epoch }) => epoch === 3 && process.exit(3));`;
     expect(await runChild(text, { input: given })).toEqual({
-      ...{ code: 3, signal: null, stdout: '1\n2\n3\n', stderr: '' },
+      code: 3,
+      signal: null,
+      stdout: '1\n2\n3\n',
+      stderr: '',
     });
     expect(written(given)).toEqual(['student.pth']);
     expect((await inspect(given.student)).architecture).toBe('student');
@@ -278,7 +281,9 @@ describe('a process', () => {
     const given = long();
     const text = `distill(input).on('${event}', () => process.exit(4));`;
     expect(await runChild(text, { input: given })).toMatchObject({
-      ...{ code: 4, signal: null, stderr: '' },
+      code: 4,
+      signal: null,
+      stderr: '',
     });
     expect(written(given)).toEqual([]);
   });
@@ -290,7 +295,9 @@ describe('a process', () => {
       const ready = () => --waiting === 0 && setImmediate(() => process.exit(5));
       for (const options of input) distill(options).once('epoch', ready);`;
     expect(await runChild(text, { input: runs })).toMatchObject({
-      ...{ code: 5, signal: null, stderr: '' },
+      code: 5,
+      signal: null,
+      stderr: '',
     });
     expect(runs.flatMap(written)).toEqual(['student.pth', 'student.pth', 'student.pth']);
   });
@@ -305,7 +312,9 @@ describe('a process', () => {
       new Worker(code, { eval: true, execArgv: [], workerData: input })
         .on('message', (epoch) => epoch === 3 && process.exit(6));`;
     expect(await runChild(text, { input: given })).toMatchObject({
-      ...{ code: 6, signal: null, stderr: '' },
+      code: 6,
+      signal: null,
+      stderr: '',
     });
     expect(written(given)).toEqual(['student.pth']);
   });
@@ -345,7 +354,10 @@ describe('a process', () => {
     const given = { ...options(), teacher: path.join(folder, 'none.pth') };
     const text = `${train} try { ${watch} } catch ({ name }) { console.log(name); }`;
     expect(await runChild(text, { input: given })).toEqual({
-      ...{ code: 0, signal: null, stdout: 'DistillError\n', stderr: '' },
+      code: 0,
+      signal: null,
+      stdout: 'DistillError\n',
+      stderr: '',
     });
   });
 });

@@ -84,8 +84,14 @@ describe('a sweep', () => {
     expect(points).toEqual(result.points);
     for (const { trials } of points) expect(trials.map(({ seed }) => seed)).toEqual([5, 7]);
     expect(result).toMatchObject({
-      ...{ stopReason: 'completed', seeds: [5, 7], student, store: null, skipped: [] },
-      ...{ classes: ['ants', 'bees'], images: { train: 11, val: 7 }, device: 'cpu' },
+      stopReason: 'completed',
+      seeds: [5, 7],
+      student,
+      store: null,
+      skipped: [],
+      classes: ['ants', 'bees'],
+      images: { train: 11, val: 7 },
+      device: 'cpu',
       options: { epochs: 2, batchSize: 4, dropRate: 0.2, imageSize: 32 },
       teacher: { file: 'teacher.pth', architecture: 'densenet121' },
     });
@@ -195,7 +201,12 @@ describe('a point whose loss leaves the finite numbers', () => {
   test('is told as such, and the others go on', async () => {
     const student = inFolder('finite.pth');
     const { points, best, stopReason } = await sweep({
-      ...{ ...base, teacher: loud, temperature: [TINY, 2], alpha: 0.7, seeds: 2, student },
+      ...base,
+      teacher: loud,
+      temperature: [TINY, 2],
+      alpha: 0.7,
+      seeds: 2,
+      student,
     });
     expect(stopReason).toBe('completed');
     expect(points).toMatchObject([

@@ -38,9 +38,14 @@ let count = 0;
 function options<More extends Partial<TeachOptions>>(more: More = {} as More) {
   return {
     teacher: path.join(folder, `teacher-${count++}.pth`),
-    ...{ dataset, imageSize: 32, epochs: 2, batchSize: 4, seed: 1 },
+    dataset,
+    imageSize: 32,
+    epochs: 2,
+    batchSize: 4,
+    seed: 1,
     // One thread and the CPU give the same numbers on every machine and beside other runs.
-    ...{ device: 'cpu', threads: 1 },
+    device: 'cpu',
+    threads: 1,
     ...more,
   } satisfies TeachOptions;
 }
@@ -93,14 +98,17 @@ describe('a run', () => {
       [3, 3],
     ]);
     expect(result).toMatchObject({
-      ...{
-        epochs: 3,
-        stopReason: 'completed',
-        teacher: given.teacher,
-        architecture: 'densenet121',
-      },
-      ...{ store: null, classes: ['ants', 'bees'], images: { train: 11, val: 7 }, skipped: [] },
-      ...{ device: 'cpu', precision: 'fp32', seed: 1 },
+      epochs: 3,
+      stopReason: 'completed',
+      teacher: given.teacher,
+      architecture: 'densenet121',
+      store: null,
+      classes: ['ants', 'bees'],
+      images: { train: 11, val: 7 },
+      skipped: [],
+      device: 'cpu',
+      precision: 'fp32',
+      seed: 1,
     });
     expect(result.last).toEqual(reports[2]);
     expect(result.best).toEqual(reports.findLast(({ saved }) => saved));
@@ -130,11 +138,24 @@ describe('a run', () => {
     const { architecture, classes, metadata } = await inspect(given.teacher);
     expect([architecture, classes]).toEqual(['densenet121', 2]);
     expect(metadata).toMatchObject({
-      ...{ classes: ['ants', 'bees'], mean: [...mean], std: [...std], imageSize: 32 },
+      classes: ['ants', 'bees'],
+      mean: [...mean],
+      std: [...std],
+      imageSize: 32,
       options: {
-        ...{ epochs: 2, lr: 1e-3, batchSize: 4, optimizer: 'adamw', weightDecay: 0.01, seed: 1 },
-        ...{ schedule: 'cosine', warmup: 0.5, labelSmoothing: 0.1, freezeEpochs: 0 },
-        ...{ augment: ['crop', 'flip'], storeSize: 40, precision: 'fp32' },
+        epochs: 2,
+        lr: 1e-3,
+        batchSize: 4,
+        optimizer: 'adamw',
+        weightDecay: 0.01,
+        seed: 1,
+        schedule: 'cosine',
+        warmup: 0.5,
+        labelSmoothing: 0.1,
+        freezeEpochs: 0,
+        augment: ['crop', 'flip'],
+        storeSize: 40,
+        precision: 'fp32',
       },
       epoch: best?.epoch,
       metrics: { valLoss: best?.valLoss, valAccuracy: best?.valAccuracy },
@@ -287,14 +308,19 @@ describe('initial weights', () => {
     expect(await tensorsOf(second.teacher, head)).toEqual(await tensorsOf(first.teacher, head));
     // And their preprocessing, unless another is asked for.
     expect((await inspect(second.teacher)).metadata).toMatchObject({
-      ...{ imageSize: 32, mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6] },
+      imageSize: 32,
+      mean: [0.1, 0.2, 0.3],
+      std: [0.4, 0.5, 0.6],
     });
   });
 
   test('say which architecture it is', async () => {
     const larger = path.join(folder, 'densenet169.pth');
     await loadAddon().createModel({
-      ...{ path: larger, architecture: 'densenet169', classes: 3, seed: 1 },
+      path: larger,
+      architecture: 'densenet169',
+      classes: 3,
+      seed: 1,
     });
     const { architecture } = await teach(options({ weights: larger, epochs: 1 }));
     expect(architecture).toBe('densenet169');
@@ -360,13 +386,23 @@ describe('initial weights', () => {
       const size = 64;
       const pixels = noise(3, size);
       const theirs = runPython([judge, 'legacy'], {
-        ...{ teacher: weights, architecture: 'densenet121', path: legacy, mean, std },
-        ...{ imageSize: size, pixels: Buffer.from(pixels).toString('hex') },
+        teacher: weights,
+        architecture: 'densenet121',
+        path: legacy,
+        mean,
+        std,
+        imageSize: size,
+        pixels: Buffer.from(pixels).toString('hex'),
       }) as number[];
       expect((await inspect(legacy)).format).toBe('legacy');
       const classifier = new (loadAddon().Classifier)({
-        ...{ model: legacy, mean, std, imageSize: size },
-        ...{ device: 'cpu', precision: 'fp32', threads: 0 },
+        model: legacy,
+        mean,
+        std,
+        imageSize: size,
+        device: 'cpu',
+        precision: 'fp32',
+        threads: 0,
       });
       await classifier.load();
       const ours = await classifier.logits(pixels);
@@ -420,8 +456,13 @@ describe('a student of a taught teacher', () => {
   });
   const student = (more: Partial<DistillOptions> = {}) =>
     ({
-      ...{ teacher, dataset, student: path.join(folder, `student-${count++}.pth`) },
-      ...{ epochs: 2, seed: 1, device: 'cpu', threads: 1 },
+      teacher,
+      dataset,
+      student: path.join(folder, `student-${count++}.pth`),
+      epochs: 2,
+      seed: 1,
+      device: 'cpu',
+      threads: 1,
       ...more,
     }) satisfies DistillOptions;
 
@@ -431,13 +472,17 @@ describe('a student of a taught teacher', () => {
     const [first, second] = [await distill(given), await distill(told)];
     expect(first.last?.trainLoss).toBe(second.last?.trainLoss);
     expect((await inspect(given.student)).metadata).toMatchObject({
-      ...{ mean: [...taught.mean], std: [...taught.std], imageSize: 32 },
+      mean: [...taught.mean],
+      std: [...taught.std],
+      imageSize: 32,
       teacher: { file: path.basename(teacher), architecture: 'densenet121' },
     });
     const other = student({ mean, imageSize: 48 });
     await distill(other);
     expect((await inspect(other.student)).metadata).toMatchObject({
-      ...{ mean: [...mean], std: [...taught.std], imageSize: 48 },
+      mean: [...mean],
+      std: [...taught.std],
+      imageSize: 48,
     });
   });
 
@@ -484,7 +529,10 @@ describe.skipIf(!python)('PyTorch', () => {
     for (let i = 1; i <= 3; i++) {
       const pixels = noise(batch * i, size).subarray(-batch * size * size * 3);
       const ours = await loadAddon().teacherGradients({
-        ...{ ...common, precision: 'fp32', pixels, labels },
+        ...common,
+        precision: 'fp32',
+        pixels,
+        labels,
       });
       const tensors = { ...ours.gradients, ...ours.statistics };
       writeFileSync(
@@ -492,7 +540,11 @@ describe.skipIf(!python)('PyTorch', () => {
         Buffer.concat(Object.values(tensors).map((data) => new Uint8Array(data.buffer))),
       );
       const theirs = runPython([judge, 'gradients'], {
-        ...{ ...common, architecture, labels: [...labels], found, names: Object.keys(tensors) },
+        ...common,
+        architecture,
+        labels: [...labels],
+        found,
+        names: Object.keys(tensors),
         pixels: Buffer.from(pixels).toString('hex'),
       }) as { loss: number; gaps: Record<string, number> };
       expect(Math.abs(ours.loss - theirs.loss)).toBeLessThan(1e-4);
@@ -515,12 +567,23 @@ describe.skipIf(!python)('PyTorch', () => {
     const labels = Int32Array.from({ length: count }, (_, i) => i % 3);
     const sources = labels.map((_, i) => i);
     const session = new (loadAddon().Session)({
-      ...{ mean, std, imageSize: size, device: 'cpu', precision: 'fp32', threads: 0 },
+      mean,
+      std,
+      imageSize: size,
+      device: 'cpu',
+      precision: 'fp32',
+      threads: 0,
     });
     await session.open();
     await session.createStore({
-      ...{ imageSize: size, classes: 3, trainCapacity: count, valCapacity: count },
-      ...{ hasTeacher: false, place: 'memory', folder: '', fingerprint: '' },
+      imageSize: size,
+      classes: 3,
+      trainCapacity: count,
+      valCapacity: count,
+      hasTeacher: false,
+      place: 'memory',
+      folder: '',
+      fingerprint: '',
     });
     for (const split of ['train', 'val'] as const) {
       await session.append({ split, pixels, labels, sources });
@@ -530,9 +593,19 @@ describe.skipIf(!python)('PyTorch', () => {
     let ours: number[] = [];
     await session.teach(
       {
-        ...{ ...learning, epochs: 1, batchSize, shuffle: false, seed: 1, warmup: 0 },
-        ...{ architecture: 'densenet121', weights: teacher, keepHead: true, freezeEpochs: 0 },
-        ...{ labelSmoothing: 0.1, teacher: path.join(folder, 'taken.pth'), metadata: '{}' },
+        ...learning,
+        epochs: 1,
+        batchSize,
+        shuffle: false,
+        seed: 1,
+        warmup: 0,
+        architecture: 'densenet121',
+        weights: teacher,
+        keepHead: true,
+        freezeEpochs: 0,
+        labelSmoothing: 0.1,
+        teacher: path.join(folder, 'taken.pth'),
+        metadata: '{}',
       },
       ({ stepLosses }) => {
         ours = [...stepLosses];
@@ -540,9 +613,18 @@ describe.skipIf(!python)('PyTorch', () => {
     );
     await session.close();
     const theirs = runPython([judge, 'steps'], {
-      ...{ ...learning, totalSteps: steps, warmupSteps: 0, batchSize, labelSmoothing: 0.1 },
-      ...{ teacher, architecture: 'densenet121', mean, std, imageSize: size },
-      ...{ pixels: Buffer.from(pixels).toString('hex'), labels: [...labels] },
+      ...learning,
+      totalSteps: steps,
+      warmupSteps: 0,
+      batchSize,
+      labelSmoothing: 0.1,
+      teacher,
+      architecture: 'densenet121',
+      mean,
+      std,
+      imageSize: size,
+      pixels: Buffer.from(pixels).toString('hex'),
+      labels: [...labels],
     }) as number[];
     console.log(`losses ${ours.map((loss, i) => `${loss.toFixed(5)} (${theirs[i]?.toFixed(5)})`)}`);
     expect(ours).toHaveLength(steps);
@@ -555,7 +637,11 @@ describe.skipIf(!python)('PyTorch', () => {
     const given = options({ epochs: 3 });
     const { best } = await teach(given);
     const theirs = runPython([judge, 'evaluate'], {
-      ...{ teacher: given.teacher, architecture: 'densenet121', mean, std, imageSize: 32 },
+      teacher: given.teacher,
+      architecture: 'densenet121',
+      mean,
+      std,
+      imageSize: 32,
       val: path.join(dataset, 'val'),
     }) as { accuracy: number; loss: number };
     expect(theirs.accuracy).toBe(best?.valAccuracy);

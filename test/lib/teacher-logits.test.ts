@@ -78,7 +78,10 @@ async function read(from: string) {
 describe('a file of logits', () => {
   test('has a row for every picture, and says whose they are', async () => {
     expect(written).toMatchObject({
-      ...{ path: file, architecture: 'densenet121', classes: ['ants', 'bees'], skipped: [] },
+      path: file,
+      architecture: 'densenet121',
+      classes: ['ants', 'bees'],
+      skipped: [],
       images: { train: 19, val: 7 },
     });
     const { shape, names } = await read(file);
@@ -89,9 +92,13 @@ describe('a file of logits', () => {
     expect(names.at(-1)).toBe('val/bees/2.png');
     expect(new Set(names).size).toBe(26);
     expect(await inspect(file)).toMatchObject({
-      ...{ format: 'safetensors', architecture: null },
+      format: 'safetensors',
+      architecture: null,
       metadata: {
-        ...{ classes: ['ants', 'bees'], mean, std, imageSize: 32 },
+        classes: ['ants', 'bees'],
+        mean,
+        std,
+        imageSize: 32,
         teacher: { file: 'teacher.pth', architecture: 'densenet121' },
       },
     });
@@ -100,8 +107,13 @@ describe('a file of logits', () => {
   test('holds what the teacher says', async () => {
     const { logits } = await read(file);
     const classifier = new (loadAddon().Classifier)({
-      ...{ model: base.teacher, mean, std, imageSize: 32 },
-      ...{ device: 'cpu', precision: 'fp32', threads: 1 },
+      model: base.teacher,
+      mean,
+      std,
+      imageSize: 32,
+      device: 'cpu',
+      precision: 'fp32',
+      threads: 1,
     });
     await native(classifier.load());
     const said = await native(
@@ -495,7 +507,9 @@ describe('teacherLogits() refuses', () => {
     const { signal } = controller;
     const work = teacherLogits({ ...asking, output, overwrite: true, signal, onProgress });
     await expect(work).rejects.toMatchObject({
-      ...{ code: 'ERR_ABORTED', name: 'AbortError', cause: reason },
+      code: 'ERR_ABORTED',
+      name: 'AbortError',
+      cause: reason,
     });
     expect(readFileSync(output, 'utf8')).toBe('old');
   });
@@ -577,7 +591,9 @@ describe('the command', () => {
     const { code, stdout } = await runCommand(['logits', ...given]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
-      ...{ event: 'logits', path: output, images: { train: 19, val: 7 } },
+      event: 'logits',
+      path: output,
+      images: { train: 19, val: 7 },
     });
   });
 

@@ -14,8 +14,12 @@ let auto: { device: string; warning: string | null };
 beforeAll(async () => {
   base = await smallRun(folder);
   const session = new (loadAddon().Session)({
-    ...{ imageSize: 32, mean: [0, 0, 0], std: [1, 1, 1] },
-    ...{ device: 'auto', precision: 'fp32', threads: 1 },
+    imageSize: 32,
+    mean: [0, 0, 0],
+    std: [1, 1, 1],
+    device: 'auto',
+    precision: 'fp32',
+    threads: 1,
   });
   auto = await session.open();
   await session.close();
@@ -46,7 +50,12 @@ describe("the device 'auto'", () => {
     const { student, teacher, dataset, mean, std, imageSize } = base;
     for await (const _ of predict({ student, images: dataset, onWarning }));
     await teacherLogits({
-      ...{ teacher, dataset, mean, std, imageSize, onWarning },
+      teacher,
+      dataset,
+      mean,
+      std,
+      imageSize,
+      onWarning,
       output: path.join(folder, 'out/logits.safetensors'),
     });
     expect(warnings).toEqual([expected, expected, expected]);

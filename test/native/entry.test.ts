@@ -12,7 +12,12 @@ beforeAll(async () => {
 });
 
 const execution = {
-  ...{ imageSize: 32, mean, std, device: 'cpu', precision: 'fp32' as const, threads: 1 },
+  imageSize: 32,
+  mean,
+  std,
+  device: 'cpu',
+  precision: 'fp32' as const,
+  threads: 1,
 };
 const SIDE = 32 * 32 * 3;
 
@@ -103,8 +108,11 @@ test('what a call is refused for has a code and names the value', async () => {
 
   const append = (more: object) => () =>
     new Session(execution).append({
-      ...{ split: 'train', pixels: new Uint8Array(SIDE) },
-      ...{ labels: new Int32Array(1), sources: new Int32Array(1), ...more },
+      split: 'train',
+      pixels: new Uint8Array(SIDE),
+      labels: new Int32Array(1),
+      sources: new Int32Array(1),
+      ...more,
     });
   for (const wrong of [
     { size: 2 ** 40 },
@@ -134,20 +142,38 @@ test('a training whose callback throws ends, and rejects with that', async () =>
   const session = new (loadAddon().Session)(execution);
   await session.open();
   await session.createStore({
-    ...{ imageSize: 32, classes: 2, trainCapacity: 4, valCapacity: 4 },
-    ...{ hasTeacher: true, place: 'memory', folder: '', fingerprint: '' },
+    imageSize: 32,
+    classes: 2,
+    trainCapacity: 4,
+    valCapacity: 4,
+    hasTeacher: true,
+    place: 'memory',
+    folder: '',
+    fingerprint: '',
   });
   for (const split of ['train', 'val'] as const) {
     await session.append({
-      ...{ split, pixels: new Uint8Array(4 * SIDE).map((_, i) => (i * 7) % 256), answered: true },
-      ...{ labels: Int32Array.of(0, 1, 0, 1), sources: Int32Array.of(0, 1, 2, 3) },
+      split,
+      pixels: new Uint8Array(4 * SIDE).map((_, i) => (i * 7) % 256),
+      answered: true,
+      labels: Int32Array.of(0, 1, 0, 1),
+      sources: Int32Array.of(0, 1, 2, 3),
       teacherLogits: new Float32Array(8),
     });
   }
   await session.sealStore();
   const config: NativeTrainConfig = {
-    ...{ epochs: 1e9, lr: 1e-3, batchSize: 4, shuffle: false, seed: 1, metadata: '{}' },
-    ...{ dropRate: 0, temperature: 2, alpha: 0.5, student: '', initialStudent: '' },
+    epochs: 1e9,
+    lr: 1e-3,
+    batchSize: 4,
+    shuffle: false,
+    seed: 1,
+    metadata: '{}',
+    dropRate: 0,
+    temperature: 2,
+    alpha: 0.5,
+    student: '',
+    initialStudent: '',
   };
   const failure = new RangeError('from a listener');
   let heard = 0;
@@ -163,7 +189,11 @@ test('a training whose callback throws ends, and rejects with that', async () =>
 test('memory that nobody has is a coded error', async () => {
   const { createModel, convolutionRates } = loadAddon();
   const rates = convolutionRates({
-    ...{ batchSize: 1_000_000, imageSize: 4608, precision: 'fp32', threads: 1, repeats: 1 },
+    batchSize: 1_000_000,
+    imageSize: 4608,
+    precision: 'fp32',
+    threads: 1,
+    repeats: 1,
   });
   await expect(rates).rejects.toMatchObject({ code: 'ERR_OUT_OF_MEMORY' });
   const model = { path: path.join(folder, 'huge.pth'), architecture: 'student', seed: 1 };

@@ -44,7 +44,7 @@ async function findGpu(): Promise<string | null> {
 }
 
 function execution(device: string, precision: Precision) {
-  return { ...{ imageSize: size, mean, std, threads: 1 }, ...{ device, precision } };
+  return { imageSize: size, mean, std, threads: 1, device, precision };
 }
 
 function noise(length: number): Uint8Array {
@@ -95,24 +95,40 @@ async function epochsOf(
 }
 
 const config = {
-  ...{ epochs: 4, lr: 1e-4, batchSize: 16, shuffle: true, seed: 1, metadata: '{}' },
+  epochs: 4,
+  lr: 1e-4,
+  batchSize: 16,
+  shuffle: true,
+  seed: 1,
+  metadata: '{}',
   agreement: true,
 };
 const trainings = {
   student: (session: NativeSession, onEpoch: (epoch: NativeEpoch) => void) =>
     session.train(
       {
-        ...{ ...config, dropRate: 0.2, temperature: 2, alpha: 0.7 },
-        ...{ student: '', initialStudent: '' },
+        ...config,
+        dropRate: 0.2,
+        temperature: 2,
+        alpha: 0.7,
+        student: '',
+        initialStudent: '',
       },
       onEpoch,
     ),
   teacher: (session: NativeSession, onEpoch: (epoch: NativeEpoch) => void) =>
     session.teach(
       {
-        ...{ ...config, schedule: 'one-cycle', warmup: 0, weightDecay: 0.01, teacher: '' },
-        ...{ architecture: 'densenet121', weights: base.teacher, keepHead: true },
-        ...{ labelSmoothing: 0, freezeEpochs: 1 },
+        ...config,
+        schedule: 'one-cycle',
+        warmup: 0,
+        weightDecay: 0.01,
+        teacher: '',
+        architecture: 'densenet121',
+        weights: base.teacher,
+        keepHead: true,
+        labelSmoothing: 0,
+        freezeEpochs: 1,
         augment: { crop: 'random', minScale: 0.08, flip: true },
       },
       onEpoch,

@@ -24,8 +24,13 @@ beforeAll(async () => {
   picture = path.join(base.dataset, 'val/ants/1.png');
   asking = {
     student: await writeStudent(path.join(folder, 'student.pth')),
-    ...{ images: picture, labels: ['ants', 'bees'], mean, std, imageSize: 32 },
-    ...{ device: 'cpu', threads: 1 },
+    images: picture,
+    labels: ['ants', 'bees'],
+    mean,
+    std,
+    imageSize: 32,
+    device: 'cpu',
+    threads: 1,
   };
 });
 
@@ -37,7 +42,12 @@ const imports = `
 `;
 
 const execution = () => ({
-  ...{ imageSize: 32, mean, std, device: 'cpu', precision: 'fp32' as const, threads: 1 },
+  imageSize: 32,
+  mean,
+  std,
+  device: 'cpu',
+  precision: 'fp32' as const,
+  threads: 1,
 });
 
 type Held = { threads: number; descriptors: number };

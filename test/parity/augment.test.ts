@@ -37,9 +37,15 @@ function noise(count: number, from: number): Uint8Array {
 async function ask({ augment, from = 40, imageSize = 32, count = 8, ...more }: Request) {
   const pixels = noise(count, from);
   const found = await loadAddon().augment({
-    ...{ mean, std, imageSize, from, pixels },
+    mean,
+    std,
+    imageSize,
+    from,
+    pixels,
     augment: { crop: 'center', minScale: 0.08, flip: false, ...augment },
-    ...{ seed: 1, epoch: 1, threads: 2 },
+    seed: 1,
+    epoch: 1,
+    threads: 2,
     ...more,
   });
   const windows = Array.from({ length: count }, (_, i): Window => {
@@ -173,7 +179,9 @@ describe('a resized crop', () => {
     const augment = { crop: 'resized', flip: true } as const;
     const { windows, pixels, given } = await ask({ augment, from, imageSize, count: 20 });
     const theirs = runPython([judge], {
-      ...{ from, imageSize, pixels: Buffer.from(given).toString('hex') },
+      from,
+      imageSize,
+      pixels: Buffer.from(given).toString('hex'),
       windows: windows.map(({ left, top, width, height, flip }) => [
         left,
         top,

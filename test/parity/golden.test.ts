@@ -53,7 +53,10 @@ const student = path.join(folder, 'student.pth');
 beforeAll(async () => {
   const addon = loadAddon();
   await addon.createModel({
-    ...{ path: teacher, architecture: 'densenet121', classes: 2, seed: teacherSeed },
+    path: teacher,
+    architecture: 'densenet121',
+    classes: 2,
+    seed: teacherSeed,
   });
   await writeStudent(student, { seed: studentSeed });
 });
@@ -70,7 +73,13 @@ const labelsOf = (count: number) => Int32Array.from({ length: count }, (_, i) =>
 
 async function logitsOf(model: string, imageSize: number, count: number): Promise<number[]> {
   const classifier = new (loadAddon().Classifier)({
-    ...{ model, mean, std, imageSize, device: 'cpu', precision: 'fp32', threads: 0 },
+    model,
+    mean,
+    std,
+    imageSize,
+    device: 'cpu',
+    precision: 'fp32',
+    threads: 0,
   });
   await classifier.load();
   const logits = await classifier.logits(pictures(count, imageSize));
@@ -129,7 +138,12 @@ test.each(golden.logits)('logits of pictures of $size pixels', async (expected) 
 test('the loss of a batch, and its gradients', async () => {
   const { size, count, temperature, alpha, loss, gradientNorms } = golden.batch;
   const found = await loadAddon().gradients({
-    ...{ mean, std, imageSize: size, student, temperature, alpha },
+    mean,
+    std,
+    imageSize: size,
+    student,
+    temperature,
+    alpha,
     pixels: pictures(count, size),
     labels: labelsOf(count),
     teacherLogits: Float32Array.from(await logitsOf(teacher, size, count)),
@@ -151,13 +165,23 @@ test('the losses of the first steps', async () => {
   const { size, batchSize, stepLosses, temperature, alpha, learningRate } = golden.training;
   const count = stepLosses.length * batchSize;
   const session = new (loadAddon().Session)({
-    ...{ mean, std, imageSize: size, device: 'cpu', precision: 'fp32', threads: 0 },
+    mean,
+    std,
+    imageSize: size,
+    device: 'cpu',
+    precision: 'fp32',
+    threads: 0,
   });
   await session.open();
   await session.loadTeacher(teacher);
   await session.createStore({
-    ...{ imageSize: size, classes: 2, trainCapacity: count, valCapacity: 2 },
-    ...{ place: 'memory', folder: '', fingerprint: '' },
+    imageSize: size,
+    classes: 2,
+    trainCapacity: count,
+    valCapacity: 2,
+    place: 'memory',
+    folder: '',
+    fingerprint: '',
   });
   const append = (split: 'train' | 'val', n: number) => {
     const sources = Int32Array.from({ length: n }, (_, i) => i);
@@ -169,8 +193,16 @@ test('the losses of the first steps', async () => {
   let found: number[] = [];
   await session.train(
     {
-      ...{ epochs: 1, lr: learningRate, dropRate: 0, temperature, alpha, batchSize },
-      ...{ shuffle: false, seed: 0, initialStudent: student, metadata: '{}' },
+      epochs: 1,
+      lr: learningRate,
+      dropRate: 0,
+      temperature,
+      alpha,
+      batchSize,
+      shuffle: false,
+      seed: 0,
+      initialStudent: student,
+      metadata: '{}',
       student: path.join(folder, 'trained.pth'),
     },
     (epoch) => {

@@ -19,8 +19,13 @@ function question(more: Partial<Question> & Pick<Question, 'schedule'>, steps: n
   const wave = (length: number, step: number) =>
     Float32Array.from({ length }, (_, i) => Math.sin(1 + i * step) * 10 ** -(i % 4));
   return {
-    ...{ lr: 3e-3, weightDecay: 0, warmup: 0, warmupSteps: 0, totalSteps: steps },
-    ...{ values: wave(50, 0.7), gradients: wave(50 * steps, 0.37) },
+    lr: 3e-3,
+    weightDecay: 0,
+    warmup: 0,
+    warmupSteps: 0,
+    totalSteps: steps,
+    values: wave(50, 0.7),
+    gradients: wave(50 * steps, 0.37),
     ...more,
   };
 }

@@ -23,8 +23,12 @@ afterAll(() => {
 
 /** A quickstart that takes seconds. */
 const TINY = {
-  ...{ pictures: '4', 'val-pictures': '2', 'teacher-epochs': '1', 'student-epochs': '1' },
-  ...{ seeds: '2', threads: '1' },
+  pictures: '4',
+  'val-pictures': '2',
+  'teacher-epochs': '1',
+  'student-epochs': '1',
+  seeds: '2',
+  threads: '1',
 };
 
 /** @param watch Sees everything printed so far whenever there is more. */
@@ -138,7 +142,10 @@ describe('a first run', () => {
     const lines: string[] = [];
     const images = at('first/digits/held-out');
     for await (const { path: file, label, probability } of predict({
-      ...{ student: at('first/student.pth'), images, device: 'cpu', threads: 1 },
+      student: at('first/student.pth'),
+      images,
+      device: 'cpu',
+      threads: 1,
     })) {
       lines.push(`${path.relative(at('first'), file ?? '')}\t${label}\t${probability.toFixed(4)}`);
     }

@@ -104,14 +104,22 @@ test('takes weights, flags of every kind, and prints events', async () => {
   const outcome = kinds.has('best') ? 'best' : 'warning';
   expect(kinds).toEqual(new Set(['dataset', 'prepare', 'initial', 'epoch', outcome, 'result']));
   expect(events.at(-1)).toMatchObject({
-    ...{ event: 'result', stopReason: 'completed', architecture: 'densenet121', epochs: 2 },
+    event: 'result',
+    stopReason: 'completed',
+    architecture: 'densenet121',
+    epochs: 2,
     teacher: at('again.pth'),
   });
   expect((await inspect(at('again.pth'))).metadata).toMatchObject({
     weights: { file: 'first.pth' },
     options: {
-      ...{ schedule: 'cosine', warmup: 0.5, freezeEpochs: 1, labelSmoothing: 0.1 },
-      ...{ augment: ['resized-crop', 'flip'], cropScale: 0.5, storeSize: 48 },
+      schedule: 'cosine',
+      warmup: 0.5,
+      freezeEpochs: 1,
+      labelSmoothing: 0.1,
+      augment: ['resized-crop', 'flip'],
+      cropScale: 0.5,
+      storeSize: 48,
     },
   });
 });

@@ -147,18 +147,24 @@ describe('a store whose bytes have changed', () => {
   let whole: Buffer;
   const newSession = () =>
     new (loadAddon().Session)({
-      ...{ imageSize, mean, std, threads: 1, device: 'cpu', precision: 'fp32' },
+      imageSize,
+      mean,
+      std,
+      threads: 1,
+      device: 'cpu',
+      precision: 'fp32',
     });
 
   beforeAll(async () => {
     store = {
-      ...{ imageSize, classes, trainCapacity: pictures.train, valCapacity: pictures.val },
-      ...{
-        place: 'memory',
-        kept: true,
-        folder: newFolder(),
-        fingerprint: '0123456789abcdef'.repeat(4),
-      },
+      imageSize,
+      classes,
+      trainCapacity: pictures.train,
+      valCapacity: pictures.val,
+      place: 'memory',
+      kept: true,
+      folder: newFolder(),
+      fingerprint: '0123456789abcdef'.repeat(4),
     };
     const session = newSession();
     await native(session.open());

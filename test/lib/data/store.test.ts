@@ -268,7 +268,9 @@ describe('a kept store', () => {
     const cacheDir = newFolder();
     mkdirSync(path.join(folder, 'out-several'), { recursive: true });
     const options = [0, 1, 2].map((i) => ({
-      ...{ ...base, cacheDir, student: path.join(folder, 'out-several', `${i}.pth`) },
+      ...base,
+      cacheDir,
+      student: path.join(folder, 'out-several', `${i}.pth`),
     }));
     const [here, too, child] = await Promise.all([
       observe(options[0] as DistillOptions),

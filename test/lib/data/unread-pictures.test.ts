@@ -264,7 +264,12 @@ test('every function takes the limit, and the command line says its flag', async
     teach: () => teach({ dataset, teacher: path.join(folder, 't.pth'), imageSize: 32, maxPixels }),
     teacherLogits: () =>
       teacherLogits({
-        ...{ teacher, dataset, mean, std, imageSize: 32, maxPixels },
+        teacher,
+        dataset,
+        mean,
+        std,
+        imageSize: 32,
+        maxPixels,
         output: path.join(folder, 'logits.safetensors'),
       }),
     datasetStats: () => datasetStats(dataset, { imageSize: 32, maxPixels }),

@@ -57,7 +57,13 @@ beforeAll(async () => {
   const dataset = await writeColours(at('dataset'));
   const teacher = at('teacher.pth');
   await teach({
-    ...{ dataset, teacher, imageSize: 32, epochs: 8, batchSize: 8, lr: 2e-3, seed: 1 },
+    dataset,
+    teacher,
+    imageSize: 32,
+    epochs: 8,
+    batchSize: 8,
+    lr: 2e-3,
+    seed: 1,
     ...quiet,
   });
   good = { dataset, teacher, student: at('out/student.pth'), epochs: 3, ...quiet };

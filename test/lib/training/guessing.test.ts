@@ -25,7 +25,13 @@ beforeAll(async () => {
 });
 
 const given = () => ({
-  ...{ dataset, mean, std, imageSize: 32, epochs: 1, device: 'cpu', threads: 1 },
+  dataset,
+  mean,
+  std,
+  imageSize: 32,
+  epochs: 1,
+  device: 'cpu',
+  threads: 1,
 });
 
 /** The warnings of a run, and how it does. */

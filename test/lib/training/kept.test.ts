@@ -165,7 +165,10 @@ describe('the kept epoch', () => {
     expect(swept.options).toMatchObject({ keep: 'accuracy' });
 
     const compared = await compare({
-      ...{ ...shared, seeds: [3], keep: 'accuracy', student: at('compared.pth') },
+      ...shared,
+      seeds: [3],
+      keep: 'accuracy',
+      student: at('compared.pth'),
     }).on('warning', silent);
     expect(compared.withoutTeacher.best?.accuracy.mean).toBe(chosen?.valAccuracy);
   });
@@ -231,12 +234,19 @@ describe('an initial student', () => {
   test('is judged as the file’s student is', async () => {
     const student = at('judged.pth');
     const { initial } = await distill({
-      ...{ ...base, ...worse, initialStudent: good, student, epochs: 1 },
+      ...base,
+      ...worse,
+      initialStudent: good,
+      student,
+      epochs: 1,
     }).on('warning', () => {});
     let right = 0;
     let pictures = 0;
     for await (const { path: file, label } of predict({
-      ...{ student, images: path.join(`${base.dataset}`, 'val'), device: 'cpu', threads: 1 },
+      student,
+      images: path.join(`${base.dataset}`, 'val'),
+      device: 'cpu',
+      threads: 1,
     })) {
       if (label === path.basename(path.dirname(`${file}`))) right += 1;
       pictures += 1;
@@ -275,12 +285,22 @@ describe('an initial student', () => {
   test('is the same to training, judged or not', async () => {
     const losses = async (start: string | undefined) => {
       const session = new (loadAddon().Session)({
-        ...{ mean, std, imageSize: 32, device: 'cpu', precision: 'fp32', threads: 1 },
+        mean,
+        std,
+        imageSize: 32,
+        device: 'cpu',
+        precision: 'fp32',
+        threads: 1,
       });
       await session.open();
       await session.createStore({
-        ...{ imageSize: 32, classes: 2, trainCapacity: 6, valCapacity: 6 },
-        ...{ place: 'memory', folder: '', fingerprint: '' },
+        imageSize: 32,
+        classes: 2,
+        trainCapacity: 6,
+        valCapacity: 6,
+        place: 'memory',
+        folder: '',
+        fingerprint: '',
       });
       for (const split of ['train', 'val'] as const) {
         const pixels = Uint8Array.from({ length: 6 * 32 * 32 * 3 }, (_, i) => (i * i * 31) % 251);
@@ -294,8 +314,17 @@ describe('an initial student', () => {
       const epochs: number[] = [];
       await session.train(
         {
-          ...{ epochs: 3, lr: 1e-3, dropRate: 0.2, temperature: 2, alpha: 0, batchSize: 2 },
-          ...{ shuffle: true, seed: 1, initialStudent: good, metadata: '{}', student: '' },
+          epochs: 3,
+          lr: 1e-3,
+          dropRate: 0.2,
+          temperature: 2,
+          alpha: 0,
+          batchSize: 2,
+          shuffle: true,
+          seed: 1,
+          initialStudent: good,
+          metadata: '{}',
+          student: '',
           ...(start !== undefined && { start }),
         },
         ({ epoch, stepLosses, valLoss }) => {
@@ -358,7 +387,12 @@ describe('an initial student', () => {
     const { alpha, temperature, seed, ...shared } = base;
     const student = at('swept-initial.pth');
     const { points } = await sweep({
-      ...{ ...shared, ...worse, alpha: [0], seeds: [3], initialStudent: good, student },
+      ...shared,
+      ...worse,
+      alpha: [0],
+      seeds: [3],
+      initialStudent: good,
+      student,
     }).on('warning', () => {});
     expect(points[0]).toMatchObject({
       best: { accuracy: { mean: scores.valAccuracy }, loss: { mean: scores.valLoss } },

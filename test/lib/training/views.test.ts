@@ -48,8 +48,15 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
   await session.open();
   await session.loadTeacher(base.teacher);
   await session.createStore({
-    ...{ imageSize, classes: 2, trainCapacity: pictures, valCapacity: pictures },
-    ...{ views, view: augment, place: 'memory', folder: '', fingerprint: '' },
+    imageSize,
+    classes: 2,
+    trainCapacity: pictures,
+    valCapacity: pictures,
+    views,
+    view: augment,
+    place: 'memory',
+    folder: '',
+    fingerprint: '',
   });
   await session.append({ split: 'train', pixels, size: from, labels, sources });
   const val = pixels.subarray(0, pictures * imageSize * imageSize * 3);
@@ -59,8 +66,16 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
   await session.train(
     {
       // All pictures in one step that changes nothing.
-      ...{ epochs: 3, lr: 1e-30, dropRate: 0, temperature: 2, alpha: 0.7, batchSize: pictures },
-      ...{ shuffle: false, seed: 5, initialStudent: student, metadata: '{}' },
+      epochs: 3,
+      lr: 1e-30,
+      dropRate: 0,
+      temperature: 2,
+      alpha: 0.7,
+      batchSize: pictures,
+      shuffle: false,
+      seed: 5,
+      initialStudent: student,
+      metadata: '{}',
       student: path.join(folder, 'out/views.pth'),
     },
     ({ stepLosses }) => losses.push(...stepLosses),
@@ -72,11 +87,26 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
   const expected: number[] = [];
   for (const epoch of [0, 1]) {
     const view = await cut({
-      ...{ mean, std, imageSize, from, pixels, augment, seed: 0, epoch, threads: 1 },
+      mean,
+      std,
+      imageSize,
+      from,
+      pixels,
+      augment,
+      seed: 0,
+      epoch,
+      threads: 1,
     });
     const teacherLogits = await teacher.logits(view.pixels);
     const { loss } = await gradients({
-      ...{ mean, std, imageSize, student, labels, teacherLogits, temperature: 2, alpha: 0.7 },
+      mean,
+      std,
+      imageSize,
+      student,
+      labels,
+      teacherLogits,
+      temperature: 2,
+      alpha: 0.7,
       pixels: view.pixels,
     });
     expected.push(loss);
@@ -137,7 +167,9 @@ describe('views', () => {
     const given = options({ views: 2 });
     await distill(given).on('warning', () => {});
     expect((await inspect(given.student)).metadata?.options).toMatchObject({
-      ...{ views: 2, augment: ['crop', 'flip'], storeSize: 40 },
+      views: 2,
+      augment: ['crop', 'flip'],
+      storeSize: 40,
     });
   });
 
