@@ -32,7 +32,8 @@ export function names(text: string): Parsed<string[]> {
 }
 
 /**
- * Returns the arguments as the shell gave them: where a name is not UTF-8 Node has put U+FFFD, which may be in another file's name.
+ * Returns the arguments as the shell gave them. In a name that is not UTF-8 Node puts U+FFFD, which may be in another
+ * file's name.
  */
 export function exactArguments(argv: readonly string[]): readonly string[] {
   if (!argv.some((word) => word.includes('\ufffd'))) return argv;

@@ -25,7 +25,7 @@ export function addDoctor(program: Command, output: Output): void {
       doctor({
         ...options,
         signal,
-        onFinding: (finding) => tell(inFlags(finding, flags), output),
+        onFinding: (finding) => print(inFlags(finding, flags), output),
         onProgress: ({ check, done, total }) =>
           output.showBar({
             label: check === 'pictures' ? 'decoding ' : 'answering',
@@ -38,7 +38,7 @@ export function addDoctor(program: Command, output: Output): void {
   });
 }
 
-/** Says a finding in the words of the command line. */
+/** Returns a finding with the command line's names. */
 function inFlags(finding: Finding, flags: Flags): Finding {
   const { message, remedy } = finding;
   return {
@@ -49,10 +49,10 @@ function inFlags(finding: Finding, flags: Flags): Finding {
 }
 
 const COLOURS = { ok: 'green', warning: 'yellow', problem: 'red' } as const;
-/** Where messages begin, in characters. */
+/** The room before messages. */
 const INDENT = ' '.repeat(9);
 
-function tell(finding: Finding, output: Output): void {
+function print(finding: Finding, output: Output): void {
   if (output.json) {
     output.event('finding', finding);
     return;
@@ -65,7 +65,7 @@ function tell(finding: Finding, output: Output): void {
   if (remedy !== null) output.print(`${INDENT}-> ${remedy}`);
 }
 
-/** Problems are a failure, to be told by a script. */
+/** Prints the totals; problems make the exit code 1. */
 function conclude(result: DoctorResult, flags: Flags, output: Output): void {
   const { problems, warnings } = result;
   if (output.json) {

@@ -73,7 +73,7 @@ async function toOnnx(model: string, file: string, given: OnnxOptions, output: O
   }
 }
 
-/** What the name of the file to write asks for. */
+/** Returns the format that the name of the file to write ends in. */
 function formatOf(file: string): Format {
   const format = FORMATS[path.extname(file)];
   if (format) return format;

@@ -17,7 +17,7 @@ import { names, number, numbers, triple } from './arguments.js';
 /** Another option's name in a help text. */
 const NAME = /`(\w+)`/g;
 
-/** How an option's flag is made. */
+/** The style of a command's flags. */
 interface FlagStyle {
   /** The letter between the words of a name. Default: `-`. */
   joint?: '-' | '_';

@@ -3,7 +3,7 @@ import { SingleBar } from 'cli-progress';
 import { DistillError } from '../errors.js';
 import { printable } from '../words.js';
 
-/** What a progress bar shows: `label [===   ] text`. */
+/** The contents of a progress bar: `label [===   ] text`. */
 export interface BarState {
   label: string;
   /** 0..1 */
@@ -12,15 +12,15 @@ export interface BarState {
 }
 
 /**
- * Everything that a command writes. Data (plain lines, or with `--json` events) goes to stdout, which
- * can be piped; notes, warnings, errors and the progress bar go to stderr. Names of files and classes may hold
- * anything: in lines, control characters are escaped; events are exact.
+ * The output of a command. Data (plain lines, or events with `--json`) goes to stdout, which can be piped; notes,
+ * warnings, errors and the progress bar go to stderr. Names of files and classes may hold any character: lines escape
+ * control characters, events are exact.
  */
 export class Output {
-  /** Events instead of lines for people. */
+  /** Writes events instead of lines for people. */
   readonly json: boolean;
   readonly quiet: boolean;
-  /** Says a sentence of the API in the words of the command line. */
+  /** Returns a sentence of the API with the command line's names. */
   inFlags: (text: string) => string = (text) => text;
   /** Called when stdout can no longer be written. */
   onClosed: () => void = () => {};
@@ -43,35 +43,35 @@ export class Output {
       }
       this.onClosed();
     });
-    // There is nobody left to tell.
+    // Nobody reads stderr any more, so that there is no place to report it.
     process.stderr.on('error', () => {});
   }
 
-  /** Whether {@link showBar} shows something: on a terminal that can. */
+  /** True where {@link showBar} shows something: on a terminal that can redraw a line. */
   get hasBar(): boolean {
     return (
       process.stderr.isTTY === true && process.env.TERM !== 'dumb' && !this.json && !this.quiet
     );
   }
 
-  /** A line of data; of several fields, with a tab between two. */
+  /** Writes a line of data, with a tab between two fields. */
   print(...fields: string[]): void {
     this.#write(fields.map(printable).join('\t'));
   }
 
-  /** Lines of data that are laid out already. */
+  /** Writes lines of data that are laid out already. */
   printLines(text: string): void {
     for (const line of text.split('\n')) this.print(line);
   }
 
-  /** A line of data that begins in colour, on a terminal. */
+  /** Writes a line of data whose beginning is coloured on a terminal. */
   printMarked(colour: 'green' | 'yellow' | 'red', beginning: string, rest = ''): void {
-    // Node knows terminals, and NO_COLOR.
+    // Node knows the terminal's colours, and NO_COLOR.
     const isColourful = process.stdout.isTTY && process.stdout.hasColors();
     this.#write((isColourful ? styleText(colour, beginning) : beginning) + printable(rest));
   }
 
-  /** An event of `--json`: one object, one line. */
+  /** Writes an event of `--json`: one object in one line. */
   event(event: string, payload: object): void {
     this.#write(JSON.stringify({ event, ...payload }));
   }
@@ -81,12 +81,12 @@ export class Output {
     if (!this.#closed) process.stdout.write(`${line}\n`);
   }
 
-  /** A line about what goes on, for who is watching. */
+  /** Writes a line about the progress of the work, unless `--quiet` or `--json` is given. */
   note(line: string): void {
     if (!this.json && !this.quiet) this.alert(line);
   }
 
-  /** A line that is shown whatever the options. */
+  /** Writes a line whatever the options. */
   alert(line: string): void {
     this.hideBar();
     process.stderr.write(`${printable(line)}\n`);
@@ -98,7 +98,7 @@ export class Output {
     else this.alert(`distill: warning: ${warning.message} (${warning.code})`);
   }
 
-  /** The last line of a command that failed. */
+  /** Writes the last line of a command that failed. */
   fail({ code, message }: { code: string; message: string }): void {
     if (this.json) this.event('error', { code, message });
     this.alert(`distill: ${message} (${code})`);
@@ -116,7 +116,7 @@ export class Output {
   /**
    * Waits until all data is written.
    *
-   * @throws DistillError `ERR_OUTPUT` where it could not be. That its reader left early is no error.
+   * @throws DistillError `ERR_OUTPUT` where it could not be written. A reader that left early is no error.
    */
   async flush(): Promise<void> {
     await new Promise((resolve) => process.stdout.write('', resolve));
@@ -128,7 +128,7 @@ export class Output {
 const BAR_WIDTH = 40;
 const TEXT_WIDTH = 42;
 
-/** One line of a terminal that is redrawn. */
+/** A line of a terminal that is redrawn. */
 class Bar {
   #visible = false;
   readonly #bar = new SingleBar({
@@ -158,7 +158,7 @@ class Bar {
   }
 }
 
-/** A word as a shell takes it. */
+/** Quotes a word for a shell. */
 export function shellWord(text: string): string {
   if (/^[\w./:@%+=-]+$/.test(text)) return text;
   if (printable(text) === text) return `'${text.replaceAll("'", `'\\''`)}'`;

@@ -24,7 +24,7 @@ export function addPredict(program: Command, output: Output): void {
   });
 }
 
-/** The fields of the reference's line: name, class and probability; then the runners-up, where asked for. */
+/** Returns the fields of the reference's line: name, class and probability; then those of the runners-up. */
 export function predictionFields(
   name: string,
   classes: readonly { label: string; probability: number }[],

@@ -12,9 +12,9 @@ import { predictionFields, printPredictions } from './predict.js';
 import { epochLine, follow, standOf } from './training.js';
 import { demand } from './usage.js';
 
-// The command line of the script that this package follows, and the lines that it prints.
+// The command line of the reference script, and the lines that it prints.
 
-/** Whether arguments are in the reference's form. */
+/** Tells whether arguments are in the reference's form. */
 export function asksForReference(argv: readonly string[]): boolean {
   return argv.some((argument) => argument === '--task' || argument.startsWith('--task='));
 }
@@ -132,12 +132,12 @@ async function predictAll(given: ReferenceOptions, output: Output): Promise<void
   );
 }
 
-/** Python's print of a dict of class indices. */
+/** Shows class indices as Python prints a dict. */
 function dict(classes: readonly string[]): string {
   return `{${classes.map((name, index) => `${repr(name)}: ${index}`).join(', ')}}`;
 }
 
-/** Python's repr of a str. */
+/** Shows a text as Python's repr does. */
 function repr(text: string): string {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const body = text.replace(/[\\'"]|(?! )[\p{C}\p{Z}]/gu, (character) => {

@@ -1,7 +1,7 @@
 import { DistillError } from '../errors.js';
 import type { Output } from './output.js';
 
-/** A command has ended in good order and said all that there is to say; the exit code is what is left. */
+/** Ends a command that has reported everything itself, with an exit code. */
 export class Ended extends Error {
   readonly exitCode: number;
 
@@ -11,10 +11,10 @@ export class Ended extends Error {
   }
 }
 
-/** It was ended from outside. Not a failure: nothing is said about it. */
+/** Ends a command that was stopped from outside, which is no failure: nothing is reported. */
 export class Interrupted extends Ended {}
 
-/** 128 and the signal's number, as a shell reports it. */
+/** Exit codes as shells report signals: 128 and the signal's number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 type Signal = keyof typeof EXIT_CODES;
 
@@ -22,7 +22,7 @@ type Signal = keyof typeof EXIT_CODES;
  * Does work that can be ended early: its signal aborts at Ctrl-C, at SIGTERM, and when nobody reads
  * stdout any more (`distill predict … | head -1`). The abort's reason is an {@link Interrupted}.
  *
- * @param note Tells the user how the work ends.
+ * @param note The line that says how the work ends.
  */
 export async function interruptible<T>(
   output: Output,
@@ -35,8 +35,8 @@ export async function interruptible<T>(
     if (signalled) {
       output.hideBar();
       remove();
-      // Not process.exit(): it would wait for the addon's threads. Nothing is half written, except
-      // perhaps a temporary file.
+      // Not process.exit(), which would wait for the addon's threads. Nothing is half written but, perhaps, a
+      // temporary file.
       process.kill(process.pid, name);
       return;
     }
@@ -52,7 +52,7 @@ export async function interruptible<T>(
 
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
-  // Whoever has closed the pipe has what they wanted.
+  // A reader that closes the pipe has read enough.
   output.onClosed = () => controller.abort(new Interrupted(0));
   try {
     return await work(controller.signal);

@@ -1,7 +1,7 @@
 /**
  * Reads a number of bytes: `2GB` (10^9), `512MiB` (2^20), or a plain number.
  *
- * @returns The text itself where it is none, for whoever says what was expected.
+ * @returns The text itself where it is no number of bytes: the check of the option refuses it then.
  */
 export function bytes(text: string): number | string {
   const [, count, prefix = '', binary] = /^\s*([\d.]+)\s*([kmgt]?)(i?)b?\s*$/i.exec(text) ?? [];

@@ -14,7 +14,7 @@ export interface CompareOptions
    */
   alpha?: number | undefined;
   /**
-   * How many trainings there are with the teacher and without it, with the seeds 1, 2 and so on; or a list of seeds.
+   * The number of trainings with the teacher and without it, with the seeds 1, 2 and so on; or a list of seeds.
    * Trainings with equal seeds start from equal weights and see the pictures in the same order. Default 3.
    */
   seeds?: TrialsOptions['seeds'];

@@ -2,7 +2,7 @@
 // the two lacks, or types otherwise, is a compile error.
 import type { z } from 'zod';
 
-/** Compiles for `true` alone. */
+/** Compiles with `true` alone. */
 export type Expect<True extends true> = True;
 
 /** `true` where an interface has a schema's options, and takes exactly what the schema takes. */

@@ -2,24 +2,24 @@ import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { isName, isUnicode } from '../names.js';
 
-/** What a URL or a shell's `~` begins with. */
+/** The beginning of a URL, or of a path that only a shell expands. */
 const NO_PATH = /^(~(\/|$)|[a-z][a-z\d+.-]*:\/\/)/i;
 
 /**
- * Whether a text may be a file's path; `./~` and what lies in it is one. With a NUL, which ends it for the system, or half
- * of a character, which becomes U+FFFD, it would be another's.
+ * Tells whether a text may be a file's path, such as `./~/a`. A text with a NUL, which ends it for the system, or with half
+ * of a character, which becomes U+FFFD, would be the path of another file.
  */
 export const isPath = (text: string): boolean => isPicture(text) && isUnicode(text);
 
-/** Whether a text may be a picture's path, with what lib/names.ts makes of names that are not UTF-8. */
+/** Tells whether a text may be a picture's path, in which lib/names.ts stands for bytes that are not UTF-8. */
 export const isPicture = (text: string): boolean =>
   !NO_PATH.test(text) && !text.includes('\0') && isName(text);
 
 /**
- * Ways in which a value is commonly wrong: what it was meant to be, or `undefined` where it is not wrong in this way,
- * and what leads from the one to the other.
+ * Common mistakes: a function that returns the value that was meant, or `undefined` where the mistake is another, and the
+ * words that lead to that value.
  */
-const MENDINGS: readonly (readonly [mend: (value: unknown) => unknown, how: string])[] = [
+const CORRECTIONS: readonly (readonly [correct: (value: unknown) => unknown, how: string])[] = [
   [each(homeOf), 'only a shell expands ~, so write'],
   [each(pathOfUrl), 'a file URL becomes a path by fileURLToPath() of node:url:'],
   [
@@ -35,7 +35,7 @@ const MENDINGS: readonly (readonly [mend: (value: unknown) => unknown, how: stri
   [(value) => typeof value === 'string' && [value], 'as a list it is'],
 ];
 
-/** What other systems call the values of options here. */
+/** Values of options as other programs spell them, without hyphens and in lower case. */
 const SPELLINGS: Record<string, string | undefined> = {
   onecycle: 'one-cycle',
   onecyclelr: 'one-cycle',
@@ -51,19 +51,18 @@ const SPELLINGS: Record<string, string | undefined> = {
 };
 
 /**
- * The half sentence that mends a refused value: the first of the common mistakes which, undone, makes one that is
- * accepted.
+ * Returns the half sentence that mends a refused value: it names the first correction that is accepted.
  *
  * @param show Shows a value in one line.
- * @returns `undefined` where there is none.
+ * @returns `undefined` where no correction is accepted.
  */
 export function hintFor(
   value: unknown,
   accepts: (value: unknown) => boolean,
   show: (value: unknown) => string,
 ): string | undefined {
-  for (const [mend, how] of MENDINGS) {
-    const meant = mend(value);
+  for (const [correct, how] of CORRECTIONS) {
+    const meant = correct(value);
     if (meant !== undefined && accepts(meant)) return `${how} ${show(meant)}`;
   }
   const isRemote = (item: unknown) => /^[a-z][a-z\d+.-]*:\/\//i.test(textOf(item));
@@ -80,15 +79,16 @@ export function hintFor(
     : undefined;
 }
 
-/** The text of a value that has one; not every object can be made one. */
+/** Returns the text of a value that has one; `String()` fails for some objects. */
 function textOf(value: unknown): string {
   const hasText = typeof value === 'string' || typeof value === 'number' || value instanceof URL;
   return hasText ? String(value) : '';
 }
 
-/** Mends a value, or all of a list. */
-function each(mend: (value: unknown) => unknown): (value: unknown) => unknown {
-  return (value) => (Array.isArray(value) ? value.map((item) => mend(item) ?? item) : mend(value));
+/** Corrects a value, or each value of a list. */
+function each(correct: (value: unknown) => unknown): (value: unknown) => unknown {
+  return (value) =>
+    Array.isArray(value) ? value.map((item) => correct(item) ?? item) : correct(value);
 }
 
 function homeOf(value: unknown): string | undefined {
@@ -110,14 +110,14 @@ function numbersOf(value: unknown): number[] | undefined {
   return isList ? value : undefined;
 }
 
-/** Of red, green and blue in 0..255, those in 0..1. */
+/** Divides red, green and blue in 0..255 by 255. */
 function sharesOf(value: unknown): number[] | undefined {
   const levels = numbersOf(value);
   const isRgb = levels?.length === 3 && levels.some((level) => level > 10);
   return isRgb ? levels.map((level) => +(level / 255).toPrecision(6)) : undefined;
 }
 
-/** The parts of `(0.485, 0.456, 0.406)` or `0.485 0.456 0.406`. */
+/** Returns the parts of `(0.485, 0.456, 0.406)` or `0.485 0.456 0.406`. */
 function wordsOf(value: unknown): string[] | undefined {
   return typeof value === 'string' ? (value.match(/[^\s,;()[\]]+/g) ?? []) : undefined;
 }

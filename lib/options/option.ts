@@ -7,7 +7,7 @@ export interface OptionMeta {
    * The values of a choice, the default and "(required)" are added to it.
    */
   help?: string;
-  /** What stands for the value in the help, such as `file` in `--student <file>`. Default: by the kind of the value. */
+  /** The word for the value in the help, such as `file` in `--student <file>`. Default: by the kind of the value. */
   placeholder?: string;
   /** The default in words, where it is computed. */
   shown?: string;

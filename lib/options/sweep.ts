@@ -7,7 +7,7 @@ import { metaOf, option } from './option.js';
 /** Options of several trainings on one store, besides those of each training. */
 export interface TrialsOptions {
   /**
-   * How many trainings there are of each kind, with the seeds 1, 2 and so on; or a list of seeds. Trainings with equal
+   * The number of trainings of each kind, with the seeds 1, 2 and so on; or a list of seeds. Trainings with equal
    * seeds start from equal weights and see the pictures in the same order.
    */
   seeds?: number | readonly number[] | undefined;
@@ -32,7 +32,7 @@ export interface SweepOptions
   /** The weight of the *teacher's* (soft) term of the loss, in 0..1, or several weights. Default 0.7. */
   alpha?: number | readonly number[] | undefined;
   /**
-   * How many trainings there are of each point, with the seeds 1, 2 and so on; or a list of seeds. Trainings with equal
+   * The number of trainings of each point, with the seeds 1, 2 and so on; or a list of seeds. Trainings with equal
    * seeds start from equal weights and see the pictures in the same order. Default 1.
    */
   seeds?: TrialsOptions['seeds'];

@@ -7,7 +7,7 @@ export interface TrainingOptions {
   /** The validation pictures' folder, with a folder for each class; together with `train` instead of `dataset`. */
   val?: string | undefined;
   /**
-   * How the learning rate changes, step by step. `'one-cycle'` is PyTorch's `OneCycleLR`: by cosines from `lr` / 25 up to
+   * The course of the learning rate, step by step. `'one-cycle'` is PyTorch's `OneCycleLR`: by cosines from `lr` / 25 up to
    * `lr` in the first 30 % of the steps, then down to `lr` / 250,000; beta1 goes the other way between 0.95 and 0.85.
    * `'cosine'` goes up to `lr` linearly during `warmup`, then down to zero. `'constant'` does not change it. Default 'constant'.
    */

@@ -1,11 +1,8 @@
 import { type Command, Option } from 'commander';
 import { type CheckpointContents, inspect } from '../model/inspect.js';
 import { inspectOptions } from '../options/inspect.js';
-import { type DatasetStatsOptions, datasetStatsOptions } from '../options/stats.js';
-import { datasetStats } from '../stats.js';
 import { addCall, jsonOption } from './options.js';
 import type { Output } from './output.js';
-import { interruptible } from './signals.js';
 
 export function addInspect(program: Command, output: Output): void {
   const command = addCall(program, inspectOptions, {
@@ -21,7 +18,7 @@ export function addInspect(program: Command, output: Output): void {
   });
 }
 
-/** Lines of a column of names and one of values; tensors have fields. */
+/** Returns lines of a name and a value, each as fields; a tensor's line has three. */
 function describe(contents: CheckpointContents, withTensors: boolean): string[][] {
   const { path, format, architecture, classes, parameters, tensors, metadata } = contents;
   const rows: [string, string | number | undefined][] = [
@@ -64,39 +61,4 @@ function pairs(record: Record<string, unknown>): string {
   return Object.entries(record)
     .map(([name, value]) => `${name} ${show(value)}`)
     .join(', ');
-}
-
-export function addStats(program: Command, output: Output): void {
-  const command = addCall(program, datasetStatsOptions, {
-    name: 'stats',
-    description: "measure the mean and std of a folder's pictures",
-    argument: '<folder>',
-  });
-  command.addOption(jsonOption());
-  command.action(async (folder: string, { json, ...given }) => {
-    const found = await interruptible(output, 'Stopping.', (signal) =>
-      datasetStats(folder, {
-        // Parsed, but checked only by the API.
-        ...(given as DatasetStatsOptions),
-        signal,
-        onProgress: (done, total) =>
-          output.showBar({
-            label: 'measuring',
-            fraction: done / total,
-            text: `${done}/${total} pictures`,
-          }),
-        onSkip: (source, { message }) =>
-          output.warn({ code: 'WARN_IMAGE_SKIPPED', message, path: String(source) }),
-      }),
-    );
-    if (output.json) {
-      output.event('stats', found);
-      return;
-    }
-    const { mean, std, images, classes } = found;
-    output.note(`${images} pictures${classes ? ` of ${classes.length} classes` : ''}`);
-    // Ready to be pasted behind `distill train`.
-    const digits = (values: number[]) => values.map((value) => value.toFixed(6)).join(',');
-    output.print(`--mean ${digits(mean)} --std ${digits(std)}`);
-  });
 }
