@@ -15,9 +15,7 @@ const files = ['native', 'test/native'].flatMap((folder) =>
 const mode = process.argv.includes('--write') ? ['-i'] : ['--dry-run', '-Werror'];
 
 try {
-  // The package is a wrapper that starts a process a file; its binary takes all files at once.
-  const program = createRequire(import.meta.url)('clang-format').getNativeBinary();
-  const { status, error } = spawnSync(program, [...mode, ...files], {
+  const { status, error } = spawnSync(findClangFormat(), [...mode, ...files], {
     cwd: ROOT,
     stdio: 'inherit',
   });
@@ -25,7 +23,19 @@ try {
   if (status !== 0) console.error('check-format: to format them: npm run format');
   process.exitCode = status ?? 1;
 } catch (error) {
-  // It bundles no binary for Linux on arm64.
   console.error(`check-format: ${error instanceof Error ? error.message.trim() : error}`);
   process.exitCode = 1;
+}
+
+/**
+ * Finds the binary of the package clang-format, which takes all files at once. It has none for Linux on arm64: there, the
+ * system's package of the same version serves (`apt install clang-format-15`).
+ */
+function findClangFormat() {
+  try {
+    return createRequire(import.meta.url)('clang-format').getNativeBinary();
+  } catch (error) {
+    if (spawnSync('clang-format-15', ['--version']).status === 0) return 'clang-format-15';
+    throw error;
+  }
 }
