@@ -24,7 +24,7 @@ try {
 function replace(files) {
   const target = (/** @type {string} */ file) => path.join(DIST, file);
   const before = filesIn(DIST);
-  // What is new goes first: what has changed may import it.
+  // New files go first, since changed ones may import them.
   const isThere = new Set(before);
   for (const file of files.sort((a, b) => Number(isThere.has(a)) - Number(isThere.has(b)))) {
     const made = path.join(incoming, file);

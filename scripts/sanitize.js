@@ -8,7 +8,7 @@ const ROOT = path.resolve(import.meta.dirname, '..');
 const PROGRAMS = ['team_test', 'kernel_test', 'dense_stage_test', 'accelerator_test'];
 
 /**
- * What each sanitizer is told. LibTorch is not instrumented: what it allocates for the process's life is no leak, and the
+ * The options of each sanitizer. LibTorch is not instrumented: what it allocates for the process's life is no leak, and the
  * locks that its threads hold are not seen.
  *
  * @type {Record<string, NodeJS.ProcessEnv>}

@@ -109,7 +109,7 @@ export function startOurs(threads, more = {}) {
 }
 
 /**
- * What measures the limit. Its allocator is tuned, too: a limit has no page faults in it.
+ * Starts the process that measures the limit. Its allocator is tuned, too: a limit has no page faults in it.
  *
  * @param {number} threads
  */

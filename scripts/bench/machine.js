@@ -3,7 +3,7 @@ import os from 'node:os';
 
 /** @import { Machine } from './types.js' */
 
-/** What decides how fast the contestants' kernels are. */
+/** The processor's features that decide how fast the contestants' kernels are. */
 const TELLING = ['avx2', 'avx512f', 'avx512_bf16', 'amx_bf16', 'asimd', 'bf16', 'sve'];
 
 /** @returns {Machine} */

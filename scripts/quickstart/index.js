@@ -3,8 +3,8 @@
 import { mkdirSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { withLock } from '../setup/lock.js';
-import { outcomeOf } from './outcome.js';
 import { DEFAULTS, Ended, takeSteps } from './steps.js';
+import { summaryOf } from './summary.js';
 
 const program = new Command('quickstart')
   .description(
@@ -33,7 +33,7 @@ try {
   process.chdir(folder);
   const onWait = () => process.stderr.write('quickstart: waiting for another one in this folder\n');
   await withLock(process.cwd(), () => takeSteps(settings), onWait);
-  process.stdout.write(await outcomeOf(folder));
+  process.stdout.write(await summaryOf(folder));
 } catch (error) {
   process.stderr.write(`quickstart: ${/** @type {Error} */ (error).message}\n`);
   process.exitCode = error instanceof Ended ? error.exitCode : 1;

@@ -18,7 +18,7 @@ const FILES = {
  * @param {string} folder as the user wrote it
  * @returns {Promise<string>}
  */
-export async function outcomeOf(folder) {
+export async function summaryOf(folder) {
   const { spread, table } = await loadSeries();
   /** @type {CompareResult} */
   const compared = JSON.parse(readFileSync('compare.json', 'utf8'));
