@@ -1,9 +1,14 @@
 /**
- * The contract of the native addons, written by hand: what crosses between JavaScript and C++.
+ * The contract of the native addons, written by hand: all that crosses between JavaScript and C++.
  *
  * `[sync]` returns at once. `[async]` runs on a thread of the addon and settles its promise exactly
- * once, in the order of the calls on one object; it rejects with an `Error` that has a `code`, among them ERR_THREADS where
- * no thread can be made, and ERR_OUT_OF_MEMORY.
+ * once, in the order of the calls on one object; it rejects with an `Error` that has a `code`, among
+ * them ERR_THREADS where no thread can be made, and ERR_OUT_OF_MEMORY.
+ *
+ * C++ has no defaults of its own: every field is required, and a missing or unknown field, an unknown
+ * name or a value of another type is refused with an error that names the field
+ * (ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE).
+ *
  * Plain values are copied when a call is made. Typed arrays are borrowed: the caller keeps them
  * unchanged until the promise settles.
  */
@@ -12,32 +17,33 @@ import type Bindings from 'bindings';
 import { DistillError, toDistillError } from './errors.js';
 import { packageRoot } from './package.js';
 
-/** How a picture becomes a network's input. */
+/** The preprocessing that makes a network's input of a picture. */
 export interface NativePreprocessing {
-  /** Pixels a side of the centre crop. */
+  /** Side of the centre crop, in pixels. */
   imageSize: number;
   /** R, G, B, of values in 0..1. */
   mean: readonly number[];
+  /** As `mean`; above 0. */
   std: readonly number[];
 }
 
-/** Where and how the work is done. */
+/** The device, the number format and the threads of a computation. */
 export interface NativeExecution {
   /** 'auto', 'cpu', 'cuda' or 'cuda:N'. */
   device: string;
-  /** What convolutions compute in; 'auto' is bf16 where the processor multiplies it natively. */
+  /** Format of the convolutions; 'auto' is bf16 where the processor multiplies it natively. */
   precision: 'auto' | 'fp32' | 'bf16';
   /** 0: LibTorch's choice. */
   threads: number;
 }
 
-/** What is done to training pictures, drawn anew each time. */
+/** Random changes to training pictures, drawn anew in each epoch. */
 export interface NativeAugmentation {
   /** 'random': any place; 'resized': a box of any place and size, resized. */
   crop: 'center' | 'random' | 'resized';
-  /** The smallest box's share of the picture's area. */
+  /** The smallest box's share of the picture's area; of 'resized' alone. */
   minScale: number;
-  /** Left to right, every other picture. */
+  /** Mirrors every other picture, left to right. */
   flip: boolean;
 }
 
@@ -47,105 +53,128 @@ export interface NativeStore {
   /** Pictures at most. */
   trainCapacity: number;
   valCapacity: number;
-  /** Pixels a side of the training pictures that are kept; imageSize by default. */
-  trainSize?: number;
-  /** Views that are kept of each training picture, each with the teacher's answer; 1 by default. */
-  views?: number;
-  /** What a view is made by, of the pictures that are appended; by default they are kept as they are. */
-  view?: NativeAugmentation;
-  /** Whether a teacher answers for the training pictures; true by default. */
-  hasTeacher?: boolean;
-  /** Where it is while it is in use: in memory, or in a file without a name. */
+  /** Side of the training pictures in the store, in pixels; `imageSize` where nothing crops them later. */
+  trainSize: number;
+  /** Views of each training picture in the store, each with the teacher's logits. */
+  views: number;
+  /** Makes a view of a picture that is appended; null: pictures go into the store as they are. */
+  view: NativeAugmentation | null;
+  /** Whether the store holds a teacher's logits for the training pictures. */
+  hasTeacher: boolean;
+  /** Its place while it is in use: memory, or a file without a name. */
   place: 'memory' | 'temporary';
-  /** Of that file, and of the kept one. */
+  /** The folder of that file, and of the kept one. */
   folder: string;
-  /** 64 hexadecimal digits that stand for everything the store's contents follow from. */
+  /** 64 hexadecimal digits that stand for everything the store's contents follow from; '' where it is not kept. */
   fingerprint: string;
-  /** Whether it is written to a file for later runs as well; false by default. */
-  kept?: boolean;
+  /** Whether it is written to a file for later runs as well. */
+  kept: boolean;
 }
 
-/** What every training is told. */
-export interface NativeTraining {
-  epochs: number;
-  /** The largest that the schedule reaches. */
-  lr: number;
-  batchSize: number;
-  shuffle: boolean;
-  seed: number;
-  /** A JSON object; `epoch` and `metrics` are added to it in the network's file. */
-  metadata: string;
-  /**
-   * A file with the network to start from that is good already. It is judged first, as epoch 0, of which there are the
-   * validation's numbers alone, and is the best so far: it goes to the network's file, unless that is the same one.
-   * None by default.
-   */
-  start?: string;
-  /** Whether the network's file may replace one that is no such network with metadata; false by default. ERR_EXISTS. */
-  overwrite?: boolean;
+/** Pictures on their way into a store. */
+export interface NativeBatch {
+  split: 'train' | 'val';
+  /** (n, size, size, 3) RGB. */
+  pixels: Uint8Array;
+  /** Side of the pictures, in pixels. */
+  size: number;
+  /** (n) */
+  labels: Int32Array;
+  /** (n): each picture's place in the list of files. */
+  sources: Int32Array;
+  /** Whether the teacher's logits for them go into the store. */
+  answered: boolean;
+  /** (n, classes), of pictures that are `answered` where no teacher is loaded; else null. */
+  teacherLogits: Float32Array | null;
 }
 
-/** How the learning rate goes; by default it is constant. */
+/** The course of the learning rate. */
 export interface NativeSchedule {
   schedule: 'constant' | 'one-cycle' | 'cosine';
   /** Epochs of the cosine schedule in which the learning rate grows. */
   warmup: number;
 }
 
-export interface NativeTrainConfig extends NativeTraining, Partial<NativeSchedule> {
-  dropRate: number;
+export interface NativeOptimizer {
+  optimizer: 'adam' | 'adamw';
+  /** Decoupled, of 'adamw' alone. */
+  weightDecay: number;
+}
+
+/** The options that every training has. */
+export interface NativeTraining extends NativeSchedule, NativeOptimizer {
+  epochs: number;
+  /** The largest that the schedule reaches. */
+  lr: number;
+  batchSize: number;
+  shuffle: boolean;
+  /** Seed of the initial weights, the order, the dropout and the augmentation. */
+  seed: number;
+  /** Null: pictures are shown as the store holds them. */
+  augment: NativeAugmentation | null;
+  /** What makes a network the best so far: accuracy and loss both improve, or the one of them. */
+  keep: 'both' | 'accuracy' | 'loss';
+  /** Whether the training ends early, at a validation loss below 0.0001 or an accuracy above 0.9999. */
+  earlyStop: boolean;
+  /**
+   * A file with the network that the training starts from, where it is good already, or ''. It is validated first, as
+   * epoch 0, of which only the validation's numbers are reported, and is the best so far: it goes to the network's file,
+   * unless that is the same one.
+   */
+  start: string;
+  /** Whether the network's file may replace one that is no such network with metadata; else ERR_EXISTS. */
+  overwrite: boolean;
+  /** A JSON object; `epoch` and `metrics` are added to it in the network's file. */
+  metadata: string;
+}
+
+export interface NativeTrainConfig extends NativeTraining {
+  loss: 'distillation' | 'cross-entropy';
+  /** Softens the logits of teacher and student. */
   temperature: number;
   /** Weighs the teacher's (soft) term. */
   alpha: number;
+  dropRate: number;
   /**
-   * Where the best student is written, atomically; as safetensors where it ends in '.safetensors'. '':
-   * nowhere.
+   * The file of the best student, written atomically; as safetensors where it ends in '.safetensors'. '':
+   * none.
    */
   student: string;
   /** A checkpoint to start from, or ''. */
   initialStudent: string;
-  /** Which student is the best; 'both' by default. */
-  keep?: 'both' | 'accuracy' | 'loss';
-  /** Whether epochs tell `valAgreement`; the validation pictures are answered in the store then. */
-  agreement?: boolean;
+  /** Whether epochs report `valAgreement`; the store then holds the teacher's logits for the validation pictures. */
+  agreement: boolean;
 }
 
-/** How the optimizer's steps go. */
-export interface NativeOptimization extends NativeSchedule {
-  /** Decoupled, as AdamW's; 0: Adam. */
-  weightDecay: number;
-}
-
-export interface NativeTeachConfig extends NativeTraining, NativeOptimization {
+export interface NativeTeachConfig extends NativeTraining {
+  loss: 'cross-entropy';
+  labelSmoothing: number;
   /** A DenseNet's name; that of `weights` where they are given. */
   architecture: string;
   /** A checkpoint to start from, or ''. */
   weights: string;
-  /** Whether its last layer is kept: it tells the same classes apart. */
+  /** Whether the last layer of `weights` is kept: its classes are the same. */
   keepHead: boolean;
-  labelSmoothing: number;
-  /** First epochs in which the last layer alone learns. */
+  /** First epochs in which all but the last layer is frozen. */
   freezeEpochs: number;
-  /** None by default. */
-  augment?: NativeAugmentation;
-  /** Where the best teacher is written, atomically. */
+  /** The file of the best teacher, written atomically. */
   teacher: string;
 }
 
 export interface NativeEpoch {
-  /** From 1; 0 of what was judged before. */
+  /** From 1; 0: the network that the training starts from. */
   epoch: number;
   trainLoss: number;
   trainAccuracy: number;
   valLoss: number;
   valAccuracy: number;
-  /** The share of validation pictures for which teacher and student say the same class. */
+  /** The share of validation pictures for which teacher and student have the same most likely class. */
   valAgreement: number | null;
-  /** The distillation loss of each training batch, in order. */
+  /** The loss of each training batch, in order. */
   stepLosses: Float64Array;
   trainSeconds: number;
   valSeconds: number;
-  /** Where the training's seconds went, summed over its steps. */
+  /** The training's seconds in each phase, summed over its steps. */
   phaseSeconds: {
     gather: number;
     forward: number;
@@ -153,7 +182,7 @@ export interface NativeEpoch {
     backward: number;
     optimizer: number;
   };
-  /** Whether this epoch's network is the best so far, and what is in the file. */
+  /** Whether this epoch's network is the best so far, and in the file. */
   saved: boolean;
 }
 
@@ -163,28 +192,11 @@ export interface NativeTrainResult {
   last: NativeEpoch | null;
 }
 
-/** Pictures, or views of them, for a store. */
-export interface NativeBatch {
-  split: 'train' | 'val';
-  /** (n, size, size, 3) RGB. */
-  pixels: Uint8Array;
-  /** Side of the pictures, in pixels; imageSize by default. */
-  size?: number;
-  /** (n) */
-  labels: Int32Array;
-  /** (n) Indices of the pictures in the dataset. */
-  sources: Int32Array;
-  /** Whether the teacher answers for them; by default for training pictures alone. */
-  answered?: boolean;
-  /** (n, classes) */
-  teacherLogits?: Float32Array;
-}
-
 /** One training: a thread with a prepared store and, for a distillation, a teacher. */
 export interface NativeSession {
   /**
-   * [async] Chooses device, precision and threads; resolves to what was chosen, and why 'auto' has
-   * no GPU where LibTorch is built for one. ERR_DEVICE.
+   * [async] Chooses device, precision and threads; resolves to the choice, and to the reason why 'auto' has no GPU where
+   * LibTorch is built for one. ERR_DEVICE.
    */
   open(): Promise<{ device: string; precision: 'fp32' | 'bf16'; warning: string | null }>;
   /** [async] Reads a DenseNet. ERR_CHECKPOINT_…, ERR_TEACHER_ARCHITECTURE. */
@@ -192,30 +204,28 @@ export interface NativeSession {
   /** [async] Makes an empty store, in memory or in a file. ERR_CACHE, ERR_OUT_OF_MEMORY. */
   createStore(store: NativeStore): Promise<void>;
   /**
-   * [async] Takes over a copy of the kept store of an earlier run. Resolves to which of the listed pictures it
-   * holds, or to null where there is none that is whole and fits, or it was stopped. ERR_CACHE where what is there may be
+   * [async] Takes over a copy of the kept store of an earlier run. Resolves to the places of its pictures in the lists of
+   * files, or to null where there is no store that is whole and fits, or it was stopped. ERR_CACHE where the file may be
    * another user's, ERR_OUT_OF_MEMORY.
    */
   reopenStore(store: NativeStore): Promise<{ train: Int32Array; val: Int32Array } | null>;
   /**
-   * [async] Copies pictures, or views of them, into the store; those that are `answered` (by default,
-   * the training pictures) go through the teacher, or come with its logits where none is loaded.
-   * pixels: (n, size, size, 3) RGB; labels and sources: (n); teacherLogits: (n, classes).
+   * [async] Copies pictures, or views of them, into the store, and asks the teacher about those that are `answered`.
    * ERR_NOT_FINITE.
    */
   append(batch: NativeBatch): Promise<void>;
   /** [async] The store is complete: the teacher goes, a kept file is written. ERR_CACHE. */
   sealStore(): Promise<void>;
   /**
-   * [async] How the teacher does on pictures that are answered, in all their views, beside the most common class and its
-   * share of them.
+   * [async] The teacher's scores on pictures that are answered, in all their views, beside the most common class and its
+   * share of the pictures.
    */
   validateTeacher(
     split: 'train' | 'val',
   ): Promise<{ loss: number; accuracy: number; commonest: number; share: number }>;
   /**
-   * [async] Trains a student on the store, as often as it is called. `onEpoch` is called on the
-   * JavaScript thread; what it throws ends the training, which rejects with it. ERR_NOT_FINITE, ERR_CHECKPOINT_…, ERR_WRITE.
+   * [async] Trains a student on the store; may be called again. `onEpoch` is called on the JavaScript thread; an error
+   * that it throws ends the training, which rejects with it. ERR_NOT_FINITE, ERR_CHECKPOINT_…, ERR_WRITE.
    */
   train(
     config: NativeTrainConfig,
@@ -228,7 +238,7 @@ export interface NativeSession {
   ): Promise<NativeTrainResult>;
   /** [sync] Ends a training after its batch, with the stop reason 'stopped'. */
   stop(): void;
-  /** [sync] Where a training stands: epoch from 1, batches done and in all of this epoch. */
+  /** [sync] The progress of a training: epoch from 1, batches of this epoch done and in all. */
   progress(): { epoch: number; step: number; steps: number };
   /**
    * [async] Gives teacher, store and thread back to the system, without waiting for the collector, after the calls before
@@ -240,8 +250,8 @@ export interface NativeSession {
 /** A model that answers for batches of pictures, on a thread of its own. */
 export interface NativeClassifier {
   /**
-   * [async] Resolves to why 'auto' has no GPU where LibTorch is built for one. ERR_CHECKPOINT_…,
-   * ERR_MODEL_ARCHITECTURE, ERR_DEVICE.
+   * [async] Reads the model; resolves to the reason why 'auto' has no GPU where LibTorch is built for one.
+   * ERR_CHECKPOINT_…, ERR_MODEL_ARCHITECTURE, ERR_DEVICE.
    */
   load(): Promise<{ warning: string | null }>;
   /** [async] pixels (n, imageSize, imageSize, 3) RGB -> logits (n, classes), row by row. */
@@ -261,17 +271,17 @@ export interface NativeContents {
   metadata: string | null;
 }
 
-/** Its shape, and its elements in row-major order. */
+/** A tensor: its shape, and its elements in row-major order. */
 export interface NativeTensor {
   shape: number[];
   data: Float32Array | Uint8Array;
 }
 
-/** What one pass of one of the student's convolutions takes by itself. */
+/** Time and work of one pass of one of the student's convolutions by itself. */
 export interface NativeConvolutionRate {
   inChannels: number;
   outChannels: number;
-  /** Pixels a side. */
+  /** Side of the pictures, in pixels. */
   size: number;
   pass: 'forward' | 'inputGradient' | 'weightGradient';
   /** Floating-point operations: a multiplication and an addition are two. */
@@ -280,36 +290,41 @@ export interface NativeConvolutionRate {
   seconds: number;
 }
 
-/** What LibTorch finds itself on. */
+/** The machine as LibTorch sees it. */
 export interface NativeMachine {
   /** The folder that its libraries were loaded from. */
   libtorch: string;
   /** The CUDA that it has loaded, such as '13.0'; '' without. */
   cuda: string;
-  /** Of the processor, those that make a difference here: 'AVX2', 'AVX-512', 'NEON', 'bf16', 'bf16 matrices'. */
+  /** Instructions of the processor that make a difference here: 'AVX2', 'AVX-512', 'NEON', 'bf16', 'bf16 matrices'. */
   features: string[];
-  /** That it computes on, unless it is told otherwise. */
+  /** Threads that it computes with by default. */
   threads: number;
-  /** Those that it can use, with their memory in bytes; `peak` is the most that this process has held at once. */
+  /** GPUs that it can use, with their memory in bytes; `peak` is the most that this process has held at once. */
   gpus: { device: string; memory: number; free: number; peak: number }[];
 }
 
+/** The options of a session. */
+export type NativeSessionOptions = NativePreprocessing & NativeExecution;
+
+/** The options of a classifier. */
+export type NativeClassifierOptions = NativePreprocessing & NativeExecution & { model: string };
+
 export interface NativeAddon {
-  /** LibTorch's version that the addon was built with, and whether that build knows CUDA. */
+  /** The version of LibTorch that the addon was built with. */
   libtorch: string;
+  /** Whether the LibTorch that is loaded is built for CUDA. */
   cuda: boolean;
-  /** [async] What LibTorch finds itself on. */
+  /** [async] Describes the machine. */
   machine(): Promise<NativeMachine>;
-  Session: new (options: NativePreprocessing & NativeExecution) => NativeSession;
-  Classifier: new (
-    options: NativePreprocessing & NativeExecution & { model: string },
-  ) => NativeClassifier;
-  /** [async] What a checkpoint holds. ERR_CHECKPOINT_…. */
+  Session: new (options: NativeSessionOptions) => NativeSession;
+  Classifier: new (options: NativeClassifierOptions) => NativeClassifier;
+  /** [async] Lists the contents of a checkpoint. ERR_CHECKPOINT_…. */
   inspect(path: string): Promise<NativeContents>;
-  /** [async] One tensor of a checkpoint as doubles. ERR_CHECKPOINT_…. */
+  /** [async] Reads one tensor of a checkpoint as doubles. ERR_CHECKPOINT_…. */
   readTensor(path: string, name: string): Promise<{ shape: number[]; data: Float64Array }>;
   /**
-   * [async] Tensors of a checkpoint by name: floating-point ones as float32, uint8 ones as they are.
+   * [async] Reads tensors of a checkpoint by name: floating-point ones as float32, uint8 ones as they are.
    * ERR_CHECKPOINT_…; _MISMATCH where there is none such, _NOT_FINITE.
    */
   readTensors(path: string, names: readonly string[]): Promise<NativeTensor[]>;
@@ -340,22 +355,21 @@ export interface NativeAddon {
     seed: number;
   }): Promise<void>;
   /**
-   * [async] The distillation loss of one batch in training mode without dropout, and its gradient by
-   * each parameter of the student, without taking a step: what parity tests compare.
+   * [async] Computes the loss of one batch in training mode without dropout, and its gradient by each parameter of the
+   * student, without taking a step: parity tests compare them.
    * pixels (n, imageSize, imageSize, 3), labels (n), teacherLogits (n, classes).
    */
   gradients(
-    options: NativePreprocessing & {
-      student: string;
-      pixels: Uint8Array;
-      labels: Int32Array;
-      teacherLogits: Float32Array;
-      temperature: number;
-      alpha: number;
-    },
+    options: NativePreprocessing &
+      Pick<NativeTrainConfig, 'loss' | 'temperature' | 'alpha'> & {
+        student: string;
+        pixels: Uint8Array;
+        labels: Int32Array;
+        teacherLogits: Float32Array;
+      },
   ): Promise<{ loss: number; gradients: Record<string, Float64Array> }>;
   /**
-   * [async] The cross entropy of one batch and a DenseNet in training mode, its gradient by each
+   * [async] Computes the cross entropy of one batch and a DenseNet in training mode, its gradient by each
    * parameter, and the running statistics after it. pixels (n, imageSize, imageSize, 3), labels (n).
    */
   teacherGradients(
@@ -372,18 +386,19 @@ export interface NativeAddon {
     statistics: Record<string, Float64Array>;
   }>;
   /**
-   * [async] What an optimizer makes of values (n) in some steps, whose gradients (steps, n) are given,
-   * and what each step is taken with.
+   * [async] Takes optimizer steps on values (n) with the given gradients (steps, n). Resolves to the values after them,
+   * and to the learning rate and beta1 of each step.
    */
   optimize(
-    options: NativeOptimization & {
-      lr: number;
-      /** Steps that the schedule is for, and of these the first ones in which it warms up. */
-      totalSteps: number;
-      warmupSteps: number;
-      values: Float32Array;
-      gradients: Float32Array;
-    },
+    options: Pick<NativeSchedule, 'schedule'> &
+      NativeOptimizer & {
+        lr: number;
+        /** Steps of the whole schedule, and of these the first ones in which it warms up. */
+        totalSteps: number;
+        warmupSteps: number;
+        values: Float32Array;
+        gradients: Float32Array;
+      },
   ): Promise<{ values: Float64Array; lr: Float64Array; beta1: Float64Array }>;
   /**
    * [async] Augments pictures (n, from, from, 3) as in one epoch (or for one view, counted from 0):
@@ -407,8 +422,8 @@ export interface NativeAddon {
     windows: Int32Array;
   }>;
   /**
-   * [async] The student's convolutions one by one, in channels-last memory, on the CPU: what a step
-   * could come down to. The first one's gradient by the pictures is left out, as no step asks for it.
+   * [async] Measures the student's convolutions one by one, in channels-last memory, on the CPU: the least time that a
+   * step could take. The first one's gradient by the pictures is left out, as no step computes it.
    */
   convolutionRates(options: {
     batchSize: number;
@@ -417,7 +432,7 @@ export interface NativeAddon {
     threads: number;
     repeats: number;
   }): Promise<NativeConvolutionRate[]>;
-  /** [async] Shows that a checkpoint could be written there, and removes what killed runs have left in its folder. ERR_WRITE. */
+  /** [async] Checks that a checkpoint could be written there, and removes files that killed runs have left in its folder. ERR_WRITE. */
   checkWritable(path: string): Promise<void>;
   /**
    * [async] Makes a folder that the next run removes, should this process be killed before it does: `lock`, a file
@@ -425,8 +440,8 @@ export interface NativeAddon {
    */
   makeTemporaryFolder(parent: string): Promise<{ path: string; lock: number }>;
   /**
-   * [sync] Ends all work within a batch; what is not settled by then never will be. For the process's
-   * end: process.exit() would destroy LibTorch under threads at work.
+   * [sync] Ends all work within a batch; promises that are not settled by then never will be. Called when the process
+   * exits: process.exit() would destroy LibTorch under threads at work.
    */
   shutDown(): void;
 }
@@ -440,7 +455,7 @@ export interface NativeJpeg {
    * [async] Writes the centre crop of a JPEG to `crop`: (size, size, 3) RGB. `source` is a file's path or its bytes;
    * a path is read as well. Runs on one of libuv's threads, in any order, and never rejects. Resolves to false, with
    * anything in `crop`, where the source is something else than an ordinary JPEG without the least damage and of
-   * `maxPixels` at most: then sharp is to judge it.
+   * `maxPixels` at most: then sharp decodes it.
    */
   cropJpeg(options: {
     source: string | Uint8Array;

@@ -95,6 +95,8 @@ export async function prepare(
     for await (const { pixels, indices } of batches) {
       const labels = indices.map((index) => samples[index]?.label ?? 0);
       const isAnswered = answered.includes(split);
+      const logits = isAnswered ? teacher?.logits : null;
+      const names = () => Array.from(indices, (i) => nameOf(split, samples[i] as Sample));
       const batch: NativeBatch = {
         split,
         pixels,
@@ -102,11 +104,8 @@ export async function prepare(
         labels,
         sources: indices,
         answered: isAnswered,
+        teacherLogits: logits ? logits.of(names()) : null,
       };
-      if (isAnswered && teacher?.logits) {
-        const names = Array.from(indices, (i) => nameOf(split, samples[i] as Sample));
-        batch.teacherLogits = teacher.logits.of(names);
-      }
       await native(session.append(batch));
       for (const label of labels) perClass[label] = (perClass[label] ?? 0) + 1;
       counts[split] += labels.length;

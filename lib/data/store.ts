@@ -63,7 +63,7 @@ export async function planStore(dataset: Dataset, options: StoreOptions): Promis
     valCapacity: dataset.val.samples.length,
     trainSize: views ? imageSize : storeSize,
     views: views?.count ?? 1,
-    ...(views && { view: views.by }),
+    view: views?.by ?? null,
     hasTeacher: teacher !== null,
     kept: cacheDir !== undefined,
     folder: cacheDir === undefined ? temporaryFolder() : path.resolve(cacheDir),
@@ -76,9 +76,7 @@ export async function planStore(dataset: Dataset, options: StoreOptions): Promis
 }
 
 /** Bytes of a store, its page-sized paddings not counted. */
-function bytesOf(
-  store: Required<Pick<NativeStore, 'trainSize' | 'views'>> & Omit<NativeStore, 'place'>,
-): number {
+function bytesOf(store: Omit<NativeStore, 'place'>): number {
   const { imageSize, trainSize, views, classes, trainCapacity, valCapacity } = store;
   const answer = store.hasTeacher ? classes * 4 : 0;
   return (

@@ -81,14 +81,20 @@ async function fill(
   pixels: Uint8Array,
 ): Promise<void> {
   const { preprocessing, classes, images, batchSize } = shape;
+  const { imageSize } = preprocessing;
   const store: NativeStore = {
-    imageSize: preprocessing.imageSize,
+    imageSize,
     classes,
     trainCapacity: images,
     valCapacity: images,
+    trainSize: imageSize,
+    views: 1,
+    view: null,
+    hasTeacher: true,
     place: 'memory',
     folder: '',
-    fingerprint: 'measured',
+    fingerprint: '',
+    kept: false,
   };
   await native(session.createStore(store));
   const bytes = pixelBytes(preprocessing);
@@ -102,13 +108,16 @@ async function fill(
         const from = (split === 'train' ? source % kept : 0) * bytes;
         copies.set(pixels.subarray(from, from + bytes), i * bytes);
       }
+      const isTrain = split === 'train';
       const batch: NativeBatch = {
         split,
         pixels: copies,
-        sources,
+        size: imageSize,
         labels: sources.map((source) => source % classes),
+        sources,
+        answered: isTrain,
+        teacherLogits: isTrain ? new Float32Array(batchSize * classes) : null,
       };
-      if (split === 'train') batch.teacherLogits = new Float32Array(batchSize * classes);
       await native(session.append(batch));
     }
   }
@@ -122,14 +131,25 @@ async function trainTwice(
   const config: NativeTrainConfig = {
     epochs: 2,
     lr: options.lr,
+    schedule: 'constant',
+    warmup: 0,
+    optimizer: 'adam',
+    weightDecay: 0,
+    loss: 'distillation',
+    temperature: options.temperature,
+    alpha: options.alpha,
+    dropRate: options.dropRate,
     batchSize: options.batchSize,
     shuffle: true,
     seed: 1,
-    dropRate: options.dropRate,
-    temperature: options.temperature,
-    alpha: options.alpha,
-    student: '',
+    augment: null,
+    keep: 'both',
+    earlyStop: true,
+    agreement: false,
     initialStudent: '',
+    start: '',
+    student: '',
+    overwrite: false,
     metadata: '{}',
   };
   const epochs: NativeEpoch[] = [];

@@ -120,14 +120,27 @@ export abstract class StudentTraining<
       ...{ classes: found.classes, mean, std, imageSize, options: learning },
       ...{ teacher: teacher.said, versions: madeWith() },
     };
-    // The views are in the store: nothing more is done to them.
-    const { augment, ...rest } = learning;
     const config: NativeTrainConfig = {
-      ...rest,
-      student,
+      epochs: learning.epochs,
+      lr: learning.lr,
+      schedule: learning.schedule,
+      warmup: learning.warmup,
+      optimizer: 'adam',
+      weightDecay: 0,
+      loss: 'distillation',
+      temperature: learning.temperature,
+      alpha: learning.alpha,
+      dropRate: learning.dropRate,
+      batchSize: learning.batchSize,
+      shuffle: learning.shuffle,
+      seed: learning.seed,
+      augment: null, // the views are in the store
+      keep: learning.keep,
+      earlyStop: true,
       agreement,
       initialStudent: options.initialStudent ?? '',
       start: options.initialStudent ?? '',
+      student,
       overwrite: options.overwrite,
       metadata: JSON.stringify(metadata),
     };

@@ -6,7 +6,7 @@ import { sha256 } from '../files.js';
 import { inspect } from '../model/inspect.js';
 import { type ModelMetadata, madeWith } from '../model/metadata.js';
 import type { Preprocessing } from '../model/preprocessing.js';
-import { native } from '../native.js';
+import { type NativeTeachConfig, native } from '../native.js';
 import { checkOptions } from '../options/check.js';
 import { type CheckedTeachOptions, type TeachOptions, teachOptions } from '../options/teach.js';
 import { tellKept } from './kept.js';
@@ -78,21 +78,34 @@ export class Teaching extends Training<
     };
     const pictures = { preprocessing, storeSize, views: null, teacher: null };
     await this.fill(ground, pictures, options, run);
+    const config: NativeTeachConfig = {
+      epochs: learning.epochs,
+      lr: learning.lr,
+      schedule: learning.schedule,
+      warmup: learning.warmup,
+      optimizer,
+      weightDecay,
+      loss: 'cross-entropy',
+      labelSmoothing,
+      batchSize,
+      shuffle,
+      seed,
+      augment: by,
+      keep: 'accuracy',
+      earlyStop: false,
+      freezeEpochs,
+      architecture,
+      keepHead,
+      weights: options.weights ?? '',
+      start: (keepHead && options.weights) || '',
+      teacher,
+      overwrite,
+      metadata: JSON.stringify(metadata),
+    };
     const trained = await this.train(
       ground,
       options,
-      (onEpoch) =>
-        ground.session.teach(
-          {
-            ...learning,
-            ...{ teacher, architecture, keepHead, weights: options.weights ?? '' },
-            start: (keepHead && options.weights) || '',
-            overwrite,
-            ...(by && { augment: by }),
-            metadata: JSON.stringify(metadata),
-          },
-          onEpoch,
-        ),
+      (onEpoch) => ground.session.teach(config, onEpoch),
       listenerOf(run, teacher),
     );
     const result = { ...this.resultOf(ground, trained, seed), teacher, architecture };

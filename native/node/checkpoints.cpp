@@ -131,15 +131,15 @@ Napi::Value read_tensors(Worker& worker, const Napi::CallbackInfo& info) {
 }
 
 Napi::Value write_tensors(Worker& worker, const Napi::CallbackInfo& info) {
-  const auto options = read_object(info[0], "options");
-  const auto listed = read_list(options.Get("tensors"), "tensors");
+  const Fields options(info[0], "the call");
+  const auto listed = read_list(options.get("tensors"), "tensors");
   StateDict tensors;
   std::vector<Napi::Object> kept;
   for (uint32_t i = 0; i < listed.Length(); ++i) {
-    const auto tensor = read_object(listed.Get(i), "tensor");
+    const Fields tensor(listed.Get(i), "a tensor");
     const auto data = read_array<Napi::TypedArray>(tensor, "data");
     const auto length = static_cast<int64_t>(data.ElementLength());
-    const auto sizes = read_list(tensor.Get("shape"), "shape");
+    const auto sizes = read_list(tensor.get("shape"), "shape");
     std::vector<int64_t> shape;
     int64_t numel = 1;
     for (uint32_t k = 0; k < sizes.Length(); ++k) {
@@ -147,56 +147,54 @@ Napi::Value write_tensors(Worker& worker, const Napi::CallbackInfo& info) {
       if (__builtin_mul_overflow(numel, shape.back(), &numel)) numel = -1;
     }
     if (length != numel) {
-      throw out_of_range(info.Env(), "a tensor's data is not what its shape says");
+      throw out_of_range(info.Env(), "data is not as long as the tensor's shape says");
     }
     auto* bytes = static_cast<char*>(data.ArrayBuffer().Data()) + data.ByteOffset();
     const bool is_bytes = data.TypedArrayType() == napi_uint8_array;
     tensors.insert(read_string(tensor, "name"),
                    at::from_blob(bytes, shape, is_bytes ? at::kByte : at::kFloat));
+    tensor.refuse_others();
     kept.push_back(data);
   }
+  const auto work = [path = read_path(options, "path"), metadata = read_string(options, "metadata"),
+                     tensors = std::move(tensors)](Channel&) {
+    distill::write_tensors(path, tensors, metadata);
+    return true;
+  };
+  options.refuse_others();
   return worker.run<bool>(
-      info.Env(),
-      [path = read_path(options, "path"), metadata = read_string(options, "metadata"),
-       tensors = std::move(tensors)](Channel&) {
-        distill::write_tensors(path, tensors, metadata);
-        return true;
-      },
-      [](Napi::Env env, const bool&) { return env.Undefined(); }, kept);
+      info.Env(), work, [](Napi::Env env, const bool&) { return env.Undefined(); }, kept);
 }
 
 Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
-  const auto options = read_object(info[0], "options");
-  return worker.run<bool>(
-      info.Env(),
-      [path = read_path(options, "path"), architecture = read_string(options, "architecture"),
-       classes = read_int(options, "classes", 1, 1'000'000),
-       seed = read_int(options, "seed", 0)](Channel&) {
-        const c10::NoGradGuard no_grad;
-        const auto network = find_architecture(architecture).create({classes, /*drop_rate=*/0});
-        network->initialize(at::detail::createCPUGenerator(static_cast<uint64_t>(seed)));
-        write_checkpoint(path, format_of(path), network->state(), /*metadata_json=*/"");
-        return true;
-      },
-      [](Napi::Env env, const bool&) { return env.Undefined(); });
+  const Fields options(info[0], "the call");
+  const auto work = [path = read_path(options, "path"),
+                     architecture = read_string(options, "architecture"),
+                     classes = read_int(options, "classes", 1, 1'000'000),
+                     seed = read_int(options, "seed", 0)](Channel&) {
+    const c10::NoGradGuard no_grad;
+    const auto network = find_architecture(architecture).create({classes, /*drop_rate=*/0});
+    network->initialize(at::detail::createCPUGenerator(static_cast<uint64_t>(seed)));
+    write_checkpoint(path, format_of(path), network->state(), /*metadata_json=*/"");
+    return true;
+  };
+  options.refuse_others();
+  return worker.run<bool>(info.Env(), work,
+                          [](Napi::Env env, const bool&) { return env.Undefined(); });
 }
 
 Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
-  const auto options = read_object(info[0], "options");
-  const std::string name = read_string(options, "format");
-  if (name != "pth" && name != "safetensors") {
-    throw wrong_type(info.Env(), "format", "'pth' or 'safetensors'");
-  }
-  const Format format = name == "safetensors" ? Format::safetensors : Format::pth;
-  return worker.run<bool>(
-      info.Env(),
-      [from = read_path(options, "from"), to = read_path(options, "to"), format](Channel&) {
-        const Checkpoint checkpoint = Checkpoint::open(from);
-        write_checkpoint(to, format, load_network(checkpoint).network->state(),
-                         checkpoint.record(metadata_record).value_or(""));
-        return true;
-      },
-      [](Napi::Env env, const bool&) { return env.Undefined(); });
+  const Fields options(info[0], "the call");
+  const auto work = [from = read_path(options, "from"), to = read_path(options, "to"),
+                     format = read_named(options, "format", formats)](Channel&) {
+    const Checkpoint checkpoint = Checkpoint::open(from);
+    write_checkpoint(to, format, load_network(checkpoint).network->state(),
+                     checkpoint.record(metadata_record).value_or(""));
+    return true;
+  };
+  options.refuse_others();
+  return worker.run<bool>(info.Env(), work,
+                          [](Napi::Env env, const bool&) { return env.Undefined(); });
 }
 
 Napi::Value write_file(Worker& worker, const Napi::CallbackInfo& info) {

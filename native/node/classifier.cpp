@@ -7,7 +7,6 @@
 #include "core/device/memory.h"
 #include "core/models/classifier.h"
 #include "core/models/registry.h"
-#include "core/parallel/openmp.h"
 #include "node/options.h"
 #include "node/worker.h"
 
@@ -26,12 +25,11 @@ class ClassifierWrap {
   }
 
   explicit ClassifierWrap(const Napi::CallbackInfo& info) : worker_(info.Env()) {
-    const auto options = read_object(info[0], "options");
+    const Fields options(info[0], "the classifier");
     model_ = read_path(options, "model");
     preprocessing_ = read_preprocessing(options);
-    device_name_ = read_string(options, "device");
-    precision_ = read_string(options, "precision");
-    threads_ = read_threads(options);
+    execution_ = read_execution(options);
+    options.refuse_others();
   }
 
  private:
@@ -39,13 +37,11 @@ class ClassifierWrap {
     return worker_.run<std::string>(
         info.Env(),
         [this](Channel&) {
-          use_threads(threads_);
-          const Compute compute = choose_compute(device_name_, precision_);
-          use_device(compute.device);
+          const Compute compute = begin_execution(execution_);
           device_ = compute.device;
           const LoadedNetwork loaded = load_network(Checkpoint::open(model_));
           classifier_.emplace(loaded.network->evaluator(compute), preprocessing_, compute);
-          return device_name_ == "auto" ? gpu_problem() : "";
+          return gpu_warning(execution_);
         },
         [](Napi::Env env, const std::string& warning) {
           auto object = Napi::Object::New(env);
@@ -61,8 +57,7 @@ class ClassifierWrap {
 
   Napi::Value probabilities(const Napi::CallbackInfo& info) {
     return answer(info, [](const at::Tensor& logits) {
-      // Times zero, infinity is NaN: a class with such a logit does not just get a probability of
-      // 0.
+      // Infinity times zero is NaN: a class with such a logit does not just get a probability of 0.
       return at::softmax(logits + logits * 0, 1);
     });
   }
@@ -93,9 +88,9 @@ class ClassifierWrap {
                          {this_of(info)});
   }
 
-  std::string model_, device_name_, precision_;
+  std::string model_;
   Preprocessing preprocessing_;
-  int64_t threads_ = 0;  // 0: LibTorch's choice
+  Execution execution_;
   at::Device device_ = at::kCPU;
   std::optional<Classifier> classifier_;  // touched on the worker's thread alone
   Worker worker_;                         // last: its thread ends before what it works on goes

@@ -24,7 +24,7 @@ struct Rate {
   double flops, seconds;
 };
 
-// The median of `repeats` runs, after one that warms up.
+// The median seconds of `repeats` runs, after one that warms up.
 double seconds_of(int64_t repeats, const std::function<void()>& work) {
   using Clock = std::chrono::steady_clock;
   work();
@@ -65,7 +65,7 @@ std::vector<Rate> measure_convolutions(int64_t batch, int64_t size, at::ScalarTy
       rates.push_back({in, out, size, pass, flops, seconds_of(repeats, work)});
     };
     add("forward", [&] { at::conv2d(x, weight, bias, /*stride=*/1, /*padding=*/1); });
-    // Nothing asks for the gradient by the pictures.
+    // No step computes the gradient by the pictures.
     if (rates.size() > 1) {
       add("inputGradient", [&] { backward({true, false, false}); });
     }
@@ -76,20 +76,17 @@ std::vector<Rate> measure_convolutions(int64_t batch, int64_t size, at::ScalarTy
 }
 
 Napi::Value convolution_rates(Worker& worker, const Napi::CallbackInfo& info) {
-  const auto options = read_object(info[0], "options");
-  const std::string precision = read_string(options, "precision");
-  if (precision != "fp32" && precision != "bf16") {
-    throw wrong_type(info.Env(), "precision", "'fp32' or 'bf16'");
-  }
-  return worker.run<std::vector<Rate>>(
-      info.Env(),
+  const Fields options(info[0], "the call");
+  const auto work =
       [batch = read_int(options, "batchSize", 1, 1'000'000), size = read_side(options, "imageSize"),
-       dtype = precision == "bf16" ? at::kBFloat16 : at::kFloat, threads = read_threads(options),
+       dtype = read_named(options, "precision", dtypes), threads = read_threads(options),
        repeats = read_int(options, "repeats", 1, 1'000'000)](Channel&) {
         use_threads(threads);
         return measure_convolutions(batch, size, dtype, repeats);
-      },
-      [](Napi::Env env, const std::vector<Rate>& rates) {
+      };
+  options.refuse_others();
+  return worker.run<std::vector<Rate>>(
+      info.Env(), work, [](Napi::Env env, const std::vector<Rate>& rates) {
         auto list = Napi::Array::New(env, rates.size());
         for (uint32_t i = 0; i < rates.size(); ++i) {
           auto object = Napi::Object::New(env);

@@ -29,8 +29,8 @@ namespace {
 // Settles once, from one of libuv's threads.
 class CropJpeg : public Napi::AsyncWorker {
  public:
-  CropJpeg(Napi::Env env, const Napi::Object& options) : AsyncWorker(env), deferred_(env) {
-    const Napi::Value source = options.Get("source");
+  CropJpeg(Napi::Env env, const Fields& options) : AsyncWorker(env), deferred_(env) {
+    const Napi::Value source = options.get("source");
     if (source.IsString()) {
       path_ = source.As<Napi::String>();
     } else {
@@ -47,6 +47,7 @@ class CropJpeg : public Napi::AsyncWorker {
       throw out_of_range(env, "the crop has another size");
     }
     kept_crop_ = Napi::Persistent(pixels);
+    options.refuse_others();
   }
 
   Napi::Promise promise() const { return deferred_.Promise(); }
@@ -56,7 +57,7 @@ class CropJpeg : public Napi::AsyncWorker {
     try {
       done_ = data_ ? crop_jpeg(data_, length_, crop_) : crop_jpeg_file(path_, crop_);
     } catch (const std::exception&) {
-      // Out of memory, say: sharp is to try.
+      // Such as one for want of memory: sharp is to try.
     }
   }
 
@@ -72,7 +73,7 @@ class CropJpeg : public Napi::AsyncWorker {
 };
 
 Napi::Value crop_jpeg_async(const Napi::CallbackInfo& info) {
-  auto work = std::make_unique<CropJpeg>(info.Env(), read_object(info[0], "options"));
+  auto work = std::make_unique<CropJpeg>(info.Env(), Fields(info[0], "the call"));
   const Napi::Promise promise = work->promise();
   work->Queue();
   work.release();  // it deletes itself in the end

@@ -2,116 +2,167 @@
 
 #include <napi.h>
 
-#include <array>
 #include <cstdint>
 #include <string>
 
+#include "core/checkpoint/json_object.h"
 #include "core/data/normalize.h"
 #include "core/data/sample_store.h"
+#include "core/device/device.h"
+#include "core/error.h"
 #include "core/training/config.h"
 #include "node/read.h"
 
-// What the addon's calls are told.
+// Reads the options of the addon's calls. lib/native.ts describes them.
 namespace distill::node {
 
-// A text for people, or null where there is nothing to say.
+// A text for people, or null where it is empty.
 inline Napi::Value text_or_null(Napi::Env env, const std::string& text) {
   return text.empty() ? env.Null() : static_cast<Napi::Value>(Napi::String::New(env, text));
 }
 
-// None where it is left out.
-inline at::ArrayRef<float> read_floats(const Napi::Object& object, const char* name) {
-  if (object.Get(name).IsUndefined()) return {};
-  const auto array = read_array<Napi::Float32Array>(object, name);
+// Empty where it is null.
+inline at::ArrayRef<float> read_floats(const Fields& fields, const char* name) {
+  if (fields.get(name).IsNull()) return {};
+  const auto array = read_array<Napi::Float32Array>(fields, name);
   return {array.Data(), array.ElementLength()};
 }
 
-inline int64_t read_side(const Napi::Object& object, const char* name) {
-  return read_int(object, name, 1, max_side);
+inline int64_t read_side(const Fields& fields, const char* name) {
+  return read_int(fields, name, 1, max_side);
 }
 
-inline Preprocessing read_preprocessing(const Napi::Object& object) {
-  return {read_side(object, "imageSize"), read_triple(object, "mean"), read_triple(object, "std")};
+inline Preprocessing read_preprocessing(const Fields& fields) {
+  return {read_side(fields, "imageSize"), read_triple(fields, "mean"), read_triple(fields, "std")};
 }
 
-inline StoreShape read_store_shape(const Napi::Object& object) {
-  StoreShape shape{read_side(object, "imageSize"), read_int(object, "classes", 1, 1'000'000),
-                   read_int(object, "trainCapacity", 0, max_pictures),
-                   read_int(object, "valCapacity", 0, max_pictures)};
-  shape.train_size = object.Has("trainSize") ? read_side(object, "trainSize") : shape.image_size;
-  shape.views = object.Has("views") ? read_int(object, "views", 1, 1000) : 1;
-  shape.has_teacher = !object.Has("hasTeacher") || read_bool(object, "hasTeacher");
-  return shape;
-}
-
-inline StorePlace read_store_place(const Napi::Object& object) {
-  return {read_string(object, "place") == "memory", read_path(object, "folder"),
-          read_bool(object, "kept") ? read_string(object, "fingerprint") : ""};
-}
-
-inline Augmentation read_augmentation(const Napi::Value& value) {
-  Augmentation augmentation;
-  if (value.IsUndefined()) return augmentation;
-  const auto object = read_object(value, "augmentation");
-  const std::string crop = read_string(object, "crop");
-  if (crop == "random") {
-    augmentation.crop = Augmentation::Crop::random;
-  } else if (crop == "resized") {
-    augmentation.crop = Augmentation::Crop::resized;
-  } else if (crop != "center") {
-    throw wrong_type(object.Env(), "crop", "'center', 'random' or 'resized'");
+inline Execution read_execution(const Fields& fields) {
+  const std::string device = read_string(fields, "device");
+  if (!is_device_name(device)) {
+    throw wrong_type(fields.env(), "device", "'auto', 'cpu', 'cuda' or 'cuda:N'");
   }
-  augmentation.min_scale = read_double(object, "minScale");
-  augmentation.flip = read_bool(object, "flip");
+  return {device, read_named(fields, "precision", precisions), read_threads(fields)};
+}
+
+inline StoreShape read_store_shape(const Fields& fields) {
+  return {read_side(fields, "imageSize"),
+          read_int(fields, "classes", 1, 1'000'000),
+          read_int(fields, "trainCapacity", 0, max_pictures),
+          read_int(fields, "valCapacity", 0, max_pictures),
+          read_side(fields, "trainSize"),
+          read_int(fields, "views", 1, 1000),
+          read_bool(fields, "hasTeacher")};
+}
+
+inline StorePlace read_store_place(const Fields& fields) {
+  const std::string fingerprint = read_string(fields, "fingerprint");
+  return {read_named(fields, "place", store_places), read_path(fields, "folder"),
+          read_bool(fields, "kept") ? fingerprint : ""};
+}
+
+struct SessionOptions {
+  Preprocessing preprocessing;
+  Execution execution;
+};
+
+inline SessionOptions read_session_options(const Napi::Value& value) {
+  const Fields fields(value, "the session");
+  const SessionOptions options{read_preprocessing(fields), read_execution(fields)};
+  fields.refuse_others();
+  return options;
+}
+
+// Null: pictures are left as they are.
+inline Augmentation read_augmentation(const Fields& options, const char* name) {
+  const Napi::Value value = options.get(name);
+  if (value.IsNull()) return {};
+  const Fields fields(value, name);
+  const Augmentation augmentation{read_named(fields, "crop", crops),
+                                  read_double(fields, "minScale"), read_bool(fields, "flip")};
+  fields.refuse_others();
   return augmentation;
 }
 
-inline Schedule::Kind read_schedule(const Napi::Object& object) {
-  if (!object.Has("schedule")) return Schedule::Kind::constant;
-  const std::string kind = read_string(object, "schedule");
-  if (kind == "one-cycle") return Schedule::Kind::one_cycle;
-  if (kind == "cosine") return Schedule::Kind::cosine;
-  if (kind == "constant") return Schedule::Kind::constant;
-  throw wrong_type(object.Env(), "schedule", "'one-cycle', 'cosine' or 'constant'");
+struct StoreOptions {
+  StoreShape shape;
+  StorePlace place;
+  Augmentation view;
+};
+
+inline StoreOptions read_store_options(const Napi::Value& value) {
+  const Fields fields(value, "the store");
+  const StoreOptions options{read_store_shape(fields), read_store_place(fields),
+                             read_augmentation(fields, "view")};
+  fields.refuse_others();
+  return options;
 }
 
-// path: the name of the option that says where the network goes.
-inline TrainConfig read_train_config(const Napi::Object& object, const char* path) {
-  TrainConfig config;
-  config.epochs = read_int(object, "epochs", 1, 1'000'000'000);
-  config.batch_size = read_int(object, "batchSize", 1, 1'000'000);
-  config.shuffle = read_bool(object, "shuffle");
-  config.seed = static_cast<uint64_t>(read_int(object, "seed", 0));
-  config.learning_rate = read_double(object, "lr");
-  config.schedule = read_schedule(object);
-  if (object.Has("warmup")) config.warmup_epochs = read_double(object, "warmup");
-  if (object.Has("weightDecay")) config.weight_decay = read_double(object, "weightDecay");
-  config.augmentation = read_augmentation(object.Get("augment"));
-  config.path = read_path(object, path);
-  if (object.Has("start")) config.start = read_path(object, "start");
-  config.overwrite = read_bool(object, "overwrite");
-  config.metadata = read_string(object, "metadata");
-  config.agreement = read_bool(object, "agreement");
-  return config;
+inline JsonObject read_metadata(const Fields& fields) {
+  const std::string text = read_string(fields, "metadata");
+  try {
+    return JsonObject::parse(text, "metadata");
+  } catch (const Error&) {
+    throw wrong_type(fields.env(), "metadata", "a JSON object");
+  }
 }
 
-inline Keep read_keep(const Napi::Object& object) {
-  const std::string keep = object.Has("keep") ? read_string(object, "keep") : "both";
-  if (keep == "both") return Keep::both;
-  if (keep == "accuracy") return Keep::accuracy;
-  if (keep == "loss") return Keep::loss;
-  throw wrong_type(object.Env(), "keep", "'both', 'accuracy' or 'loss'");
+struct DistillOptions {
+  TrainConfig train;
+  DistillConfig distill;
+};
+struct TeachOptions {
+  TrainConfig train;
+  TeachConfig teach;
+};
+
+// The options that distillations and teachers' trainings share.
+inline TrainConfig read_train_config(const Fields& fields, const LossConfig& loss_config,
+                                     const char* path, bool agreement) {
+  return {
+      .epochs = read_int(fields, "epochs", 1, 1'000'000'000),
+      .batch_size = read_int(fields, "batchSize", 1, 1'000'000),
+      .shuffle = read_bool(fields, "shuffle"),
+      .seed = static_cast<uint64_t>(read_int(fields, "seed", 0)),
+      .learning_rate = read_double(fields, "lr"),
+      .schedule = read_named(fields, "schedule", schedules()),
+      .warmup_epochs = read_double(fields, "warmup"),
+      .make_optimizer = read_named(fields, "optimizer", optimizers()),
+      .optimizer = {read_double(fields, "weightDecay")},
+      .loss = read_named(fields, "loss", losses()),
+      .loss_config = loss_config,
+      .augmentation = read_augmentation(fields, "augment"),
+      .keep = read_named(fields, "keep", keeps),
+      .early_stop = read_bool(fields, "earlyStop"),
+      .path = read_path(fields, path),
+      .start = read_path(fields, "start"),
+      .overwrite = read_bool(fields, "overwrite"),
+      .metadata = read_metadata(fields),
+      .agreement = agreement,
+  };
 }
 
-inline DistillConfig read_distill_config(const Napi::Object& object) {
-  return {read_double(object, "dropRate"), read_double(object, "temperature"),
-          read_double(object, "alpha"), read_path(object, "initialStudent"), read_keep(object)};
+inline DistillOptions read_distill_options(const Napi::Value& value) {
+  const Fields fields(value, "the training");
+  const LossConfig loss{.temperature = read_double(fields, "temperature"),
+                        .alpha = read_double(fields, "alpha"),
+                        .label_smoothing = 0};
+  const DistillOptions options{
+      read_train_config(fields, loss, "student", read_bool(fields, "agreement")),
+      {read_double(fields, "dropRate"), read_path(fields, "initialStudent")}};
+  fields.refuse_others();
+  return options;
 }
 
-inline TeachConfig read_teach_config(const Napi::Object& object) {
-  return {read_string(object, "architecture"), read_path(object, "weights"),
-          read_bool(object, "keepHead"), read_double(object, "labelSmoothing"),
-          read_int(object, "freezeEpochs")};
+inline TeachOptions read_teach_options(const Napi::Value& value) {
+  const Fields fields(value, "the training");
+  // A teacher learns from labels alone: its loss has no soft term.
+  const LossConfig loss{
+      .temperature = 1, .alpha = 0, .label_smoothing = read_double(fields, "labelSmoothing")};
+  const TeachOptions options{read_train_config(fields, loss, "teacher", /*agreement=*/false),
+                             {read_string(fields, "architecture"), read_path(fields, "weights"),
+                              read_bool(fields, "keepHead"), read_int(fields, "freezeEpochs", 0)}};
+  fields.refuse_others();
+  return options;
 }
 
 }  // namespace distill::node

@@ -5,18 +5,23 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <functional>
+#include <set>
 #include <string>
 
-// Plain values out of JavaScript. The façade has checked types and ranges; what is of another type
-// or beyond what memory can be asked for still throws an error rather than being read as something
-// else.
+#include "core/names.h"
+
+// Reads plain values out of JavaScript. The façade has checked options for its callers. Here a
+// value of another type, an unknown name, or a number beyond what memory can be asked for is a
+// mistake of the façade's own: it throws an error that names the field, and never becomes a
+// default.
 namespace distill::node {
 
 inline constexpr int64_t max_safe_integer = (int64_t{1} << 53) - 1;
-// Pixels a side of a picture, and pictures, at most: so many bytes can still be counted.
+// The longest side of a picture, in pixels, and the most pictures: so many bytes can be counted.
 inline constexpr int64_t max_side = 4608, max_pictures = 100'000'000;
 
-inline Napi::Error wrong_type(Napi::Env env, const std::string& name, const char* expected) {
+inline Napi::Error wrong_type(Napi::Env env, const std::string& name, const std::string& expected) {
   Napi::Error error = Napi::TypeError::New(env, name + " is not " + expected);
   error.Set("code", "ERR_INVALID_ARG_TYPE");
   return error;
@@ -27,10 +32,35 @@ inline Napi::Error out_of_range(Napi::Env env, const std::string& message) {
   return error;
 }
 
-inline Napi::Object read_object(const Napi::Value& value, const char* name) {
-  if (!value.IsObject()) throw wrong_type(value.Env(), name, "an object");
-  return value.As<Napi::Object>();
-}
+// The fields of an object. Each is read by its name; then refuse_others() finds those that nobody
+// has read: a misspelt name, or an option that this call does not have.
+class Fields {
+ public:
+  Fields(const Napi::Value& value, const char* name) : name_(name) {
+    if (!value.IsObject() || value.IsArray()) throw wrong_type(value.Env(), name, "an object");
+    object_ = value.As<Napi::Object>();
+  }
+
+  Napi::Env env() const { return object_.Env(); }
+  const Napi::Object& object() const { return object_; }
+  Napi::Value get(const char* name) const {
+    read_.insert(name);
+    return object_.Get(name);
+  }
+  void refuse_others() const {
+    const auto names = object_.GetPropertyNames();
+    for (uint32_t i = 0; i < names.Length(); ++i) {
+      const std::string name = names.Get(i).ToString();
+      if (!read_.contains(name)) throw wrong_type(env(), name, "a field of " + name_);
+    }
+  }
+
+ private:
+  std::string name_;
+  Napi::Object object_;
+  mutable std::set<std::string, std::less<>> read_;
+};
+
 inline Napi::Function read_function(const Napi::Value& value, const char* name) {
   if (!value.IsFunction()) throw wrong_type(value.Env(), name, "a function");
   return value.As<Napi::Function>();
@@ -44,11 +74,23 @@ inline std::string read_string(const Napi::Value& value, const char* name) {
   if (!value.IsString()) throw wrong_type(value.Env(), name, "a string");
   return value.As<Napi::String>();
 }
-inline std::string read_string(const Napi::Object& object, const char* name) {
-  return read_string(object.Get(name), name);
+inline std::string read_string(const Fields& fields, const char* name) {
+  return read_string(fields.get(name), name);
 }
 
-// The façade lets no path with a NUL inside pass: it would be cut there, and be another file's.
+// The value of a name in a table.
+template <typename Table>
+NamedValue<Table> read_named(const Napi::Value& value, const char* name, const Table& table) {
+  const auto found = find_named(table, read_string(value, name));
+  if (!found) throw wrong_type(value.Env(), name, list_names(table));
+  return *found;
+}
+template <typename Table>
+NamedValue<Table> read_named(const Fields& fields, const char* name, const Table& table) {
+  return read_named(fields.get(name), name, table);
+}
+
+// A path with a NUL inside would be cut there, and lead to another file.
 inline std::string read_path(const Napi::Value& value, const char* name = "path") {
   std::string path = read_string(value, name);
   if (path.find('\0') != std::string::npos) {
@@ -56,8 +98,8 @@ inline std::string read_path(const Napi::Value& value, const char* name = "path"
   }
   return path;
 }
-inline std::string read_path(const Napi::Object& object, const char* name) {
-  return read_path(object.Get(name), name);
+inline std::string read_path(const Fields& fields, const char* name) {
+  return read_path(fields.get(name), name);
 }
 
 inline double read_double(const Napi::Value& value, const char* name) {
@@ -66,8 +108,8 @@ inline double read_double(const Napi::Value& value, const char* name) {
   if (!std::isfinite(number)) throw out_of_range(value.Env(), std::string(name) + " is not finite");
   return number;
 }
-inline double read_double(const Napi::Object& object, const char* name) {
-  return read_double(object.Get(name), name);
+inline double read_double(const Fields& fields, const char* name) {
+  return read_double(fields.get(name), name);
 }
 inline int64_t read_int(const Napi::Value& value, const char* name,
                         int64_t least = -max_safe_integer, int64_t most = max_safe_integer) {
@@ -79,31 +121,30 @@ inline int64_t read_int(const Napi::Value& value, const char* name,
   }
   return static_cast<int64_t>(number);
 }
-inline int64_t read_int(const Napi::Object& object, const char* name,
-                        int64_t least = -max_safe_integer, int64_t most = max_safe_integer) {
-  return read_int(object.Get(name), name, least, most);
+inline int64_t read_int(const Fields& fields, const char* name, int64_t least = -max_safe_integer,
+                        int64_t most = max_safe_integer) {
+  return read_int(fields.get(name), name, least, most);
 }
-// 0 is LibTorch's choice.
-inline int64_t read_threads(const Napi::Object& object) {
-  return read_int(object, "threads", 0, 4096);
+// 0: LibTorch's choice.
+inline int64_t read_threads(const Fields& fields) {
+  return read_int(fields, "threads", 0, 4096);
 }
 
-// False where it is left out.
-inline bool read_bool(const Napi::Object& object, const char* name) {
-  const auto value = object.Get(name);
-  if (value.IsUndefined()) return false;
-  if (!value.IsBoolean()) throw wrong_type(object.Env(), name, "a boolean");
+inline bool read_bool(const Fields& fields, const char* name) {
+  const Napi::Value value = fields.get(name);
+  if (!value.IsBoolean()) throw wrong_type(fields.env(), name, "a boolean");
   return value.As<Napi::Boolean>();
 }
 
-inline std::array<double, 3> read_triple(const Napi::Object& object, const char* name) {
-  const auto triple = read_list(object.Get(name), name);
+inline std::array<double, 3> read_triple(const Fields& fields, const char* name) {
+  const auto triple = read_list(fields.get(name), name);
+  if (triple.Length() != 3) throw wrong_type(fields.env(), name, "a list of three numbers");
   std::array<double, 3> values;
   for (uint32_t i = 0; i < 3; ++i) values[i] = read_double(triple.Get(i), name);
   return values;
 }
 
-// Borrowed: the array must be kept.
+// Borrowed: the array must be kept alive while it is used.
 template <typename Array>
 Array read_array(const Napi::Value& value, const char* name);
 template <>
@@ -127,7 +168,7 @@ inline Napi::Float32Array read_array(const Napi::Value& value, const char* name)
   if (!fits) throw wrong_type(value.Env(), name, "a Float32Array");
   return value.As<Napi::Float32Array>();
 }
-// Of either kind that tensors have in JavaScript.
+// An array of either type that tensors have in JavaScript.
 template <>
 inline Napi::TypedArray read_array(const Napi::Value& value, const char* name) {
   const auto type =
@@ -138,16 +179,16 @@ inline Napi::TypedArray read_array(const Napi::Value& value, const char* name) {
   return value.As<Napi::TypedArray>();
 }
 template <typename Array>
-Array read_array(const Napi::Object& object, const char* name) {
-  return read_array<Array>(object.Get(name), name);
+Array read_array(const Fields& fields, const char* name) {
+  return read_array<Array>(fields.get(name), name);
 }
 
-// How many pictures (side, side, 3) there are in an array: whole ones, and one at least.
+// The number of pictures (side, side, 3) in an array: whole ones, and one at least.
 inline int64_t count_pictures(const Napi::Uint8Array& pixels, int64_t side) {
   const auto length = static_cast<int64_t>(pixels.ElementLength());
   if (length == 0 || length % (side * side * 3) != 0) {
-    throw out_of_range(pixels.Env(), "pixels are not whole pictures of " + std::to_string(side) +
-                                         " pixels a side");
+    throw out_of_range(pixels.Env(), "pixels are not whole pictures with sides of " +
+                                         std::to_string(side) + " pixels");
   }
   return length / (side * side * 3);
 }

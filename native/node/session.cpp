@@ -1,21 +1,10 @@
 #include "node/session.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-#include <c10/core/GradMode.h>
-
+#include <algorithm>
 #include <optional>
 #include <utility>
 
-#include "core/data/sample_store.h"
-#include "core/device/device.h"
-#include "core/device/memory.h"
-#include "core/error.h"
-#include "core/models/classifier.h"
-#include "core/models/registry.h"
-#include "core/nn/weights.h"
-#include "core/parallel/openmp.h"
-#include "core/training/learner.h"
-#include "core/training/train.h"
+#include "core/training/session.h"
 #include "node/options.h"
 #include "node/worker.h"
 
@@ -55,82 +44,66 @@ Napi::Value to_value(Napi::Env env, const std::optional<EpochReport>& report) {
   return report ? static_cast<Napi::Value>(to_object(env, *report)) : env.Null();
 }
 
-const char* to_string(StopReason stop_reason) {
-  switch (stop_reason) {
-    case StopReason::completed:
-      return "completed";
-    case StopReason::early_stop:
-      return "early-stop";
-    case StopReason::stopped:
-      return "stopped";
-  }
-  return "";
+Napi::Value to_value(Napi::Env env, const TrainResult& result) {
+  auto object = Napi::Object::New(env);
+  object.Set("stopReason", name_of(stop_reasons, result.stop_reason));
+  object.Set("best", to_value(env, result.best));
+  object.Set("last", to_value(env, result.last));
+  return object;
 }
 
-class Session {
+Napi::Int32Array to_array(Napi::Env env, const std::vector<int32_t>& values) {
+  auto array = Napi::Int32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+// A session (core/training/session.h) with a thread of its own.
+class SessionWrap {
  public:
   static Napi::Function define(Napi::Env env) {
-    return Class<Session>()
-        .with_promise<&Session::open>("open")
-        .with_promise<&Session::load_teacher>("loadTeacher")
-        .with_promise<&Session::create_store>("createStore")
-        .with_promise<&Session::reopen_store>("reopenStore")
-        .with_promise<&Session::append>("append")
-        .with_promise<&Session::seal_store>("sealStore")
-        .with_promise<&Session::validate_teacher>("validateTeacher")
-        .with_promise<&Session::train>("train")
-        .with_promise<&Session::teach>("teach")
-        .with<&Session::stop>("stop")
-        .with<&Session::progress>("progress")
-        .with_promise<&Session::close>("close")
+    return Class<SessionWrap>()
+        .with_promise<&SessionWrap::open>("open")
+        .with_promise<&SessionWrap::load_teacher>("loadTeacher")
+        .with_promise<&SessionWrap::create_store>("createStore")
+        .with_promise<&SessionWrap::reopen_store>("reopenStore")
+        .with_promise<&SessionWrap::append>("append")
+        .with_promise<&SessionWrap::seal_store>("sealStore")
+        .with_promise<&SessionWrap::validate_teacher>("validateTeacher")
+        .with_promise<&SessionWrap::train>("train")
+        .with_promise<&SessionWrap::teach>("teach")
+        .with<&SessionWrap::stop>("stop")
+        .with<&SessionWrap::progress>("progress")
+        .with_promise<&SessionWrap::close>("close")
         .define(env, "Session");
   }
 
-  explicit Session(const Napi::CallbackInfo& info)
-      : worker_(info.Env(), [this] { control_.stop = true; }) {
-    const auto options = read_object(info[0], "options");
-    preprocessing_ = read_preprocessing(options);
-    device_name_ = read_string(options, "device");
-    precision_ = read_string(options, "precision");
-    threads_ = read_threads(options);
-  }
+  explicit SessionWrap(const Napi::CallbackInfo& info)
+      : SessionWrap(info.Env(), read_session_options(info[0])) {}
 
  private:
+  SessionWrap(Napi::Env env, const SessionOptions& options)
+      : session_(options.preprocessing, options.execution),
+        worker_(env, [this] { session_.control().stop = true; }) {}
+
   Napi::Value open(const Napi::CallbackInfo& info) {
-    return worker_.run<std::string>(
-        info.Env(),
-        [this](Channel&) {
-          // The number of threads belongs to the thread that starts the parallel work: this one.
-          use_threads(threads_);
-          compute_ = choose_compute(device_name_, precision_);
-          use_device(compute_.device);
-          return device_name_ == "auto" ? gpu_problem() : "";
-        },
-        [this](Napi::Env env, const std::string& warning) {
+    return worker_.run<Session::Opened>(
+        info.Env(), [this](Channel&) { return session_.open(); },
+        [](Napi::Env env, const Session::Opened& opened) {
           auto object = Napi::Object::New(env);
-          object.Set("device", compute_.device.str());
-          object.Set("precision", compute_.precision());
-          object.Set("warning", text_or_null(env, warning));
+          object.Set("device", opened.device);
+          object.Set("precision", opened.precision);
+          object.Set("warning", text_or_null(env, opened.warning));
           return object;
         },
         {this_of(info)});
   }
 
   Napi::Value load_teacher(const Napi::CallbackInfo& info) {
-    struct Loaded {
-      std::string architecture;
-      int64_t classes, parameters;
-    };
-    const std::string path = read_path(info[0]);
-    return worker_.run<Loaded>(
+    return worker_.run<Session::LoadedTeacher>(
         info.Env(),
-        [this, path](Channel&) {
-          const auto [architecture, network] = distill::load_teacher(path);
-          teacher_path_ = path;
-          teacher_.emplace(network->evaluator(compute_), preprocessing_, compute_);
-          return Loaded{architecture->name, network->classes(), count_parameters(network->state())};
-        },
-        [](Napi::Env env, const Loaded& loaded) {
+        [this, path = read_path(info[0])](Channel&) { return session_.load_teacher(path); },
+        [](Napi::Env env, const Session::LoadedTeacher& loaded) {
           auto object = Napi::Object::New(env);
           object.Set("architecture", loaded.architecture);
           object.Set("classes", static_cast<double>(loaded.classes));
@@ -141,153 +114,72 @@ class Session {
   }
 
   Napi::Value create_store(const Napi::CallbackInfo& info) {
-    const auto options = read_object(info[0], "options");
-    return worker_.run<Nothing>(
-        info.Env(),
-        [this, shape = read_store_shape(options), place = read_store_place(options),
-         view = read_augmentation(options.Get("view"))](Channel&) {
-          view_ = view;
-          waiting_ = 0;
-          store_ = SampleStore::create(shape, place);
-          return Nothing{};
-        },
-        to_undefined, {this_of(info)});
+    return worker_.run<Nothing>(info.Env(),
+                                [this, store = read_store_options(info[0])](Channel&) {
+                                  session_.create_store(store.shape, store.place, store.view);
+                                  return Nothing{};
+                                },
+                                to_undefined, {this_of(info)});
   }
 
   Napi::Value reopen_store(const Napi::CallbackInfo& info) {
-    using Sources = std::optional<std::array<std::vector<int32_t>, 2>>;
-    const auto options = read_object(info[0], "options");
+    using Sources = std::optional<Session::Sources>;
     return worker_.run<Sources>(
         info.Env(),
-        [this, shape = read_store_shape(options),
-         place = read_store_place(options)](Channel&) -> Sources {
-          store_ = SampleStore::reopen(shape, place, control_.stop);
-          if (!store_) return std::nullopt;
-          teacher_.reset();
-          const auto sources = [](const Split& split) {
-            const auto* first = split.sources.const_data_ptr<int64_t>();
-            return std::vector<int32_t>(first, first + split.count);
-          };
-          return {{sources(store_->train()), sources(store_->val())}};
+        [this, store = read_store_options(info[0])](Channel&) {
+          return session_.reopen_store(store.shape, store.place);
         },
         [](Napi::Env env, const Sources& sources) -> Napi::Value {
           if (!sources) return env.Null();
           auto object = Napi::Object::New(env);
-          const auto list = [env](const std::vector<int32_t>& values) {
-            auto array = Napi::Int32Array::New(env, values.size());
-            std::copy(values.begin(), values.end(), array.Data());
-            return array;
-          };
-          object.Set("train", list((*sources)[0]));
-          object.Set("val", list((*sources)[1]));
+          object.Set("train", to_array(env, sources->train));
+          object.Set("val", to_array(env, sources->val));
           return object;
         },
         {this_of(info)});
   }
 
   Napi::Value append(const Napi::CallbackInfo& info) {
-    const auto options = read_object(info[0], "options");
-    const bool is_train = read_string(options, "split") == "train";
-    // Validation is plain cross entropy: it needs no teacher, unless its agreement is asked for.
-    const bool is_answered = options.Has("answered") ? read_bool(options, "answered") : is_train;
+    const Fields options(info[0], "the batch");
     auto pixels = read_array<Napi::Uint8Array>(options, "pixels");
     const auto labels = read_array<Napi::Int32Array>(options, "labels");
     const auto sources = read_array<Napi::Int32Array>(options, "sources");
-    const int64_t side =
-        options.Has("size") ? read_side(options, "size") : preprocessing_.image_size;
+    const int64_t side = read_side(options, "size");
     const int64_t count = count_pictures(pixels, side);
     if (static_cast<int64_t>(labels.ElementLength()) != count ||
         static_cast<int64_t>(sources.ElementLength()) != count) {
       throw out_of_range(info.Env(), "pixels, labels and sources disagree in length");
     }
-    return worker_.run<Nothing>(
-        info.Env(),
-        [this, is_train, is_answered, labels = labels.Data(), sources = sources.Data(),
-         pictures = at::from_blob(pixels.Data(), {count, side, side, 3}, at::kByte),
-         given = read_floats(options, "teacherLogits")](Channel&) {
-          append(is_train, is_answered, pictures, labels, sources, given);
-          return Nothing{};
-        },
-        to_undefined, {this_of(info), options, pixels, labels, sources});
-  }
-
-  // `given` are the teacher's logits, where no teacher is there to be asked.
-  void append(bool is_train, bool is_answered, const at::Tensor& pictures, const int32_t* labels,
-              const int32_t* sources, at::ArrayRef<float> given) {
-    const c10::NoGradGuard no_grad;
-    Split& split = is_train ? store_.value().train() : store_.value().val();
-    const at::Tensor rows = store_->append(split, labels, sources, pictures.size(0));
-    rows.copy_(is_train && view_ != Augmentation() ? views_of(pictures, sources) : pictures);
-    if (!is_answered || !store_->shape().has_teacher) return;
-    if (!teacher_) {
-      at::Tensor to =
-          split.teacher_logits.narrow(0, split.count * split.views - rows.size(0), rows.size(0));
-      if (static_cast<int64_t>(given.size()) != to.numel()) {
-        throw Error("ERR_INTERNAL", "the teacher's logits are not those of the pictures");
-      }
-      std::copy(given.begin(), given.end(), to.mutable_data_ptr<float>());
-      return;
-    }
-    if (waiting_for_ != &split) answer(waiting_);
-    waiting_for_ = &split;
-    waiting_ += rows.size(0);
-    // The CPU answers while the next ones are being decoded; so few do not fill a GPU.
-    if (compute_.device.is_cpu()) return answer(waiting_);
-    const int64_t full = evaluation_batch(preprocessing_.image_size);
-    while (waiting_ >= full) answer(full);
-  }
-
-  // Asks the teacher about the first of those that wait.
-  void answer(int64_t count) {
-    if (count == 0) return;
-    Split& split = *waiting_for_;
-    const int64_t first = split.count * split.views - std::exchange(waiting_, waiting_ - count);
-    const at::Tensor rows = split.pixels.narrow(0, first, count);
-    const at::Tensor logits = teacher_->logits(rows);
-    if (!logits.isfinite().all().item<bool>()) {
-      throw Error("ERR_NOT_FINITE", "the answers of the teacher '" + teacher_path_ +
-                                        "' are not finite numbers: check mean and std, or use a "
-                                        "checkpoint from before its training diverged");
-    }
-    split.teacher_logits.narrow(0, first, count).copy_(logits);
-  }
-
-  // The views of each picture, side by side. What is drawn depends on the picture's place in the
-  // list of files alone, so that a store serves every run's seed.
-  at::Tensor views_of(const at::Tensor& pictures, const int32_t* sources) const {
-    const int64_t views = store_->shape().views;
-    std::vector<Window> windows;
-    for (int64_t i = 0; i < pictures.size(0); ++i) {
-      for (int64_t view = 0; view < views; ++view) {
-        windows.push_back(draw_window(view_, pictures.size(1), preprocessing_.image_size,
-                                      /*seed=*/0, view, sources[i]));
-      }
-    }
-    const at::Tensor indices = at::arange(pictures.size(0), at::kLong).repeat_interleave(views);
-    const bool resized = view_.crop == Augmentation::Crop::resized;
-    return cut_windows(pictures, indices, to_tensor(windows, resized), preprocessing_.image_size);
+    const ImageBatch batch{read_named(options, "split", split_names),
+                           at::from_blob(pixels.Data(), {count, side, side, 3}, at::kByte),
+                           labels.Data(),
+                           sources.Data(),
+                           read_bool(options, "answered"),
+                           read_floats(options, "teacherLogits")};
+    options.refuse_others();
+    return worker_.run<Nothing>(info.Env(),
+                                [this, batch](Channel&) {
+                                  session_.append(batch);
+                                  return Nothing{};
+                                },
+                                to_undefined,
+                                {this_of(info), options.object(), pixels, labels, sources});
   }
 
   Napi::Value seal_store(const Napi::CallbackInfo& info) {
     return worker_.run<Nothing>(info.Env(),
                                 [this](Channel&) {
-                                  answer(waiting_);
-                                  store_.value().seal();
-                                  teacher_.reset();  // its answers are in the store
-                                  release_freed_memory();
-                                  release_device_memory(compute_.device);
+                                  session_.seal_store();
                                   return Nothing{};
                                 },
                                 to_undefined, {this_of(info)});
   }
 
   Napi::Value validate_teacher(const Napi::CallbackInfo& info) {
-    const bool is_train = info[0].ToString().Utf8Value() == "train";
     return worker_.run<TeacherScores>(
         info.Env(),
-        [this, is_train](Channel&) {
-          const SampleStore& store = store_.value();
-          return distill::validate_teacher(is_train ? store.train() : store.val());
+        [this, split = read_named(info[0], "split", split_names)](Channel&) {
+          return session_.validate_teacher(split);
         },
         [](Napi::Env env, const TeacherScores& scores) {
           auto object = Napi::Object::New(env);
@@ -301,93 +193,59 @@ class Session {
   }
 
   Napi::Value train(const Napi::CallbackInfo& info) {
-    const auto options = read_object(info[0], "options");
-    return run_training(info, read_train_config(options, "student"),
-                        [config = read_distill_config(options)](const auto&... given) {
-                          return make_student(config, given...);
-                        });
+    const DistillOptions options = read_distill_options(info[0]);
+    return run_training(info, [this, options](const Session::OnEpoch& on_epoch) {
+      return session_.train(options.train, options.distill, on_epoch);
+    });
   }
 
   Napi::Value teach(const Napi::CallbackInfo& info) {
-    const auto options = read_object(info[0], "options");
-    return run_training(info, read_train_config(options, "teacher"),
-                        [config = read_teach_config(options)](const auto&... given) {
-                          return make_teacher(config, given...);
-                        });
+    const TeachOptions options = read_teach_options(info[0]);
+    return run_training(info, [this, options](const Session::OnEpoch& on_epoch) {
+      return session_.teach(options.train, options.teach, on_epoch);
+    });
   }
 
-  // make_learner(classes, generator, compute)
-  template <typename MakeLearner>
-  Napi::Value run_training(const Napi::CallbackInfo& info, const TrainConfig& config,
-                           const MakeLearner& make_learner) {
-    // Now, so that nobody sees where the training before this one ended.
-    control_.epoch = control_.step = control_.steps = 0;
+  Napi::Value run_training(const Napi::CallbackInfo& info,
+                           const std::function<TrainResult(const Session::OnEpoch&)>& training) {
+    session_.reset_progress();
     return worker_.run<TrainResult>(
         info.Env(),
-        [this, config, make_learner](Channel& channel) {
-          at::Generator generator = at::detail::createCPUGenerator(config.seed);
-          const auto learner = make_learner(store_.value().shape().classes, generator, compute_);
-          return distill::train(
-              *store_, preprocessing_, config, *learner, generator, compute_, control_,
-              [&channel](const EpochReport& report) {
-                channel.call([report](Napi::Env env) { return to_object(env, report); });
-              });
+        [training](Channel& channel) {
+          return training([&channel](const EpochReport& report) {
+            channel.call([report](Napi::Env env) { return to_object(env, report); });
+          });
         },
-        [](Napi::Env env, const TrainResult& result) {
-          auto object = Napi::Object::New(env);
-          object.Set("stopReason", to_string(result.stop_reason));
-          object.Set("best", to_value(env, result.best));
-          object.Set("last", to_value(env, result.last));
-          return object;
-        },
+        [](Napi::Env env, const TrainResult& result) { return to_value(env, result); },
         {this_of(info)}, read_function(info[1], "onEpoch"));
   }
 
   Napi::Value stop(const Napi::CallbackInfo& info) {
-    control_.stop = true;
+    session_.control().stop = true;
     return info.Env().Undefined();
   }
 
   Napi::Value progress(const Napi::CallbackInfo& info) {
+    const TrainingControl& control = session_.control();
     auto object = Napi::Object::New(info.Env());
-    object.Set("epoch", static_cast<double>(control_.epoch));
-    object.Set("step", static_cast<double>(control_.step));
-    object.Set("steps", static_cast<double>(control_.steps));
+    object.Set("epoch", static_cast<double>(control.epoch));
+    object.Set("step", static_cast<double>(control.step));
+    object.Set("steps", static_cast<double>(control.steps));
     return object;
   }
 
   Napi::Value close(const Napi::CallbackInfo& info) {
-    return worker_.close(info.Env(),
-                         [this] {
-                           teacher_.reset();
-                           store_.reset();
-                           release_freed_memory();
-                           release_device_memory(compute_.device);
-                         },
-                         {this_of(info)});
+    return worker_.close(info.Env(), [this] { session_.close(); }, {this_of(info)});
   }
 
-  Preprocessing preprocessing_;
-  std::string device_name_, precision_;
-  int64_t threads_ = 0;  // 0: LibTorch's choice
-  RunControl control_;
-
-  // Touched on the worker's thread alone.
-  Compute compute_;
-  std::optional<Classifier> teacher_;
-  std::string teacher_path_;
-  std::optional<SampleStore> store_;
-  Split* waiting_for_ = nullptr;  // whose last rows wait for the teacher's answers
-  int64_t waiting_ = 0;           // how many they are
-  Augmentation view_;             // what training pictures go through on their way into the store
-
-  Worker worker_;  // last: its thread ends before what it works on goes
+  Session session_;
+  Worker worker_;  // last: its thread ends before the session that it works on goes
 };
 
 }  // namespace
 
 void register_session(Napi::Env env, Napi::Object exports) {
-  exports.Set("Session", Session::define(env));
+  exports.Set("Session", SessionWrap::define(env));
 }
 
 }  // namespace distill::node

@@ -12,6 +12,7 @@ import {
   predict,
 } from '../../lib/index.js';
 import { loadAddon } from '../../lib/native.js';
+import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
 import {
   filesIn,
   smallRun,
@@ -245,15 +246,17 @@ describe('numbers', () => {
       train: path.join(given.dataset, 'train'),
       val: path.join(given.dataset, 'val'),
     });
-    await session.createStore({
-      imageSize,
-      classes: 2,
-      trainCapacity: 11,
-      valCapacity: 7,
-      place: 'memory',
-      folder: '',
-      fingerprint: '',
-    });
+    await session.createStore(
+      storeOf({
+        imageSize,
+        classes: 2,
+        trainCapacity: 11,
+        valCapacity: 7,
+        place: 'memory',
+        folder: '',
+        fingerprint: '',
+      }),
+    );
     for (const split of ['train', 'val'] as const) {
       const { samples } = dataset[split];
       const paths = samples.map((sample) => sample.path);
@@ -262,13 +265,15 @@ describe('numbers', () => {
         batchSize: 16,
       })) {
         const labels = batch.indices.map((i) => samples[i]?.label ?? -1);
-        await session.append({ split, pixels: batch.pixels, labels, sources: batch.indices });
+        await session.append(
+          batchOf({ split, pixels: batch.pixels, labels, sources: batch.indices }),
+        );
       }
     }
     await session.sealStore();
     let steps: ArrayLike<number> = [];
     await session.train(
-      {
+      trainConfigOf({
         epochs: 1,
         lr: 1e-4,
         dropRate: 0,
@@ -280,7 +285,7 @@ describe('numbers', () => {
         initialStudent: '',
         metadata: '{}',
         student: path.join(folder, 'out/steps.pth'),
-      },
+      }),
       ({ stepLosses }) => {
         steps = stepLosses;
       },

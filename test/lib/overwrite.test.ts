@@ -23,6 +23,7 @@ import {
 } from '../../lib/index.js';
 import { loadAddon } from '../../lib/native.js';
 import { runCommand } from '../helpers/child.js';
+import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
 import { mean, smallRun, std, temporaryFolder, writeStudent } from '../helpers/dataset.js';
 import { refusalOf } from '../helpers/outcome.js';
 import { writePth } from '../helpers/pth.js';
@@ -256,37 +257,27 @@ test('the session itself leaves what is no network of the kind that it writes', 
     threads: 1,
   });
   await session.open();
-  await session.createStore({
-    imageSize: 32,
-    classes: 2,
-    trainCapacity: 4,
-    valCapacity: 4,
-    place: 'memory',
-    folder: '',
-    fingerprint: '',
-  });
+  await session.createStore(
+    storeOf({
+      imageSize: 32,
+      classes: 2,
+      trainCapacity: 4,
+      valCapacity: 4,
+      place: 'memory',
+      folder: '',
+      fingerprint: '',
+    }),
+  );
   for (const split of ['train', 'val'] as const) {
     const pixels = Uint8Array.from({ length: 4 * 32 * 32 * 3 }, (_, i) => (i * i * 31) % 251);
     const labels = Int32Array.of(0, 1, 0, 1);
     const teacherLogits = new Float32Array(8);
-    await session.append({ split, pixels, labels, sources: labels, teacherLogits });
+    await session.append(batchOf({ split, pixels, labels, sources: labels, teacherLogits }));
   }
   await session.sealStore();
-  const config = {
-    epochs: 1,
-    lr: 1e-3,
-    dropRate: 0,
-    temperature: 2,
-    alpha: 0,
-    batchSize: 2,
-    shuffle: false,
-    seed: 1,
-    initialStudent: '',
-    metadata: '{}',
-  };
   const student = at('taught-there.pth');
   copyFileSync(at('kinds/teacher'), student);
-  const given = { ...config, student };
+  const given = trainConfigOf({ lr: 1e-3, alpha: 0, batchSize: 2, shuffle: false, student });
   await expect(session.train(given, () => {})).rejects.toMatchObject({ code: 'ERR_EXISTS' });
   expect(readFileSync(student).equals(readFileSync(at('kinds/teacher')))).toBe(true);
   await session.train({ ...given, overwrite: true }, () => {});

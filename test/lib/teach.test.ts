@@ -12,6 +12,7 @@ import {
   teach,
 } from '../../lib/index.js';
 import { loadAddon } from '../../lib/native.js';
+import { batchOf, storeOf, teachConfigOf } from '../helpers/contract.js';
 import {
   filesIn,
   mean,
@@ -575,25 +576,28 @@ describe.skipIf(!python)('PyTorch', () => {
       threads: 0,
     });
     await session.open();
-    await session.createStore({
-      imageSize: size,
-      classes: 3,
-      trainCapacity: count,
-      valCapacity: count,
-      hasTeacher: false,
-      place: 'memory',
-      folder: '',
-      fingerprint: '',
-    });
+    await session.createStore(
+      storeOf({
+        imageSize: size,
+        classes: 3,
+        trainCapacity: count,
+        valCapacity: count,
+        hasTeacher: false,
+        place: 'memory',
+        folder: '',
+        fingerprint: '',
+      }),
+    );
     for (const split of ['train', 'val'] as const) {
-      await session.append({ split, pixels, labels, sources });
+      await session.append(batchOf({ split, pixels, labels, sources }));
     }
     await session.sealStore();
     const learning = { lr: 2e-4, schedule: 'one-cycle', weightDecay: 0.05 } as const;
     let ours: number[] = [];
     await session.teach(
-      {
+      teachConfigOf({
         ...learning,
+        optimizer: 'adamw',
         epochs: 1,
         batchSize,
         shuffle: false,
@@ -606,7 +610,7 @@ describe.skipIf(!python)('PyTorch', () => {
         labelSmoothing: 0.1,
         teacher: path.join(folder, 'taken.pth'),
         metadata: '{}',
-      },
+      }),
       ({ stepLosses }) => {
         ours = [...stepLosses];
       },

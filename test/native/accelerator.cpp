@@ -37,8 +37,8 @@ namespace {
 
 const at::Device stand_in(at::kPrivateUse1, 0);
 
-// What the host did with the device since it was last asked. Backward passes have a thread of their
-// own, which the host's thread waits for.
+// The host's work with the device since the counts were last reset. Backward passes have a thread
+// of their own, which the host's thread waits for.
 struct Counts {
   int64_t waits = 0;        // for results: copies to the host and events that are waited for
   int64_t allocations = 0;  // of device memory
@@ -429,21 +429,21 @@ SampleStore make_store(int64_t kept_side) {
   return store;
 }
 
-using MakeLearner = std::unique_ptr<Learner>(const at::Generator&, const Compute&);
+using MakeLearner = Learner(const at::Generator&, const Compute&);
 
-std::unique_ptr<Learner> student(const at::Generator& generator, const Compute& compute) {
-  return make_student(DistillConfig(), classes, generator, compute);
+Learner student(const at::Generator& generator, const Compute& compute) {
+  const DistillConfig config{.drop_rate = 0.2, .initial_student = ""};
+  return Learner(make_student(config, classes, generator), compute);
 }
 
-// Whose features rest in the first epochs.
-std::unique_ptr<Learner> teacher(const at::Generator& generator, const Compute& compute) {
-  TeachConfig config;
-  config.architecture = "densenet121";
-  config.freeze_epochs = 2;
-  return make_teacher(config, classes, generator, compute);
+// A teacher whose features are frozen in the first epochs.
+Learner teacher(const at::Generator& generator, const Compute& compute) {
+  const TeachConfig config{
+      .architecture = "densenet121", .weights = "", .keep_head = false, .freeze_epochs = 2};
+  return Learner(make_teacher(config, classes, generator), compute, config.freeze_epochs);
 }
 
-struct Course {
+struct Run {
   std::vector<double> losses;  // of all steps, and of the validations
   std::vector<Counts> epochs;
 };
@@ -452,40 +452,53 @@ struct Training {
   MakeLearner* make = student;
   Augmentation augmentation;
   int64_t kept_side = side;
-  // Losses and scores that are the CPU's, but for rounding.
+  // The first losses and scores that are the CPU's, but for rounding.
   size_t alike = epochs * (steps + 3);
+  Loss* loss = &distillation_loss;
 };
 
-Course run(at::Device device, const Training& training) {
+Run run(at::Device device, const Training& training) {
   const SampleStore store = make_store(training.kept_side);
-  TrainConfig config;
-  config.epochs = epochs;
-  config.batch_size = batch;
-  config.seed = 3;
-  config.learning_rate = 1e-4;
-  config.schedule = Schedule::Kind::one_cycle;
-  config.weight_decay = 0.01;
-  config.augmentation = training.augmentation;
-  config.agreement = true;
+  const TrainConfig config{
+      .epochs = epochs,
+      .batch_size = batch,
+      .shuffle = true,
+      .seed = 3,
+      .learning_rate = 1e-4,
+      .schedule = find_named(schedules(), "one-cycle").value(),
+      .warmup_epochs = 0,
+      .make_optimizer = find_named(optimizers(), "adamw").value(),
+      .optimizer = {.weight_decay = 0.01},
+      .loss = training.loss,
+      .loss_config = {.temperature = 2, .alpha = 0.7, .label_smoothing = 0},
+      .augmentation = training.augmentation,
+      .keep = Keep::both,
+      .early_stop = false,
+      .path = "",
+      .start = "",
+      .overwrite = false,
+      .metadata = {},
+      .agreement = true,
+  };
   const Compute compute{device};
   use_device(device);
   at::Generator generator = at::detail::createCPUGenerator(config.seed);
-  const auto learner = training.make(generator, compute);
-  RunControl control;
-  Course course;
+  Learner learner = training.make(generator, compute);
+  TrainingControl control;
+  Run result;
   counts = {};
-  train(store, {side, {0.5, 0.4, 0.3}, {0.2, 0.25, 0.3}}, config, *learner, generator, compute,
+  train(store, {side, {0.5, 0.4, 0.3}, {0.2, 0.25, 0.3}}, config, learner, generator, compute,
         control, [&](const EpochReport& report) {
-          course.losses.insert(course.losses.end(), report.step_losses.begin(),
+          result.losses.insert(result.losses.end(), report.step_losses.begin(),
                                report.step_losses.end());
-          course.losses.insert(course.losses.end(), {report.val.loss, report.val.accuracy,
+          result.losses.insert(result.losses.end(), {report.val.loss, report.val.accuracy,
                                                      report.val_agreement.value_or(-1)});
-          course.epochs.push_back(std::exchange(counts, {}));
+          result.epochs.push_back(std::exchange(counts, {}));
         });
-  return course;
+  return result;
 }
 
-double difference(const Course& some, const Course& others, size_t alike) {
+double difference(const Run& some, const Run& others, size_t alike) {
   if (some.losses.size() != others.losses.size()) return INFINITY;
   double most = 0;
   for (size_t i = 0; i < alike; ++i) {
@@ -500,10 +513,10 @@ std::string text(double value) {
   return text.str();
 }
 
-Course compare(const std::string& name, const Training& training) {
+Run compare(const std::string& name, const Training& training) {
   const bool graphs = at::has_graph_impl(at::kPrivateUse1);
-  const Course on_cpu = run(at::kCPU, training);
-  const Course there = run(stand_in, training);
+  const Run on_cpu = run(at::kCPU, training);
+  const Run there = run(stand_in, training);
   const double apart = difference(on_cpu, there, training.alike);
   // Other kernels of the CPU, which sum in other orders; another picture, window or dropout is
   // seen.
@@ -531,15 +544,15 @@ Course compare(const std::string& name, const Training& training) {
 
 // Not in the first epoch, in which weights and pictures go to the device.
 void check_waits(const std::string& name, const std::vector<int64_t>& expected) {
-  const Course course = run(stand_in, {});
+  const Run result = run(stand_in, {});
   for (size_t i = 0; i < expected.size(); ++i) {
-    const int64_t waits = course.epochs[i + 1].waits;
+    const int64_t waits = result.epochs[i + 1].waits;
     check(waits == expected[i],
           name + " waits " + text(expected[i]) + " times in epoch " + text(i + 2), text(waits));
   }
 }
 
-std::vector<Course> compare_all(const std::string& name) {
+std::vector<Run> compare_all(const std::string& name) {
   constexpr auto random = Augmentation::Crop::random, resized = Augmentation::Crop::resized;
   // The whole network's first two steps. Then its BatchNorms, which see as few as two values of a
   // channel, have made the kernels' rounding large.
@@ -548,7 +561,8 @@ std::vector<Course> compare_all(const std::string& name) {
           compare(name + ", random crops", {student, {random, 0.08, true}, 40}),
           compare(name + ", shifts", {student, {random, 0.08, true}}),
           compare(name + ", resized crops", {student, {resized, 0.08, true}, 40}),
-          compare(name + ", a teacher", {teacher, {random, 0.08, true}, 40, alike})};
+          compare(name + ", a teacher",
+                  {teacher, {random, 0.08, true}, 40, alike, &cross_entropy_loss})};
 }
 
 // A network with fresh weights, to be asked.
@@ -600,8 +614,8 @@ void refuse_to_capture() {
 }
 
 // The same kernels on the same numbers.
-void check_equal(const std::string& name, const std::vector<Course>& some,
-                 const std::vector<Course>& others) {
+void check_equal(const std::string& name, const std::vector<Run>& some,
+                 const std::vector<Run>& others) {
   for (size_t i = 0; i < some.size(); ++i) {
     const double apart = difference(some[i], others[i], some[i].losses.size());
     check(apart < 1e-6, name + " trains as step by step", text(apart));

@@ -1,6 +1,12 @@
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { loadAddon, loadJpegAddon, type NativeTrainConfig } from '../../lib/native.js';
+import {
+  loadAddon,
+  loadJpegAddon,
+  type NativeEpoch,
+  type NativeSession,
+} from '../../lib/native.js';
+import { batchOf, storeOf, teachConfigOf, trainConfigOf } from '../helpers/contract.js';
 import { mean, std, temporaryFolder, writeStudent } from '../helpers/dataset.js';
 
 // Every way into the addon, given what TypeScript would never let pass: errors, and never the end of the process.
@@ -107,13 +113,15 @@ test('what a call is refused for has a code and names the value', async () => {
   expect(await errorOf(made({ mean: [0, 0, '0'] }))).toMatchObject(type);
 
   const append = (more: object) => () =>
-    new Session(execution).append({
-      split: 'train',
-      pixels: new Uint8Array(SIDE),
-      labels: new Int32Array(1),
-      sources: new Int32Array(1),
-      ...more,
-    });
+    new Session(execution).append(
+      batchOf({
+        split: 'train',
+        pixels: new Uint8Array(SIDE),
+        labels: new Int32Array(1),
+        sources: new Int32Array(1),
+        ...more,
+      }),
+    );
   for (const wrong of [
     { size: 2 ** 40 },
     { size: -32 },
@@ -138,43 +146,111 @@ test('what a call is refused for has a code and names the value', async () => {
   expect(await errorOf(() => writeTensors(written))).toMatchObject(range);
 });
 
-test('a training whose callback throws ends, and rejects with that', async () => {
+describe('a wrong field is refused by its name:', () => {
+  const type = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
+  const { Session, Classifier } = loadAddon();
+  const store = { imageSize: 32, classes: 2, trainCapacity: 4, valCapacity: 4 };
+  const pixels = new Uint8Array(SIDE);
+  const images = { pixels, labels: new Int32Array(1), sources: new Int32Array(1) };
+  const calls: Record<string, (more: object) => unknown> = {
+    Session: (more) => new Session({ ...execution, ...more }),
+    Classifier: (more) => new Classifier({ ...execution, model: student, ...more }),
+    createStore: (more) => new Session(execution).createStore({ ...storeOf(store), ...more }),
+    reopenStore: (more) => new Session(execution).reopenStore({ ...storeOf(store), ...more }),
+    append: (more) =>
+      new Session(execution).append({ ...batchOf({ split: 'train', ...images }), ...more }),
+    train: (more) => new Session(execution).train({ ...trainConfigOf({}), ...more }, () => {}),
+    teach: (more) =>
+      new Session(execution).teach({ ...teachConfigOf({ teacher: '' }), ...more }, () => {}),
+    convert: (more) =>
+      loadAddon().convert({ from: student, to: `${student}.out`, format: 'pth', ...more }),
+  };
+  const view = { crop: 'random', minScale: 0.08, flip: true };
+  const refused: [string, string, unknown][] = [
+    ['Session', 'device', 'gpu'],
+    ['Session', 'device', 'cuda:first'],
+    ['Session', 'precision', 'fp16'],
+    ['Session', 'mean', [0.5, 0.5]],
+    ['Session', 'std', [1, 1, 1, 1]],
+    ['Session', 'model', student],
+    ['Classifier', 'precision', undefined],
+    ['createStore', 'place', 'disk'],
+    ['createStore', 'view', ['crop', 'flip']],
+    ['createStore', 'views', undefined],
+    ['createStore', 'storeSize', 48],
+    ['reopenStore', 'kept', undefined],
+    ['append', 'split', 'test'],
+    ['append', 'answered', undefined],
+    ['append', 'teacherLogits', [1, 2]],
+    ['append', 'teacherLogits', undefined],
+    ['train', 'schedule', 'linear'],
+    ['train', 'optimizer', 'sgd'],
+    ['train', 'loss', 'mean'],
+    ['train', 'keep', 'last'],
+    ['train', 'keep', undefined],
+    ['train', 'earlyStop', 1],
+    ['train', 'augment', ['crop', 'flip']],
+    ['train', 'augment', undefined],
+    ['train', 'precision', 'fp32'],
+    ['train', 'labelSmoothing', 0.1],
+    ['train', 'metadata', '{"classes": [}'],
+    ['train', 'metadata', '[]'],
+    ['train', 'metadata', '{} {}'],
+    ['teach', 'temperature', 2],
+    ['teach', 'keepHead', 'yes'],
+    ['teach', 'freezeEpochs', undefined],
+    ['convert', 'format', 'onnx'],
+    ['convert', 'overwrite', true],
+  ];
+
+  test.each(refused)('%s with %s %j', async (call, field, value) => {
+    const error = await errorOf(() => calls[call]?.({ [field]: value }));
+    expect(error).toMatchObject({
+      ...type,
+      message: expect.stringMatching(new RegExp(`^${field} is not `)),
+    });
+  });
+
+  test.each([
+    ['crop', 'left'],
+    ['minScale', '0.08'],
+    ['flip', undefined],
+    ['ratio', 1],
+  ])('an augmentation with %s %j', async (field, value) => {
+    const augment = { ...view, [field]: value };
+    const error = await errorOf(() => calls.train?.({ augment }));
+    expect(error).toMatchObject({
+      ...type,
+      message: expect.stringMatching(new RegExp(`^${field} is not `)),
+    });
+  });
+});
+
+/** A session with a store of four training and four validation pictures, and a teacher's logits. */
+async function prepared(): Promise<NativeSession> {
   const session = new (loadAddon().Session)(execution);
   await session.open();
-  await session.createStore({
-    imageSize: 32,
-    classes: 2,
-    trainCapacity: 4,
-    valCapacity: 4,
-    hasTeacher: true,
-    place: 'memory',
-    folder: '',
-    fingerprint: '',
-  });
+  await session.createStore(
+    storeOf({ imageSize: 32, classes: 2, trainCapacity: 4, valCapacity: 4 }),
+  );
   for (const split of ['train', 'val'] as const) {
-    await session.append({
+    const batch = batchOf({
       split,
       pixels: new Uint8Array(4 * SIDE).map((_, i) => (i * 7) % 256),
-      answered: true,
       labels: Int32Array.of(0, 1, 0, 1),
       sources: Int32Array.of(0, 1, 2, 3),
+      answered: true,
       teacherLogits: new Float32Array(8),
     });
+    await session.append(batch);
   }
   await session.sealStore();
-  const config: NativeTrainConfig = {
-    epochs: 1e9,
-    lr: 1e-3,
-    batchSize: 4,
-    shuffle: false,
-    seed: 1,
-    metadata: '{}',
-    dropRate: 0,
-    temperature: 2,
-    alpha: 0.5,
-    student: '',
-    initialStudent: '',
-  };
+  return session;
+}
+
+test('a training whose callback throws ends, and rejects with that', async () => {
+  const session = await prepared();
+  const config = trainConfigOf({ epochs: 1e9, lr: 1e-3, shuffle: false, dropRate: 0 });
   const failure = new RangeError('from a listener');
   let heard = 0;
   const training = session.train(config, () => {
@@ -184,6 +260,27 @@ test('a training whose callback throws ends, and rejects with that', async () =>
   await expect(training).rejects.toBe(failure);
   expect(heard).toBe(1);
   await session.close();
+});
+
+test.each([
+  '{}',
+  '{"note":"}, or \\"a\\": {"}',
+  ' { "list" : [1, -2.5e+3, {"deep": [null, true, false, ""]}], "n": 0.1 } ',
+])('the numbers of the best epoch join the metadata %s', async (metadata) => {
+  const session = await prepared();
+  const written = path.join(folder, 'with-metadata.pth');
+  let last: NativeEpoch | undefined;
+  await session.train(trainConfigOf({ keep: 'loss', student: written, metadata }), (epoch) => {
+    last = epoch;
+  });
+  await session.close();
+  const found = await loadAddon().inspect(written);
+  const { trainLoss, trainAccuracy, valLoss, valAccuracy } = last as NativeEpoch;
+  expect(JSON.parse(found.metadata as string)).toEqual({
+    ...JSON.parse(metadata),
+    epoch: 1,
+    metrics: { trainLoss, trainAccuracy, valLoss, valAccuracy },
+  });
 });
 
 test('memory that nobody has is a coded error', async () => {

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { distill, doctor, inspect, predict, teach } from '../../lib/index.js';
 import { loadAddon, type NativeEpoch, type NativeSession } from '../../lib/native.js';
+import { batchOf, storeOf, teachConfigOf, trainConfigOf } from '../helpers/contract.js';
 import { mean, smallRun, std, temporaryFolder } from '../helpers/dataset.js';
 
 type Precision = 'fp32' | 'bf16';
@@ -81,11 +82,13 @@ async function epochsOf(
   await session.open();
   await session.loadTeacher(base.teacher);
   const store = { imageSize: size, classes: 2, trainCapacity: count, valCapacity: count };
-  await session.createStore({ ...store, folder, fingerprint: 'temporary', place: 'memory' });
+  await session.createStore(
+    storeOf({ ...store, folder, fingerprint: 'temporary', place: 'memory' }),
+  );
   const sources = Int32Array.from({ length: count }, (_, i) => i);
   for (const split of ['train', 'val'] as const) {
     const labels = sources.map((i) => i % 2);
-    await session.append({ split, pixels, labels, sources, answered: true });
+    await session.append(batchOf({ split, pixels, labels, sources, answered: true }));
   }
   await session.sealStore();
   const epochs: NativeEpoch[] = [];
@@ -106,22 +109,22 @@ const config = {
 const trainings = {
   student: (session: NativeSession, onEpoch: (epoch: NativeEpoch) => void) =>
     session.train(
-      {
+      trainConfigOf({
         ...config,
         dropRate: 0.2,
         temperature: 2,
         alpha: 0.7,
         student: '',
         initialStudent: '',
-      },
+      }),
       onEpoch,
     ),
   teacher: (session: NativeSession, onEpoch: (epoch: NativeEpoch) => void) =>
     session.teach(
-      {
+      teachConfigOf({
         ...config,
         schedule: 'one-cycle',
-        warmup: 0,
+        optimizer: 'adamw',
         weightDecay: 0.01,
         teacher: '',
         architecture: 'densenet121',
@@ -130,7 +133,7 @@ const trainings = {
         labelSmoothing: 0,
         freezeEpochs: 1,
         augment: { crop: 'random', minScale: 0.08, flip: true },
-      },
+      }),
       onEpoch,
     ),
 };

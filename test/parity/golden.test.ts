@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadAddon } from '../../lib/native.js';
+import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
 import { temporaryFolder, writeStudent } from '../helpers/dataset.js';
 
 // What PyTorch says, kept in a file that golden/make_golden.py writes, so that parity is tested where
@@ -138,6 +139,7 @@ test.each(golden.logits)('logits of pictures of $size pixels', async (expected) 
 test('the loss of a batch, and its gradients', async () => {
   const { size, count, temperature, alpha, loss, gradientNorms } = golden.batch;
   const found = await loadAddon().gradients({
+    loss: 'distillation',
     mean,
     std,
     imageSize: size,
@@ -174,25 +176,29 @@ test('the losses of the first steps', async () => {
   });
   await session.open();
   await session.loadTeacher(teacher);
-  await session.createStore({
-    imageSize: size,
-    classes: 2,
-    trainCapacity: count,
-    valCapacity: 2,
-    place: 'memory',
-    folder: '',
-    fingerprint: '',
-  });
+  await session.createStore(
+    storeOf({
+      imageSize: size,
+      classes: 2,
+      trainCapacity: count,
+      valCapacity: 2,
+      place: 'memory',
+      folder: '',
+      fingerprint: '',
+    }),
+  );
   const append = (split: 'train' | 'val', n: number) => {
     const sources = Int32Array.from({ length: n }, (_, i) => i);
-    return session.append({ split, pixels: pictures(n, size), labels: labelsOf(n), sources });
+    return session.append(
+      batchOf({ split, pixels: pictures(n, size), labels: labelsOf(n), sources }),
+    );
   };
   await append('train', count);
   await append('val', 2);
   await session.sealStore();
   let found: number[] = [];
   await session.train(
-    {
+    trainConfigOf({
       epochs: 1,
       lr: learningRate,
       dropRate: 0,
@@ -204,7 +210,7 @@ test('the losses of the first steps', async () => {
       initialStudent: student,
       metadata: '{}',
       student: path.join(folder, 'trained.pth'),
-    },
+    }),
     (epoch) => {
       found = Array.from(epoch.stepLosses);
     },

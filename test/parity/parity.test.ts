@@ -8,6 +8,7 @@ import { scanDataset } from '../../lib/data/dataset.js';
 import { decodeBatches, type PictureBatch } from '../../lib/data/decode.js';
 import { predict } from '../../lib/index.js';
 import { loadAddon } from '../../lib/native.js';
+import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
 import { python, runPython } from '../helpers/python.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -132,6 +133,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
       }).next();
       const ours = await loadAddon().gradients({
         ...common,
+        loss: 'distillation',
         pixels: (decoded.value as PictureBatch).pixels,
         labels: Int32Array.from(labels),
         teacherLogits: Float32Array.from(teacherLogits.flat()),
@@ -169,15 +171,17 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
     });
     await session.open();
     await session.loadTeacher(teacher);
-    await session.createStore({
-      imageSize: 224,
-      classes: 2,
-      trainCapacity: count,
-      valCapacity: 4,
-      place: 'memory',
-      folder: '',
-      fingerprint: '',
-    });
+    await session.createStore(
+      storeOf({
+        imageSize: 224,
+        classes: 2,
+        trainCapacity: count,
+        valCapacity: 4,
+        place: 'memory',
+        folder: '',
+        fingerprint: '',
+      }),
+    );
     const samples = {
       train: dataset.train.samples.slice(0, count),
       val: dataset.val.samples.slice(0, 4),
@@ -189,13 +193,15 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
         batchSize: 16,
       })) {
         const labels = batch.indices.map((i) => samples[split][i]?.label ?? -1);
-        await session.append({ split, pixels: batch.pixels, labels, sources: batch.indices });
+        await session.append(
+          batchOf({ split, pixels: batch.pixels, labels, sources: batch.indices }),
+        );
       }
     }
     await session.sealStore();
     let ours: Float64Array = new Float64Array();
     await session.train(
-      {
+      trainConfigOf({
         epochs: 1,
         lr: 1e-4,
         dropRate: 0,
@@ -207,7 +213,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
         student: path.join(folder, 'steps.pth'),
         initialStudent: initial,
         metadata: '{}',
-      },
+      }),
       (epoch) => {
         ours = epoch.stepLosses;
       },

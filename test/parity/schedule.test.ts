@@ -20,8 +20,8 @@ function question(more: Partial<Question> & Pick<Question, 'schedule'>, steps: n
     Float32Array.from({ length }, (_, i) => Math.sin(1 + i * step) * 10 ** -(i % 4));
   return {
     lr: 3e-3,
+    optimizer: 'adamw',
     weightDecay: 0,
-    warmup: 0,
     warmupSteps: 0,
     totalSteps: steps,
     values: wave(50, 0.7),
@@ -31,7 +31,7 @@ function question(more: Partial<Question> & Pick<Question, 'schedule'>, steps: n
 }
 
 const cases: [string, Question][] = [
-  ['Adam at a constant rate', question({ schedule: 'constant' }, 20)],
+  ['Adam at a constant rate', question({ schedule: 'constant', optimizer: 'adam' }, 20)],
   ['AdamW at a constant rate', question({ schedule: 'constant', weightDecay: 0.3 }, 20)],
   ['one cycle', question({ schedule: 'one-cycle', weightDecay: 0.01 }, 57)],
   ['one cycle of a few steps', question({ schedule: 'one-cycle' }, 4)],
@@ -106,4 +106,11 @@ test('weight decay is no part of the gradient: without one, values shrink by it 
   });
   const shrunk = Array.from(asked.values, (value) => value * (1 - 0.1 * 0.5) ** 3);
   expect(gap(values, shrunk)).toBeLessThan(1e-6);
+});
+
+test('Adam has no weight decay', async () => {
+  const asked = question({ schedule: 'constant', optimizer: 'adam' }, 3);
+  const { values } = await loadAddon().optimize(asked);
+  const { values: decayed } = await loadAddon().optimize({ ...asked, weightDecay: 0.5 });
+  expect(decayed).toEqual(values);
 });

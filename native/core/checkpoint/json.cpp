@@ -98,6 +98,55 @@ int64_t JsonReader::count() {
   return value;
 }
 
+std::string JsonReader::any() {
+  skip_space();
+  const std::string_view before = rest_;
+  skip_any(/*levels=*/64);
+  return std::string(before.substr(0, before.size() - rest_.size()));
+}
+
+void JsonReader::skip_any(int levels) {
+  if (levels == 0) refuse("is nested too deeply");
+  skip_space();
+  if (rest_.starts_with('{')) return object([&](const std::string&) { skip_any(levels - 1); });
+  if (rest_.starts_with('[')) return array([&] { skip_any(levels - 1); });
+  if (rest_.starts_with('"')) {
+    string();
+    return;
+  }
+  for (const std::string_view literal : {"true", "false", "null"}) {
+    if (!rest_.starts_with(literal)) continue;
+    rest_.remove_prefix(literal.size());
+    return;
+  }
+  skip_number();
+}
+
+void JsonReader::skip_number() {
+  if (rest_.starts_with('-')) rest_.remove_prefix(1);
+  if (rest_.starts_with('0')) {
+    rest_.remove_prefix(1);
+  } else {
+    skip_digits();
+  }
+  if (rest_.starts_with('.')) {
+    rest_.remove_prefix(1);
+    skip_digits();
+  }
+  if (rest_.starts_with('e') || rest_.starts_with('E')) {
+    rest_.remove_prefix(1);
+    if (rest_.starts_with('+') || rest_.starts_with('-')) rest_.remove_prefix(1);
+    skip_digits();
+  }
+}
+
+// One digit at least.
+void JsonReader::skip_digits() {
+  const size_t count = std::min(rest_.size(), rest_.find_first_not_of("0123456789"));
+  if (count == 0) refuse("lacks a value");
+  rest_.remove_prefix(count);
+}
+
 std::string JsonReader::string() {
   expect('"');
   std::string text;

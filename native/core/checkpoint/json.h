@@ -43,12 +43,17 @@ class JsonReader {
   std::string string();
   // A whole number from 0 to 2^63 - 1, written with digits alone.
   int64_t count();
+  // A value of any kind, at most 64 levels deep, as it is written.
+  std::string any();
   // Nothing but white space is left.
   void end();
 
  private:
   [[noreturn]] void refuse(const std::string& reason) const;
   void skip_space();
+  void skip_any(int levels);
+  void skip_number();
+  void skip_digits();
   bool accept(char token);
   void expect(char token);
   uint32_t hex4();

@@ -4,11 +4,14 @@
 #include <string_view>
 
 #include "core/checkpoint/state_dict.h"
+#include "core/names.h"
 
 namespace distill {
 
 // The file formats of checkpoints that are written.
 enum class Format { pth, safetensors };
+inline constexpr Named<Format> formats[] = {{"pth", Format::pth},
+                                            {"safetensors", Format::safetensors}};
 // Returns safetensors if the name ends in ".safetensors", else pth.
 Format format_of(std::string_view path);
 

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/names.h"
+
 namespace distill {
 
 // Random changes to training pictures, so that a network does not see the same pixels twice.
@@ -22,6 +24,9 @@ struct Augmentation {
 
   bool operator==(const Augmentation&) const = default;
 };
+inline constexpr Named<Augmentation::Crop> crops[] = {{"center", Augmentation::Crop::center},
+                                                      {"random", Augmentation::Crop::random},
+                                                      {"resized", Augmentation::Crop::resized}};
 
 // A box of a picture, in its pixels (it may reach beyond the picture), that becomes the input.
 struct Window {

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "core/names.h"
+
 namespace distill {
 
 class File;
@@ -34,6 +36,9 @@ struct StorePlace {
   std::string fingerprint;  // 64 digits, a hash of everything that the contents follow from; empty
                             // if the store is not kept for later runs
 };
+
+// The values of `in_memory` by name.
+inline constexpr Named<bool> store_places[] = {{"memory", true}, {"temporary", false}};
 
 // The pictures of one split of the dataset. Each sample has `views` rows; those of sample i begin
 // at i * views. Rows behind those of `count` samples are not filled.

@@ -17,38 +17,39 @@
 
 #include "core/device/cuda_library.h"
 #include "core/error.h"
+#include "core/parallel/openmp.h"
 
 namespace distill {
 namespace {
 
-// Keeps what LibTorch warns of.
+// Keeps the last warning of LibTorch.
 class Listener final : public c10::WarningHandler {
  public:
-  void process(const c10::Warning& warning) override { heard = warning.msg(); }
-  std::string heard;
+  void process(const c10::Warning& warning) override { message = warning.msg(); }
+  std::string message;
 };
 
-// Without what is about LibTorch's own source and Python.
+// A message without its part about LibTorch's own source and Python.
 std::string first_sentences(const std::string& message) {
   return message.substr(0, std::min(message.find(" (function"), message.find('\n')));
 }
 
 struct Gpus {
   int64_t count = 0;
-  std::string problem;  // why there are none, where there could be
+  std::string problem;  // the reason why there are none, where there could be
 };
 
-// What LibTorch can use. Asked once, as it looks once.
+// The GPUs that LibTorch can use. Asked once, as LibTorch looks once.
 const Gpus& gpus() {
   static const Gpus found = [] {
     if (!cuda_library().problem.empty()) return Gpus{0, cuda_library().problem};
     if (!cuda_library().handle) return Gpus{};
-    // A driver that is too old is told as a warning; one that is missing, not at all.
+    // LibTorch warns of a driver that is too old, but not of one that is missing.
     Listener listener;
     const c10::WarningUtils::WarningHandlerGuard guard(&listener);
     const int64_t count = at::accelerator::deviceCount();
     if (count > 0) return Gpus{count};
-    if (!listener.heard.empty()) return Gpus{0, first_sentences(listener.heard)};
+    if (!listener.message.empty()) return Gpus{0, first_sentences(listener.message)};
     if (::dlopen("libcuda.so.1", RTLD_LAZY)) {
       return Gpus{0, "there is none, or CUDA_VISIBLE_DEVICES hides it"};
     }
@@ -99,7 +100,7 @@ bool multiplies_bf16() {
 
 bool has_bf16_matrix_units() {
 #if defined(__x86_64__) && defined(__GNUC__)
-  // Asked once: on a virtual machine the instruction goes to its host.
+  // Asked once, as a virtual machine hands the instruction to its host.
   static const bool amx_bf16 = [] {
     unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
     constexpr unsigned int bit = 1u << 22;
@@ -111,16 +112,28 @@ bool has_bf16_matrix_units() {
 #endif
 }
 
-Compute choose_compute(const std::string& device_name, const std::string& precision) {
-  const at::Device device = choose_device(device_name);
-  // Nothing without CUDA's own headers tells what a GPU multiplies natively: there, by name only.
-  const bool bf16 =
-      precision == "bf16" || (precision == "auto" && device.is_cpu() && multiplies_bf16());
-  return {device, bf16 ? at::kBFloat16 : at::kFloat};
+bool is_device_name(std::string_view name) {
+  if (name == "auto" || name == "cpu" || name == "cuda") return true;
+  constexpr std::string_view prefix = "cuda:";
+  if (!name.starts_with(prefix)) return false;
+  const std::string_view index = name.substr(prefix.size());
+  const bool is_canonical = index == "0" || !index.starts_with('0');
+  return !index.empty() && index.size() <= 3 && is_canonical &&
+         index.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-const std::string& gpu_problem() {
-  return gpus().problem;
+Compute begin_execution(const Execution& execution) {
+  // The number of threads belongs to the thread that starts the parallel work: the calling one.
+  use_threads(execution.threads);
+  const at::Device device = choose_device(execution.device);
+  // LibTorch tells only by CUDA's own headers what a GPU multiplies natively: there, by name only.
+  const bool prefers_bf16 = device.is_cpu() && multiplies_bf16();
+  use_device(device);
+  return {device, execution.precision.value_or(prefers_bf16 ? at::kBFloat16 : at::kFloat)};
+}
+
+std::string gpu_warning(const Execution& execution) {
+  return execution.device == "auto" ? gpus().problem : "";
 }
 
 void use_device(at::Device device) {

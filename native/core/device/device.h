@@ -3,44 +3,65 @@
 #include <ATen/ATen.h>
 #include <c10/core/Stream.h>
 
+#include <optional>
 #include <string>
+#include <string_view>
+
+#include "core/names.h"
 
 namespace distill {
 
-// Where a network computes, and in what type its convolutions and activations do. Parameters,
-// BatchNorm's statistics, the optimizer and all that is behind the convolutions stay float32.
-// On a GPU, convolutions of float32 multiply in TF32, as PyTorch's do by default.
+// The formats of convolutions and activations by name, and the same with 'auto' (none): bf16 where
+// the device multiplies bfloat16 natively.
+inline constexpr Named<at::ScalarType> dtypes[] = {{"fp32", at::kFloat}, {"bf16", at::kBFloat16}};
+inline constexpr Named<std::optional<at::ScalarType>> precisions[] = {
+    {"auto", std::nullopt}, {"fp32", at::kFloat}, {"bf16", at::kBFloat16}};
+
+// The device that a network computes on, and the format of its convolutions and activations.
+// Parameters, BatchNorm's statistics, the optimizer and all layers behind the convolutions stay
+// float32. On a GPU, convolutions of float32 multiply in TF32, as PyTorch's do by default.
 struct Compute {
   at::Device device = at::kCPU;
-  at::ScalarType dtype = at::kFloat;  // or kBFloat16
+  at::ScalarType dtype = at::kFloat;
 
-  const char* precision() const { return dtype == at::kFloat ? "fp32" : "bf16"; }
+  std::string precision() const { return name_of(dtypes, dtype); }
 };
 
-// device: 'auto', 'cpu', 'cuda' or 'cuda:N'; 'auto' is the first GPU that LibTorch can use, else
-// the CPU. precision: 'fp32', 'bf16' or 'auto', which is bf16 where the device multiplies bfloat16
-// natively. Throws ERR_DEVICE where a GPU is asked for by name and there is none.
-Compute choose_compute(const std::string& device, const std::string& precision);
+// The device, format and threads that a caller asks for.
+struct Execution {
+  std::string device;                       // a device's name
+  std::optional<at::ScalarType> precision;  // none: 'auto'
+  int64_t threads;                          // 0: LibTorch's choice
+};
 
-// Why a LibTorch that is built for CUDA has no GPU to use. Empty where it has, and where LibTorch
-// is built for the CPU alone.
-const std::string& gpu_problem();
+// Whether a text is 'auto', 'cpu', 'cuda' or 'cuda:N'.
+bool is_device_name(std::string_view name);
 
-// Makes the calling thread queue its work for a device on a stream of its own, which may be
-// captured as a graph.
+// Chooses device and format, and prepares the calling thread: it uses so many threads for parallel
+// work, and queues its work for the device on a stream of its own, which may be captured as a
+// graph. 'auto' is the first GPU that LibTorch can use, else the CPU. Throws ERR_DEVICE where a GPU
+// is asked for by name and there is none.
+Compute begin_execution(const Execution& execution);
+
+// The reason why 'auto' has no GPU with a LibTorch that is built for CUDA. Empty where it has one,
+// where another device is asked for, and where LibTorch is built for the CPU alone.
+std::string gpu_warning(const Execution& execution);
+
+// Makes the calling thread queue its work for a device on a stream of its own.
 void use_device(at::Device device);
 
-// What is queued on the calling thread's stream of a device that is not the CPU.
+// The calling thread's stream of a device that is not the CPU.
 c10::Stream current_stream(at::Device device);
-// Another one, whose work does not wait for that.
+// Another one, whose work does not wait for that stream's.
 c10::Stream another_stream(at::Device device);
 
-// A tensor of the CPU on the device, without waiting for it to be there. On the CPU, itself.
+// Copies a tensor of the CPU to the device, without waiting for the copy. On the CPU, returns the
+// tensor itself.
 at::Tensor upload(const at::Tensor& tensor, at::Device device);
 
-// How many pictures of so many pixels a side to send through a network in evaluation at once on a
-// device that is not the CPU. Each is judged by itself, so that they may be more than in training:
-// enough to fill a GPU, and few enough for its memory.
+// The number of pictures with sides of `size` pixels that evaluation sends through a network at
+// once on a device that is not the CPU: enough to fill a GPU, and few enough for its memory. It may
+// be more than in training, as each picture is evaluated by itself.
 int64_t evaluation_batch(int64_t size);
 
 // Gives a device's memory that no tensor uses back to the system.

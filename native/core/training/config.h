@@ -3,52 +3,62 @@
 #include <cstdint>
 #include <string>
 
+#include "core/checkpoint/json_object.h"
 #include "core/data/augment.h"
+#include "core/names.h"
+#include "core/training/loss.h"
+#include "core/training/optimizer.h"
 #include "core/training/schedule.h"
 
+// The options of a training, as JavaScript gives them: nothing has a default here.
 namespace distill {
 
-// What every training is told.
+// Which validation makes a network the best so far.
+enum class Keep {
+  both,      // accuracy and loss have both improved, as in the reference
+  accuracy,  // the accuracy has improved, or the loss at the same accuracy
+  loss,      // the loss has improved
+};
+inline constexpr Named<Keep> keeps[] = {
+    {"both", Keep::both}, {"accuracy", Keep::accuracy}, {"loss", Keep::loss}};
+
+// The options that every training has.
 struct TrainConfig {
-  int64_t epochs = 0;
-  int64_t batch_size = 0;
-  bool shuffle = true;
-  uint64_t seed = 0;         // of the initial weights, the order, the dropout and the augmentation
-  double learning_rate = 0;  // the schedule's peak
-  Schedule::Kind schedule = Schedule::Kind::constant;
-  double warmup_epochs = 0;  // of the cosine schedule
-  double weight_decay = 0;   // decoupled, as AdamW's
+  int64_t epochs;
+  int64_t batch_size;
+  bool shuffle;
+  uint64_t seed;         // of the initial weights, the order, the dropout and the augmentation
+  double learning_rate;  // the largest that the schedule reaches
+  Schedule* schedule;
+  double warmup_epochs;  // first epochs in which the learning rate grows; of 'cosine' alone
+  MakeOptimizer* make_optimizer;
+  OptimizerConfig optimizer;
+  Loss* loss;
+  LossConfig loss_config;
   Augmentation augmentation;
-  std::string path;  // where the best network goes; empty: nowhere
-  // A file with the network to start from that is good already: it is judged first, and is the best
-  // so far. Empty: the first epoch has nothing to beat.
+  Keep keep;
+  bool early_stop;   // stop after a validation that leaves nothing to learn (leaves_nothing())
+  std::string path;  // the file of the best network; empty: none
+  // A file with the network that the training starts from, where it is good already: it is
+  // validated first, and is the best so far. Empty: the first epoch has nothing to improve on.
   std::string start;
-  bool overwrite = false;  // whether `path` is replaced, whatever has come there
-  std::string metadata;    // a JSON object kept in its file
-  bool agreement = false;  // whether to tell how often the network says what the teacher says
+  bool overwrite;       // whether `path` is replaced, whatever has come there since the run began
+  JsonObject metadata;  // goes into the network's file
+  bool agreement;       // report how often network and teacher agree on the validation pictures
 };
 
-// Which student is the best: the last that improved accuracy and loss both, as the reference has
-// it; the most accurate, and of equals the one with the lesser loss; or the one with the least
-// loss.
-enum class Keep { both, accuracy, loss };
-
-// What a student is told besides. Defaults are the reference's.
+// The options of a student's training besides.
 struct DistillConfig {
-  double drop_rate = 0.2;
-  double temperature = 2.0;
-  double alpha = 0.7;           // the weight of the teacher's (soft) term
+  double drop_rate;
   std::string initial_student;  // a checkpoint to start from; empty: fresh weights
-  Keep keep = Keep::both;
 };
 
-// What a teacher is told besides.
+// The options of a teacher's training besides.
 struct TeachConfig {
   std::string architecture;  // a DenseNet's name
   std::string weights;       // a checkpoint to start from; empty: fresh weights
-  bool keep_head = false;    // whether the checkpoint's last layer tells the same classes apart
-  double label_smoothing = 0;
-  int64_t freeze_epochs = 0;  // first epochs in which the last layer alone learns
+  bool keep_head;         // whether the checkpoint's last layer is kept: its classes are the same
+  int64_t freeze_epochs;  // first epochs in which all but the last layer is frozen
 };
 
 }  // namespace distill

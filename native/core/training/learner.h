@@ -6,61 +6,60 @@
 #include <optional>
 #include <vector>
 
-#include "core/checkpoint/state_dict.h"
 #include "core/device/device.h"
+#include "core/models/network.h"
+#include "core/training/batch.h"
 #include "core/training/config.h"
-#include "core/training/tally.h"
 
 namespace distill {
 
-// The pictures of a step.
-struct Batch {
-  at::Tensor images;          // (B, 3, S, S) in the type that the network computes in
-  at::Tensor labels;          // (B) int64
-  at::Tensor teacher_logits;  // (B, classes) float32; (B, 0) without a teacher
-  at::Tensor noise;           // what the learner drew for it, if anything
-};
-
-// A network with what it is to learn, and what counts as having learnt it: all that tells one
-// training from another.
+// A network in training: its parameters in groups, of which the first may be frozen for some
+// epochs.
 class Learner {
  public:
-  virtual ~Learner() = default;
+  // freeze_epochs: the first epochs in which all but the last layer is frozen; the last layer is
+  // then a group of its own. None: there is one group, which is never frozen.
+  Learner(std::unique_ptr<Network> network, const Compute& compute,
+          std::optional<int64_t> freeze_epochs = std::nullopt);
 
-  virtual const StateDict& state() const = 0;
-  // What the optimizer moves, in groups of which the first may rest for some epochs.
-  virtual std::vector<std::vector<at::Tensor>> parameter_groups() const = 0;
-  // Called before an epoch's steps (from 1): how many of the groups rest in it.
-  virtual size_t begin_epoch(int64_t epoch) { return 0; }
-  // Pictures that a step needs at least; a smaller last batch is left out.
-  virtual int64_t smallest_batch() const { return 1; }
+  const StateDict& state() const { return network_->state(); }
+  // The parameters that the optimizer moves.
+  std::vector<std::vector<at::Tensor>> parameter_groups() const;
+  // The fewest pictures that a step can be taken with; a smaller last batch is left out.
+  int64_t smallest_batch() const { return network_->smallest_batch(); }
 
-  // What a step draws at random for so many pictures, on the CPU, so that it is the same on every
-  // device; undefined where it draws nothing.
-  virtual at::Tensor draw_noise(int64_t pictures, at::Generator generator) const { return {}; }
+  // Called before an epoch's steps (from 1). Returns how many of the first groups are frozen in it.
+  size_t begin_epoch(int64_t epoch);
+  // The random numbers of a step with so many pictures, drawn on the CPU so that they are the same
+  // for every device; undefined where a step needs none.
+  at::Tensor draw_noise(int64_t pictures, const at::Generator& generator) const;
   // In training mode: images -> logits (B, classes) float32.
-  virtual at::Tensor forward(const Batch& batch) = 0;
-  virtual at::Tensor loss(const at::Tensor& logits, const Batch& batch) const = 0;  // -> scalar
+  at::Tensor forward(const Batch& batch);
 
-  // Called before a validation: brings what evaluates up to what has been learnt.
-  virtual void begin_validation() {}
-  // In evaluation mode: images -> logits.
-  virtual at::Tensor evaluate(const at::Tensor& images) const = 0;
+  // Called before a validation: brings the network that evaluate() runs up to date.
+  void begin_validation();
+  // In evaluation mode: images (B, 3, S, S) -> logits (B, classes) float32.
+  at::Tensor evaluate(const at::Tensor& images) const { return evaluated_->forward(images); }
 
-  // Whether a validation is better than the best before it, if there is one.
-  virtual bool improves(const Metrics& val, const std::optional<Metrics>& best) const = 0;
-  // Whether a validation leaves nothing to be learnt.
-  virtual bool is_done(const Metrics& val) const { return false; }
+ private:
+  std::unique_ptr<Network> network_;
+  Compute compute_;
+  std::optional<int64_t> freeze_epochs_;
+  std::unique_ptr<Evaluator> frozen_;     // while the features are frozen
+  std::unique_ptr<Evaluator> evaluated_;  // the network at the last begin_validation()
 };
 
-// A student of the teacher's logits and the labels. Throws what reading the initial student throws.
-std::unique_ptr<Learner> make_student(const DistillConfig& config, int64_t classes,
-                                      const at::Generator& generator, const Compute& compute);
+// The student of a distillation, on the CPU: fresh weights, or those of a checkpoint. Throws what
+// reading the checkpoint throws.
+std::unique_ptr<Network> make_student(const DistillConfig& config, int64_t classes,
+                                      const at::Generator& generator);
 
-// A teacher that learns from the labels alone. Throws what reading the initial weights throws,
-// ERR_TEACHER_ARCHITECTURE where they are not a teacher's, and ERR_MODEL_ARCHITECTURE where no
-// architecture has config's name.
-std::unique_ptr<Learner> make_teacher(const TeachConfig& config, int64_t classes,
-                                      const at::Generator& generator, const Compute& compute);
+// A network that is to be a teacher, on the CPU: fresh weights, or those of a checkpoint, with a
+// fresh last layer unless config.keep_head. Fresh weights are those of torch.manual_seed(seed) and
+// torchvision's constructor, or of torch.nn.Linear for the last layer alone. Throws what reading
+// the checkpoint throws, ERR_TEACHER_ARCHITECTURE where it holds no teacher, and
+// ERR_MODEL_ARCHITECTURE where no architecture has config's name.
+std::unique_ptr<Network> make_teacher(const TeachConfig& config, int64_t classes,
+                                      const at::Generator& generator);
 
 }  // namespace distill

@@ -12,32 +12,36 @@ double anneal(double start, double end, double progress) {
   return end + (start - end) / 2 * (1 + std::cos(std::numbers::pi * progress));
 }
 
+StepSize constant(int64_t, const ScheduleConfig& config) {
+  return {config.peak};
+}
+
+StepSize one_cycle(int64_t step, const ScheduleConfig& config) {
+  constexpr double slow = 0.95, fast = 0.85;  // beta1 at small and at large learning rates
+  const auto now = static_cast<double>(step), total = static_cast<double>(config.total_steps);
+  const double peak = config.peak, start = peak / 25, end = start / 1e4;
+  const double turn = 0.3 * total - 1, last = total - 1;
+  if (now <= turn) return {anneal(start, peak, now / turn), anneal(slow, fast, now / turn)};
+  const double progress = (now - turn) / (last - turn);
+  return {anneal(peak, end, progress), anneal(fast, slow, progress)};
+}
+
+StepSize cosine(int64_t step, const ScheduleConfig& config) {
+  const auto now = static_cast<double>(step), total = static_cast<double>(config.total_steps);
+  const auto warmup = static_cast<double>(std::min(config.warmup_steps, config.total_steps));
+  if (now < warmup) return {config.peak * (now + 1) / (warmup + 1)};
+  return {anneal(config.peak, 0, (now - warmup) / (total - warmup))};
+}
+
 }  // namespace
 
-Schedule::Schedule(Kind kind, double peak, int64_t total_steps, int64_t warmup_steps)
-    : kind_(kind),
-      peak_(peak),
-      total_steps_(total_steps),
-      warmup_steps_(std::min(warmup_steps, total_steps)) {}
-
-StepSize Schedule::at(int64_t step) const {
-  const auto now = static_cast<double>(step), total = static_cast<double>(total_steps_);
-  if (kind_ == Kind::one_cycle) {
-    constexpr double slow = 0.95, fast = 0.85;  // beta1 at small and at large learning rates
-    const double start = peak_ / 25, end = start / 1e4;
-    const double turn = 0.3 * total - 1, last = total - 1;
-    if (now <= turn) {
-      return {anneal(start, peak_, now / turn), anneal(slow, fast, now / turn)};
-    }
-    const double progress = (now - turn) / (last - turn);
-    return {anneal(peak_, end, progress), anneal(fast, slow, progress)};
-  }
-  if (kind_ == Kind::cosine) {
-    const auto warmup = static_cast<double>(warmup_steps_);
-    if (now < warmup) return {peak_ * (now + 1) / (warmup + 1)};
-    return {anneal(peak_, 0, (now - warmup) / (total - warmup))};
-  }
-  return {peak_};
+std::span<const Named<Schedule*>> schedules() {
+  static constexpr Named<Schedule*> table[] = {
+      {"constant", &constant},
+      {"one-cycle", &one_cycle},
+      {"cosine", &cosine},
+  };
+  return table;
 }
 
 }  // namespace distill

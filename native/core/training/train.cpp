@@ -3,249 +3,232 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <filesystem>
-#include <sstream>
+#include <memory>
 #include <utility>
 
-#include "core/checkpoint/checkpoint.h"
-#include "core/checkpoint/writer.h"
-#include "core/data/normalize.h"
 #include "core/device/graph.h"
-#include "core/device/marks.h"
+#include "core/device/timer.h"
 #include "core/error.h"
-#include "core/nn/weights.h"
-#include "core/training/adam.h"
-#include "core/training/feeder.h"
-#include "core/training/tally.h"
+#include "core/training/batch_loader.h"
+#include "core/training/best_network.h"
+#include "core/training/metrics.h"
+#include "core/training/optimizer.h"
 
 namespace distill {
 namespace {
 
-class Stopwatch {
+int64_t count_batches(int64_t pictures, int64_t batch_size) {
+  return (pictures + batch_size - 1) / batch_size;
+}
+
+// A last batch that is too small for the learner is left out.
+int64_t pictures_per_epoch(const Split& split, int64_t batch_size, const Learner& learner) {
+  const int64_t last_batch = split.count % batch_size;
+  return last_batch < learner.smallest_batch() ? split.count - last_batch : split.count;
+}
+
+// Validation judges each picture by itself, so that its batches may fill a GPU.
+int64_t validation_batch_size(const TrainConfig& config, int64_t image_size, at::Device device) {
+  if (device.is_cpu()) return config.batch_size;
+  return std::max(config.batch_size, evaluation_batch(image_size));
+}
+
+// A training that is prepared, and runs epoch by epoch.
+class Training {
  public:
-  // Since the last call.
-  double seconds() {
-    const auto now = std::chrono::steady_clock::now();
-    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-// Refuses to replace what is no network of this kind that a run wrote: it has come there since the
-// caller looked.
-void refuse_others(const std::string& path, const StateDict& state) {
-  std::error_code missing;
-  if (!std::filesystem::exists(path, missing)) return;
-  try {
-    const Checkpoint checkpoint = Checkpoint::open(path);
-    const auto is_in_file = [&](const auto& entry) { return checkpoint.find(entry.first); };
-    if (checkpoint.record(metadata_record) && std::all_of(state.begin(), state.end(), is_in_file)) {
-      return;
+  Training(const SampleStore& store, const Preprocessing& preprocessing, const TrainConfig& config,
+           Learner& learner, at::Generator generator, const Compute& compute,
+           TrainingControl& control)
+      : config_(config),
+        learner_(learner),
+        generator_(std::move(generator)),
+        control_(control),
+        device_(compute.device),
+        train_count_(store.train().count),
+        used_count_(pictures_per_epoch(store.train(), config.batch_size, learner)),
+        val_count_(store.val().count),
+        val_batch_size_(validation_batch_size(config, preprocessing.image_size, device_)),
+        steps_(count_batches(used_count_, config.batch_size)),
+        val_steps_(count_batches(val_count_, val_batch_size_)),
+        schedule_config_{config.learning_rate, config.epochs * steps_,
+                         std::llround(config.warmup_epochs * static_cast<double>(steps_))},
+        normalize_(preprocessing, device_, compute.dtype),
+        metrics_(steps_ + val_steps_, device_),
+        step_(device_, [this](const BatchInputs& inputs) { return forward_backward(inputs); }),
+        val_step_(device_, [this](const BatchInputs& inputs) { return evaluate(inputs); }) {
+    for (const auto& parameters : learner.parameter_groups()) {
+      optimizers_.push_back(config.make_optimizer(parameters, config.optimizer));
     }
-  } catch (const Error&) {
+    loader_ = make_batch_loader({store.train(), preprocessing.image_size, config.batch_size,
+                                 config.augmentation, config.seed},
+                                normalize_, device_);
+    val_loader_ = make_batch_loader(
+        {store.val(), preprocessing.image_size, val_batch_size_, Augmentation(), /*seed=*/0},
+        normalize_, device_);
+    control_.steps = steps_ + val_steps_;
   }
-  throw Error("ERR_EXISTS", "'" + path +
-                                "' has come there since the run began, and is not replaced: move "
-                                "it away, or name another file to write to");
-}
 
-void save(const StateDict& state, const TrainConfig& config, const EpochReport& report) {
-  if (!config.overwrite) refuse_others(config.path, state);
-  // The caller's metadata with what only the training knows: a JSON object, extended at its end.
-  std::ostringstream metadata;
-  metadata.precision(17);
-  metadata << config.metadata.substr(0, config.metadata.rfind('}'))
-           << (config.metadata.find(':') == std::string::npos ? "" : ",")
-           << "\"epoch\":" << report.epoch << ",\"metrics\":{";
-  if (report.epoch > 0) {
-    metadata << "\"trainLoss\":" << report.train.loss
-             << ",\"trainAccuracy\":" << report.train.accuracy << ',';
-  }
-  metadata << "\"valLoss\":" << report.val.loss << ",\"valAccuracy\":" << report.val.accuracy
-           << "}}";
-  write_checkpoint(config.path, format_of(config.path), on_host(state), metadata.str());
-}
-
-// Whether two paths lead to the same file.
-bool is_same_file(const std::string& one, const std::string& other) {
-  std::error_code missing;
-  return std::filesystem::equivalent(one, other, missing);
-}
-
-void validate(Learner& learner, Feeder& feed, ReplayedStep& step,
-              const std::vector<at::Tensor>& batches, RunControl& control, Tally& tally) {
-  const c10::NoGradGuard no_grad;
-  learner.begin_validation();
-  for (const at::Tensor& samples : batches) {
-    if (control.stop) break;
-    tally.add(step(feed.draw(samples, /*epoch=*/1, /*noise=*/{})), samples.size(0));
-    ++control.step;
-  }
-}
-
-}  // namespace
-
-TeacherScores validate_teacher(const Split& split) {
-  // Rows at once: the softmax of all would take as much memory as the logits.
-  constexpr int64_t most_rows = 1 << 14;
-  const at::Tensor labels = split.labels.narrow(0, 0, split.count);
-  const auto logits = split.teacher_logits.narrow(0, 0, split.count * split.views).split(most_rows);
-  const auto right = labels.repeat_interleave(split.views).split(most_rows);
-  Tally tally(static_cast<int64_t>(logits.size()), at::kCPU);
-  for (size_t i = 0; i < logits.size(); ++i) {
-    const at::Tensor loss = at::cross_entropy_loss(logits[i], right[i]);
-    tally.add(outcome_of(loss, logits[i], right[i]), logits[i].size(0));
-  }
-  tally.read();
-  const auto [pictures, label] = at::bincount(labels).max(0);
-  const double share = pictures.item<double>() / static_cast<double>(split.count);
-  return {tally.metrics(0, tally.batches()), label.item<int64_t>(), share};
-}
-
-TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
-                  const TrainConfig& config, Learner& learner, at::Generator generator,
-                  const Compute& compute, RunControl& control,
-                  const std::function<void(const EpochReport&)>& on_epoch) {
-  const int64_t pictures = store.train().count, last_batch = pictures % config.batch_size;
-  // A last batch that is too small for the learner is left out.
-  const int64_t shown = last_batch < learner.smallest_batch() ? pictures - last_batch : pictures;
-  const int64_t size = preprocessing.image_size;
-  const int64_t val_batch = compute.device.is_cpu()
-                                ? config.batch_size
-                                : std::max(config.batch_size, evaluation_batch(size));
-  const auto batches = [](int64_t n, int64_t of) { return (n + of - 1) / of; };
-  const int64_t steps = batches(shown, config.batch_size);
-  control.steps = steps + batches(store.val().count, val_batch);
-
-  std::vector<Adam> optimizers;
-  for (const auto& group : learner.parameter_groups()) {
-    optimizers.emplace_back(group, config.weight_decay);
-  }
-  const Schedule schedule(config.schedule, config.learning_rate, config.epochs * steps,
-                          std::llround(config.warmup_epochs * static_cast<double>(steps)));
-  const Normalizer normalize(preprocessing, compute.device, compute.dtype);
-  const auto feed =
-      make_feeder({store.train(), size, config.batch_size, config.augmentation, config.seed},
-                  normalize, compute.device);
-  const auto val_feed = make_feeder({store.val(), size, val_batch, Augmentation(), /*seed=*/0},
-                                    normalize, compute.device);
-
-  Stopwatch lap;
-  PhaseSeconds phases;
-  ReplayedStep step(compute.device, [&](const Feeder::Draw& draw) {
-    const Batch batch = feed->batch(draw);
-    phases.gather += lap.seconds();
-    const at::Tensor logits = learner.forward(batch);
-    phases.forward += lap.seconds();
-    const at::Tensor loss = learner.loss(logits, batch);
-    phases.loss += lap.seconds();
-    for (Adam& optimizer : optimizers) optimizer.zero_grad();
-    loss.backward();
-    phases.backward += lap.seconds();
-    return outcome_of(loss, logits, batch.labels);
-  });
-  ReplayedStep val_step(compute.device, [&](const Feeder::Draw& draw) {
-    const Batch batch = val_feed->batch(draw);
-    const at::Tensor logits = learner.evaluate(batch.images);
-    return outcome_of(at::cross_entropy_loss(logits, batch.labels), logits, batch.labels,
-                      config.agreement ? batch.teacher_logits : at::Tensor());
-  });
-
-  TrainResult result;
-  Tally tally(control.steps, compute.device);
-  std::optional<Metrics> best;
-  std::optional<size_t> rested;
-  int64_t taken = 0;
-  const auto val_batches = at::arange(store.val().count, at::kLong).split(val_batch);
-  if (!config.start.empty()) {
+  // Validates the network that the training starts from; nothing where it is stopped.
+  std::optional<EpochReport> validate_start() {
     EpochReport report;
-    Marks marks(compute.device);
-    marks.mark();
-    validate(learner, *val_feed, val_step, val_batches, control, tally);
-    marks.mark();
-    if (control.stop) {
-      result.stop_reason = StopReason::stopped;
-      return result;
-    }
-    tally.read();
-    report.val = tally.metrics(0, tally.batches());
-    if (config.agreement) report.val_agreement = tally.agreement(0, tally.batches());
-    report.val_seconds = marks.seconds(0, 1);
+    DeviceTimer timer(device_);
+    timer.mark();
+    validate();
+    timer.mark();
+    if (control_.stop) return std::nullopt;
+    metrics_.read();
+    report_validation(report, /*first=*/0);
+    report.val_seconds = timer.seconds(0, 1);
     if (!std::isfinite(report.val.loss)) {
-      throw Error("ERR_NOT_FINITE", "the validation loss of '" + config.start +
+      throw Error("ERR_NOT_FINITE", "the validation loss of '" + config_.start +
                                         "' is not a finite number; check mean and std, or start "
                                         "from another file");
     }
-    best = report.val;
-    if (!config.path.empty() && !is_same_file(config.start, config.path)) {
-      save(learner.state(), config, report);
-    }
-    on_epoch(report);
+    return report;
   }
-  for (int64_t epoch = 1; epoch <= config.epochs; ++epoch) {
-    control.epoch = epoch;
-    control.step = 0;
-    tally.clear();
-    phases = {};
-    Marks marks(compute.device);
-    marks.mark();
 
-    const size_t resting = learner.begin_epoch(epoch);
-    if (std::exchange(rested, resting) != resting) step.forget();
-    const at::Tensor order = config.shuffle ? at::randperm(pictures, generator, at::kLong)
-                                            : at::arange(pictures, at::kLong);
-    for (const at::Tensor& samples : order.narrow(0, 0, shown).split(config.batch_size)) {
-      if (control.stop) break;
-      lap.seconds();
-      const auto draw = feed->draw(samples, epoch, learner.draw_noise(samples.size(0), generator));
-      tally.add(step(draw), samples.size(0));
-      for (size_t i = resting; i < optimizers.size(); ++i) optimizers[i].step(schedule.at(taken));
-      ++taken;
-      phases.optimizer += lap.seconds();
-      ++control.step;
-    }
-    marks.mark();
-    validate(learner, *val_feed, val_step, val_batches, control, tally);
-    marks.mark();
-    if (control.stop) {  // an epoch cut short has no averages to report
-      result.stop_reason = StopReason::stopped;
-      break;
-    }
+  // Trains and validates; nothing where it is stopped, as an epoch cut short has no averages.
+  std::optional<EpochReport> run_epoch(int64_t epoch) {
+    control_.epoch = epoch;
+    control_.step = 0;
+    metrics_.clear();
+    phases_ = {};
+    DeviceTimer timer(device_);
+    timer.mark();
+    train_epoch(epoch);
+    timer.mark();
+    validate();
+    timer.mark();
+    if (control_.stop) return std::nullopt;
 
-    tally.read();  // the one time in an epoch that the host waits for the device
-    EpochReport report{epoch, tally.metrics(0, steps), tally.metrics(steps, tally.batches())};
-    if (config.agreement) report.val_agreement = tally.agreement(steps, tally.batches());
-    report.step_losses = tally.losses(0, steps);
-    report.train_seconds = marks.seconds(0, 1);
-    report.val_seconds = marks.seconds(1, 2);
-    report.phases = phases;
+    metrics_.read();  // the one time in an epoch that the host waits for the device
+    EpochReport report;
+    report.epoch = epoch;
+    report.train = metrics_.average(0, steps_);
+    report.step_losses = metrics_.losses(0, steps_);
+    report.train_seconds = timer.seconds(0, 1);
+    report.phases = phases_;
+    report_validation(report, /*first=*/steps_);
+    report.val_seconds = timer.seconds(1, 2);
     if (!std::isfinite(report.train.loss) || !std::isfinite(report.val.loss)) {
       throw Error("ERR_NOT_FINITE", "the loss is no longer a finite number in epoch " +
                                         std::to_string(epoch) + "; lower lr (it is " +
-                                        std::to_string(config.learning_rate) + ")");
+                                        std::to_string(config_.learning_rate) + ")");
     }
+    return report;
+  }
 
-    const bool early_stop = learner.is_done(report.val);
-    const bool better = learner.improves(report.val, best);
-    // The last chance of a run that never beat an untrained network: its own is kept all the same.
-    const bool only = !best && !better && epoch == config.epochs;
-    if (better || only) {
-      if (!config.path.empty()) save(learner.state(), config, report);
-      report.saved = true;
-      result.best = report;
+ private:
+  void train_epoch(int64_t epoch) {
+    const size_t frozen = learner_.begin_epoch(epoch);
+    if (std::exchange(frozen_groups_, frozen) != frozen) step_.forget();
+    const at::Tensor order = config_.shuffle ? at::randperm(train_count_, generator_, at::kLong)
+                                             : at::arange(train_count_, at::kLong);
+    for (const at::Tensor& samples : order.narrow(0, 0, used_count_).split(config_.batch_size)) {
+      if (control_.stop) return;
+      stopwatch_.start();
+      const at::Tensor noise = learner_.draw_noise(samples.size(0), generator_);
+      metrics_.add(step_(loader_->prepare(samples, epoch, noise)), samples.size(0));
+      const StepSize size = config_.schedule(global_step_++, schedule_config_);
+      for (size_t i = frozen; i < optimizers_.size(); ++i) optimizers_[i]->step(size);
+      stopwatch_.lap(phases_.optimizer);
+      ++control_.step;
     }
-    if (better) best = report.val;
+  }
+
+  // The part of a step that a GPU replays as a graph. -> batch_metrics()
+  at::Tensor forward_backward(const BatchInputs& inputs) {
+    const Batch batch = loader_->batch(inputs);
+    stopwatch_.lap(phases_.gather);
+    const at::Tensor logits = learner_.forward(batch);
+    stopwatch_.lap(phases_.forward);
+    const at::Tensor loss = config_.loss(logits, batch, config_.loss_config);
+    stopwatch_.lap(phases_.loss);
+    for (const auto& optimizer : optimizers_) optimizer->zero_grad();
+    loss.backward();
+    stopwatch_.lap(phases_.backward);
+    return batch_metrics(loss, logits, batch.labels);
+  }
+
+  void validate() {
+    const c10::NoGradGuard no_grad;
+    learner_.begin_validation();
+    for (const at::Tensor& samples : at::arange(val_count_, at::kLong).split(val_batch_size_)) {
+      if (control_.stop) return;
+      const BatchInputs inputs = val_loader_->prepare(samples, /*epoch=*/1, /*noise=*/{});
+      metrics_.add(val_step_(inputs), samples.size(0));
+      ++control_.step;
+    }
+  }
+
+  at::Tensor evaluate(const BatchInputs& inputs) const {
+    const Batch batch = val_loader_->batch(inputs);
+    const at::Tensor logits = learner_.evaluate(batch.images);
+    const at::Tensor loss = at::cross_entropy_loss(logits, batch.labels);
+    return batch_metrics(loss, logits, batch.labels,
+                         config_.agreement ? batch.teacher_logits : at::Tensor());
+  }
+
+  // first: the validation's first batch in the metrics.
+  void report_validation(EpochReport& report, int64_t first) const {
+    report.val = metrics_.average(first, metrics_.batches());
+    if (config_.agreement) report.val_agreement = metrics_.agreement(first, metrics_.batches());
+  }
+
+  const TrainConfig& config_;
+  Learner& learner_;
+  at::Generator generator_;
+  TrainingControl& control_;
+  at::Device device_;
+  int64_t train_count_, used_count_, val_count_;  // pictures
+  int64_t val_batch_size_;
+  int64_t steps_, val_steps_;  // of an epoch
+  ScheduleConfig schedule_config_;
+  Normalizer normalize_;
+  std::vector<std::unique_ptr<Optimizer>> optimizers_;  // one for each parameter group
+  std::unique_ptr<BatchLoader> loader_, val_loader_;
+  EpochMetrics metrics_;  // the steps', then the validation's
+  ReplayedStep step_, val_step_;
+  std::optional<size_t> frozen_groups_;  // in the epoch before
+  int64_t global_step_ = 0;
+  Stopwatch stopwatch_;
+  PhaseSeconds phases_;
+};
+
+}  // namespace
+
+TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
+                  const TrainConfig& config, Learner& learner, at::Generator generator,
+                  const Compute& compute, TrainingControl& control,
+                  const std::function<void(const EpochReport&)>& on_epoch) {
+  Training training(store, preprocessing, config, learner, std::move(generator), compute, control);
+  BestNetwork best(config, learner.state());
+  TrainResult result;
+  if (!config.start.empty()) {
+    const std::optional<EpochReport> report = training.validate_start();
+    if (!report) {
+      result.stop_reason = StopReason::stopped;
+      return result;
+    }
+    best.start_from(*report);
+    on_epoch(*report);
+  }
+  for (int64_t epoch = 1; epoch <= config.epochs; ++epoch) {
+    std::optional<EpochReport> report = training.run_epoch(epoch);
+    if (!report) {
+      result.stop_reason = StopReason::stopped;
+      break;
+    }
+    best.offer(*report);
     result.last = report;
-    on_epoch(report);
-    if (early_stop) {
+    on_epoch(*report);
+    if (config.early_stop && leaves_nothing(report->val)) {
       result.stop_reason = StopReason::early_stop;
       break;
     }
   }
+  result.best = best.report();
   return result;
 }
 

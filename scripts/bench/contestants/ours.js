@@ -5,7 +5,7 @@ import { loadNative, loadPackage, loadPrepare } from '../product.js';
 import { memory, resetPeak, serve } from './serve.js';
 
 /** @import { EpochMeasure, Picture, Precision, Setup, Task, Work } from '../types.js' */
-/** @import { NativeEpoch, NativeSession } from '../../../lib/native.js' */
+/** @import { NativeEpoch, NativeSession, NativeTrainConfig } from '../../../lib/native.js' */
 
 const { loadAddon } = await loadNative();
 /** @type {Task} */
@@ -85,9 +85,14 @@ await serve({
         classes: 2,
         trainCapacity: pictures,
         valCapacity: 2,
-        folder: task.scratch,
-        fingerprint: 'temporary',
+        trainSize: imageSize,
+        views: 1,
+        view: null,
+        hasTeacher: true,
         place,
+        folder: task.scratch,
+        fingerprint: '',
+        kept: false,
       }),
     );
     const bytes = imageSize * imageSize * 3;
@@ -97,8 +102,11 @@ await serve({
       return /** @type {NativeSession} */ (session).append({
         split,
         pixels: noise(count * bytes, split === 'val' ? 0 : from + 1),
+        size: imageSize,
         labels: sources.map((i) => i % 2),
         sources,
+        answered: split === 'train',
+        teacherLogits: null,
       });
     };
     for (let from = 0; from < pictures; from += 16) {
@@ -222,18 +230,29 @@ async function openSession(imageSize) {
 async function train(epochs, batchSize, onEpoch) {
   const { native } = await loadNative();
   if (!session) throw new Error('nothing is prepared');
-  const { lr, temperature, alpha } = task;
+  /** @type {NativeTrainConfig} */
   const config = {
     epochs,
-    lr,
-    temperature,
-    alpha,
-    batchSize,
+    lr: task.lr,
+    schedule: 'constant',
+    warmup: 0,
+    optimizer: 'adam',
+    weightDecay: 0,
+    loss: 'distillation',
+    temperature: task.temperature,
+    alpha: task.alpha,
     dropRate: 0,
+    batchSize,
     shuffle: false,
     seed: 1,
-    student: path.join(task.scratch, `student-${precision}-${process.pid}.pth`),
+    augment: null,
+    keep: 'both',
+    earlyStop: true,
+    agreement: false,
     initialStudent: task.student,
+    start: '',
+    student: path.join(task.scratch, `student-${precision}-${process.pid}.pth`),
+    overwrite: false,
     metadata: '{}',
   };
   const { stopReason } = await native(session.train(config, onEpoch));

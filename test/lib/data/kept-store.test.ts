@@ -19,6 +19,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { type DistillError, type DistillOptions, distill } from '../../../lib/index.js';
 import { loadAddon, type NativeStore, native } from '../../../lib/native.js';
 import { runChild } from '../../helpers/child.js';
+import { batchOf, storeOf } from '../../helpers/contract.js';
 import { filesIn, mean, smallRun, std, temporaryFolder } from '../../helpers/dataset.js';
 
 const folder = temporaryFolder();
@@ -156,16 +157,15 @@ describe('a store whose bytes have changed', () => {
     });
 
   beforeAll(async () => {
-    store = {
+    store = storeOf({
       imageSize,
       classes,
       trainCapacity: pictures.train,
       valCapacity: pictures.val,
-      place: 'memory',
       kept: true,
       folder: newFolder(),
       fingerprint: '0123456789abcdef'.repeat(4),
-    };
+    });
     const session = newSession();
     await native(session.open());
     await native(session.createStore(store));
@@ -173,14 +173,16 @@ describe('a store whose bytes have changed', () => {
       const count = pictures[split];
       const numbers = Array.from({ length: count }, (_, i) => i);
       await native(
-        session.append({
-          split,
-          pixels: Uint8Array.from({ length: count * imageSize ** 2 * 3 }, (_, i) => i * 31),
-          labels: Int32Array.from(numbers, (i) => i % classes),
-          sources: Int32Array.from(numbers),
-          answered: true,
-          teacherLogits: Float32Array.from({ length: count * classes }, (_, i) => i / 7),
-        }),
+        session.append(
+          batchOf({
+            split,
+            pixels: Uint8Array.from({ length: count * imageSize ** 2 * 3 }, (_, i) => i * 31),
+            labels: Int32Array.from(numbers, (i) => i % classes),
+            sources: Int32Array.from(numbers),
+            answered: true,
+            teacherLogits: Float32Array.from({ length: count * classes }, (_, i) => i / 7),
+          }),
+        ),
       );
     }
     await native(session.sealStore());

@@ -14,6 +14,7 @@ import {
 } from '../../../lib/index.js';
 import { loadAddon } from '../../../lib/native.js';
 import { runCommand } from '../../helpers/child.js';
+import { batchOf, storeOf, trainConfigOf } from '../../helpers/contract.js';
 import {
   mean,
   smallRun,
@@ -293,27 +294,29 @@ describe('an initial student', () => {
         threads: 1,
       });
       await session.open();
-      await session.createStore({
-        imageSize: 32,
-        classes: 2,
-        trainCapacity: 6,
-        valCapacity: 6,
-        place: 'memory',
-        folder: '',
-        fingerprint: '',
-      });
+      await session.createStore(
+        storeOf({
+          imageSize: 32,
+          classes: 2,
+          trainCapacity: 6,
+          valCapacity: 6,
+          place: 'memory',
+          folder: '',
+          fingerprint: '',
+        }),
+      );
       for (const split of ['train', 'val'] as const) {
         const pixels = Uint8Array.from({ length: 6 * 32 * 32 * 3 }, (_, i) => (i * i * 31) % 251);
         const labels = Int32Array.of(0, 1, 0, 1, 0, 1);
         const sources = Int32Array.from(labels.keys());
         const teacherLogits = new Float32Array(12);
-        await session.append({ split, pixels, labels, sources, teacherLogits });
+        await session.append(batchOf({ split, pixels, labels, sources, teacherLogits }));
       }
       await session.sealStore();
       const steps: number[] = [];
       const epochs: number[] = [];
       await session.train(
-        {
+        trainConfigOf({
           epochs: 3,
           lr: 1e-3,
           dropRate: 0.2,
@@ -326,7 +329,7 @@ describe('an initial student', () => {
           metadata: '{}',
           student: '',
           ...(start !== undefined && { start }),
-        },
+        }),
         ({ epoch, stepLosses, valLoss }) => {
           epochs.push(epoch);
           if (epoch > 0) steps.push(...stepLosses, valLoss);

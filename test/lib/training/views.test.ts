@@ -2,6 +2,7 @@ import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type DistillOptions, distill, inspect } from '../../../lib/index.js';
 import { loadAddon, type NativeAugmentation } from '../../../lib/native.js';
+import { batchOf, storeOf, trainConfigOf } from '../../helpers/contract.js';
 import {
   filesIn,
   mean,
@@ -47,24 +48,26 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
   const session = new Session({ mean, std, imageSize, ...execution });
   await session.open();
   await session.loadTeacher(base.teacher);
-  await session.createStore({
-    imageSize,
-    classes: 2,
-    trainCapacity: pictures,
-    valCapacity: pictures,
-    views,
-    view: augment,
-    place: 'memory',
-    folder: '',
-    fingerprint: '',
-  });
-  await session.append({ split: 'train', pixels, size: from, labels, sources });
+  await session.createStore(
+    storeOf({
+      imageSize,
+      classes: 2,
+      trainCapacity: pictures,
+      valCapacity: pictures,
+      views,
+      view: augment,
+      place: 'memory',
+      folder: '',
+      fingerprint: '',
+    }),
+  );
+  await session.append(batchOf({ split: 'train', pixels, size: from, labels, sources }));
   const val = pixels.subarray(0, pictures * imageSize * imageSize * 3);
-  await session.append({ split: 'val', pixels: val, labels, sources });
+  await session.append(batchOf({ split: 'val', pixels: val, labels, sources }));
   await session.sealStore();
   const losses: number[] = [];
   await session.train(
-    {
+    trainConfigOf({
       // All pictures in one step that changes nothing.
       epochs: 3,
       lr: 1e-30,
@@ -77,7 +80,7 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
       initialStudent: student,
       metadata: '{}',
       student: path.join(folder, 'out/views.pth'),
-    },
+    }),
     ({ stepLosses }) => losses.push(...stepLosses),
   );
   await session.close();
@@ -99,6 +102,7 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
     });
     const teacherLogits = await teacher.logits(view.pixels);
     const { loss } = await gradients({
+      loss: 'distillation',
       mean,
       std,
       imageSize,

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <span>
+
+#include "core/names.h"
+#include "core/training/batch.h"
+
+namespace distill {
+
+// The numbers that losses are computed with; each loss reads its own.
+struct LossConfig {
+  double temperature;      // softens the logits of teacher and student; above 0
+  double alpha;            // weighs the teacher's (soft) term; 0..1
+  double label_smoothing;  // the share of a label that is spread over all classes; 0..1
+};
+
+// logits (B, classes) float32 and the rest of their batch -> scalar. Only operators of ATen, and
+// nothing that is read back from the device: on a GPU the step is replayed as a graph.
+using Loss = at::Tensor(const at::Tensor& logits, const Batch& batch, const LossConfig& config);
+
+// Every loss by its name. A new one is a function and a line of the table in loss.cpp.
+std::span<const Named<Loss*>> losses();
+
+// 'distillation', by Hinton, Vinyals and Dean (2015):
+//
+//   alpha · T² · KL(softmax(teacher/T) ‖ softmax(student/T)) + (1 − alpha) · CE(student, labels)
+//
+// both terms averaged over the batch. T² keeps the soft term's gradient at the hard term's scale
+// whatever the temperature. `alpha` weighs the teacher's (soft) term.
+Loss distillation_loss;
+
+// 'cross-entropy': torch.nn.functional.cross_entropy(logits, labels, label_smoothing=…), averaged
+// over the batch. It needs no teacher.
+Loss cross_entropy_loss;
+
+}  // namespace distill

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "core/data/augment.h"
+#include "core/data/sample_store.h"
+#include "core/device/device.h"
+#include "core/models/classifier.h"
+#include "core/names.h"
+
+namespace distill {
+
+// The teacher of a distillation, while the store is filled with its logits.
+struct Teacher {
+  Teacher(std::string path, std::unique_ptr<Evaluator> evaluator,
+          const Preprocessing& preprocessing, const Compute& compute)
+      : path(std::move(path)), classifier(std::move(evaluator), preprocessing, compute) {}
+
+  std::string path;
+  Classifier classifier;
+};
+
+// The two halves of a dataset.
+enum class SplitName { train, val };
+inline constexpr Named<SplitName> split_names[] = {{"train", SplitName::train},
+                                                   {"val", SplitName::val}};
+
+// Pictures on their way into a store.
+struct ImageBatch {
+  SplitName split;
+  at::Tensor pixels;                   // (n, S, S, 3) uint8, RGB
+  const int32_t* labels;               // (n)
+  const int32_t* sources;              // (n): each picture's place in the list of files
+  bool answered;                       // whether the teacher's logits for them go into the store
+  at::ArrayRef<float> teacher_logits;  // (n, classes) where no teacher is loaded; else empty
+};
+
+// Fills a store with pictures, views of them, and the teacher's logits.
+class StoreFiller {
+ public:
+  // `store` and `teacher` must outlive it. `view` augments training pictures on their way into the
+  // store. Without a teacher the logits come with the pictures.
+  StoreFiller(SampleStore& store, std::optional<Teacher>& teacher, const Augmentation& view,
+              int64_t image_size, at::Device device)
+      : store_(store), teacher_(teacher), view_(view), image_size_(image_size), device_(device) {}
+
+  // Throws ERR_NOT_FINITE where the teacher's logits are not finite numbers.
+  void append(const ImageBatch& batch);
+  // Asks the teacher about all pictures that still wait for its logits, and seals the store.
+  void finish();
+
+ private:
+  void ask_teacher(int64_t count);
+  at::Tensor views_of(const at::Tensor& pixels, const int32_t* sources) const;
+
+  SampleStore& store_;
+  std::optional<Teacher>& teacher_;
+  Augmentation view_;
+  int64_t image_size_;
+  at::Device device_;
+  Split* waiting_split_ = nullptr;  // whose last rows wait for the teacher's logits
+  int64_t waiting_ = 0;             // number of these rows
+};
+
+}  // namespace distill

@@ -1,0 +1,90 @@
+import type {
+  NativeBatch,
+  NativeStore,
+  NativeTeachConfig,
+  NativeTrainConfig,
+  NativeTraining,
+} from '../../lib/native.js';
+
+// The addon has no defaults: these fill in the fields that a test does not care about.
+
+/** A store in memory for a teacher's logits, without views. */
+export function storeOf(
+  given: Pick<NativeStore, 'imageSize' | 'classes' | 'trainCapacity' | 'valCapacity'> &
+    Partial<NativeStore>,
+): NativeStore {
+  return {
+    trainSize: given.imageSize,
+    views: 1,
+    view: null,
+    hasTeacher: true,
+    place: 'memory',
+    folder: '',
+    fingerprint: '',
+    kept: false,
+    ...given,
+  };
+}
+
+/** Square pictures, of which the training ones are answered. */
+export function batchOf(
+  given: Pick<NativeBatch, 'split' | 'pixels' | 'labels' | 'sources'> & Partial<NativeBatch>,
+): NativeBatch {
+  return {
+    size: Math.sqrt(given.pixels.length / given.labels.length / 3),
+    answered: given.split === 'train',
+    teacherLogits: null,
+    ...given,
+  };
+}
+
+const training: NativeTraining = {
+  epochs: 1,
+  lr: 1e-4,
+  schedule: 'constant',
+  warmup: 0,
+  optimizer: 'adam',
+  weightDecay: 0,
+  batchSize: 4,
+  shuffle: true,
+  seed: 1,
+  augment: null,
+  keep: 'both',
+  earlyStop: true,
+  start: '',
+  overwrite: false,
+  metadata: '{}',
+};
+
+/** A distillation with the reference's options, whose student is not written. */
+export function trainConfigOf(given: Partial<NativeTrainConfig>): NativeTrainConfig {
+  return {
+    ...training,
+    loss: 'distillation',
+    temperature: 2,
+    alpha: 0.7,
+    dropRate: 0.2,
+    agreement: false,
+    initialStudent: '',
+    student: '',
+    ...given,
+  };
+}
+
+/** A teacher's training. */
+export function teachConfigOf(
+  given: Pick<NativeTeachConfig, 'teacher'> & Partial<NativeTeachConfig>,
+): NativeTeachConfig {
+  return {
+    ...training,
+    keep: 'accuracy',
+    earlyStop: false,
+    loss: 'cross-entropy',
+    labelSmoothing: 0,
+    freezeEpochs: 0,
+    architecture: 'densenet121',
+    weights: '',
+    keepHead: false,
+    ...given,
+  };
+}
