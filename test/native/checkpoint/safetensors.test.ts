@@ -1,17 +1,7 @@
-import { cpSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { DistillError, distill, inspect, predict } from '../../../lib/index.js';
-import { loadAddon, native } from '../../../lib/native.js';
-import {
-  filesIn,
-  mean,
-  smallRun,
-  std,
-  temporaryFolder,
-  writeStudent,
-  writeTeacher,
-} from '../../helpers/dataset.js';
+import { describe, expect, test } from 'vitest';
+import { DistillError, inspect } from '../../../lib/index.js';
+import { mean, std, temporaryFolder } from '../../helpers/dataset.js';
 import { refusalOf } from '../../helpers/outcome.js';
 import { writePth } from '../../helpers/pth.js';
 import { pythonWith, runPython } from '../../helpers/python.js';
@@ -21,22 +11,12 @@ import {
   safetensorsBytes,
   writeBytes,
 } from '../../helpers/safetensors.js';
+import { readAll } from '../../helpers/tensors.js';
 
 const folder = temporaryFolder();
 let files = 0;
 const write = (bytes: Uint8Array | string) =>
   writeBytes(path.join(folder, `${++files}.safetensors`), bytes);
-
-/** Every tensor of a file: shape, dtype and values, in the file's order. */
-async function readAll(file: string) {
-  const { tensors } = await inspect(file);
-  const read = [];
-  for (const { name, shape, dtype } of tensors) {
-    const { data } = await native(loadAddon().readTensor(file, name));
-    read.push([name, { shape, dtype, data: Array.from(data) }] as const);
-  }
-  return Object.fromEntries(read);
-}
 
 async function refusal(file: string): Promise<DistillError> {
   const error = await refusalOf(inspect(file));
@@ -377,121 +357,5 @@ for file in json.load(sys.stdin):
             opened.get_tensor(name)
 print("null")`;
     runPython(['-c', script], accepted);
-  });
-});
-
-describe('a run', () => {
-  let base: Awaited<ReturnType<typeof smallRun>>;
-  beforeAll(async () => {
-    base = await smallRun(folder);
-  });
-  const inOut = (name: string) => path.join(folder, 'out', name);
-
-  test('learns from a safetensors teacher and start what it learns from .pth ones', async () => {
-    const initial = { pth: inOut('initial.pth'), safetensors: inOut('initial.safetensors') };
-    for (const file of Object.values(initial)) await writeStudent(file, { seed: 3 });
-    const teacher = await writeTeacher(path.join(folder, 'teacher.safetensors'));
-    expect((await inspect(teacher)).format).toBe('safetensors');
-
-    const pth = inOut('by-pth.pth');
-    const first = await distill({ ...base, student: pth, initialStudent: initial.pth });
-    const student = inOut('by-safetensors.safetensors');
-    const options = { ...base, teacher, student, initialStudent: initial.safetensors };
-    const second = await distill(options);
-    expect(second.last?.trainLoss).toBe(first.last?.trainLoss);
-    expect(second.last?.valLoss).toBe(first.last?.valLoss);
-
-    const [a, b] = [await inspect(pth), await inspect(student)];
-    expect([a.format, b.format]).toEqual(['zip', 'safetensors']);
-    expect(await readAll(student)).toEqual(await readAll(pth));
-    const { teacher: saidA, ...restA } = a.metadata ?? {};
-    const { teacher: saidB, ...restB } = b.metadata ?? {};
-    expect(restB).toEqual(restA);
-    expect([saidA?.file, saidB?.file]).toEqual(['teacher.pth', 'teacher.safetensors']);
-    expect(filesIn(path.join(folder, 'out')).filter((name) => name.startsWith('.'))).toEqual([]);
-  });
-
-  test('writes the same bytes for the same weights', async () => {
-    const [a, b] = [inOut('same-a.safetensors'), inOut('same-b.safetensors')];
-    await writeStudent(a);
-    await writeStudent(b);
-    expect(readFileSync(a).equals(readFileSync(b))).toBe(true);
-    // Where the reference implementation would have them: aligned, the larger elements first.
-    const { header, data } = parseSafetensors(readFileSync(a));
-    expect((readFileSync(a).length - data.length) % 8).toBe(0);
-    expect(header.__metadata__).toEqual({ format: 'pt' });
-    expect(header['features.1.num_batches_tracked'].data_offsets[0]).toBe(0);
-  });
-
-  test('predicts from either format alike', async () => {
-    const images = path.join(base.dataset, 'val');
-    const of = async (student: string) => {
-      const found = [];
-      const given = { labels: ['a', 'b'], mean, std, imageSize: 32, device: 'cpu', threads: 1 };
-      for await (const prediction of predict({ student, images, ...given })) found.push(prediction);
-      return found;
-    };
-    const pth = await writeStudent(inOut('one.pth'));
-    const safe = await writeStudent(inOut('one.safetensors'));
-    expect(await of(safe)).toEqual(await of(pth));
-  });
-
-  test('refuses NaN in weights as it does in a .pth', async () => {
-    const file = await writeStudent(inOut('nan.safetensors'));
-    const copy = path.join(folder, 'with-nan.safetensors');
-    cpSync(file, copy);
-    const bytes = readFileSync(copy);
-    bytes.writeFloatLE(Number.NaN, bytes.length - 4);
-    writeBytes(copy, bytes);
-    const given = { student: copy, images: path.join(base.dataset, 'val'), labels: ['a', 'b'] };
-    const predicting = predict({ ...given, mean, std, imageSize: 32 });
-    await expect(predicting).rejects.toMatchObject({
-      code: 'ERR_CHECKPOINT_NOT_FINITE',
-      message: expect.stringContaining(copy),
-    });
-  });
-});
-
-describe.runIf(pythonWith('safetensors'))("Python's safetensors", () => {
-  test('reads what is written here, bit by bit, metadata included', async () => {
-    const file = path.join(folder, 'for-python.safetensors');
-    const pth = path.join(folder, 'for-python.pth');
-    await writeStudent(file, { classes: 5, seed: 11 });
-    await writeStudent(pth, { classes: 5, seed: 11 });
-    const script = `
-import json, sys
-import torch
-from reference import StudentModel
-from safetensors import safe_open
-from safetensors.torch import load_file
-q = json.load(sys.stdin)
-ours, theirs = load_file(q["file"]), torch.load(q["pth"], weights_only=True)
-assert ours.keys() == theirs.keys()
-for name in ours:
-    assert ours[name].dtype == theirs[name].dtype and ours[name].shape == theirs[name].shape, name
-    assert ours[name].numpy().tobytes() == theirs[name].numpy().tobytes(), name
-StudentModel(5).load_state_dict(ours, strict=True)
-print(json.dumps(safe_open(q["file"], framework="pt").metadata()))`;
-    expect(runPython(['-c', script], { file, pth })).toEqual({ format: 'pt' });
-  });
-
-  test('writes what is read here, bit by bit, in every dtype', async () => {
-    const file = path.join(folder, 'by-python.safetensors');
-    const script = `
-import json, sys
-import torch
-from safetensors.torch import save_file
-torch.manual_seed(0)
-dtypes = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
-          torch.int16, torch.int8, torch.uint8, torch.bool]
-tensors = {}
-for dtype in dtypes:
-    values = torch.randn(3, 5, dtype=torch.float64) * 50
-    tensors[str(dtype)[6:]] = (values > 0 if dtype == torch.bool else values.abs() if dtype == torch.uint8 else values).to(dtype)
-tensors["scalar"], tensors["none"] = torch.tensor(7), torch.zeros(0, 2)
-save_file(tensors, json.load(sys.stdin), metadata={"note": "a \\"note\\" — ü"})
-print(json.dumps({name: {"shape": list(t.shape), "dtype": str(t.dtype)[6:], "data": t.double().flatten().tolist()} for name, t in tensors.items()}))`;
-    const said = runPython(['-c', script], file);
-    expect(await readAll(file)).toEqual(said);
   });
 });
