@@ -7,8 +7,8 @@ import { keptOf } from '../training/kept.js';
 import type { Scores } from '../training/series.js';
 import { addCall, jsonOption, quietOption } from './options.js';
 import type { Output } from './output.js';
-import { ending, spread, standOfSeries, table } from './series.js';
-import { follow, tellDataset } from './training.js';
+import { follow, reportDataset } from './progress.js';
+import { printEnd, progressOfTrials, showMeanStd, table } from './trials.js';
 import { demandOptions } from './usage.js';
 
 export function addCompare(program: Command, output: Output): void {
@@ -28,7 +28,7 @@ export function addCompare(program: Command, output: Output): void {
 
 async function run(options: CompareOptions, output: Output): Promise<void> {
   const comparing = compare(options);
-  tellDataset(comparing, output);
+  reportDataset(comparing, output);
   if (output.json) comparing.on('epoch', (report) => output.event('epoch', report));
   comparing.on('trial', (trial) => {
     if (output.json) output.event('trial', trial);
@@ -42,13 +42,14 @@ async function run(options: CompareOptions, output: Output): Promise<void> {
     const how = withTeacher ? 'with the teacher' : 'without it';
     output.note(`${done} of ${trials} students: ${how}, seed ${seed}: ${outcome}`);
   });
-  await follow(comparing, standOfSeries(comparing, options), output, (result) => {
+  await follow(comparing, progressOfTrials(comparing, options), output, (result) => {
     if (output.json) output.event('result', result);
-    else tell(result, options, output);
+    else print(result, options, output);
   });
 }
 
-function tell(result: CompareResult, options: CompareOptions, output: Output): void {
+/** Prints the result. */
+function print(result: CompareResult, options: CompareOptions, output: Output): void {
   const { withTeacher, withoutTeacher, teacherScores, costs, gain, stopReason, machine } = result;
   const trainings = withTeacher.trials.length + withoutTeacher.trials.length;
   if (trainings === 0) {
@@ -61,7 +62,12 @@ function tell(result: CompareResult, options: CompareOptions, output: Output): v
     of: (arm: CompareArm) => Scores | null,
     which: 'accuracy' | 'loss' | 'agreement',
     teacher = '',
-  ) => [name, spread(of(withTeacher)?.[which]), spread(of(withoutTeacher)?.[which]), teacher];
+  ) => [
+    name,
+    showMeanStd(of(withTeacher)?.[which]),
+    showMeanStd(of(withoutTeacher)?.[which]),
+    teacher,
+  ];
   const cost = (name: string, show: (cost: ModelCost) => string) => [
     name,
     { colSpan: 2, content: costs.student ? show(costs.student) : '' },
@@ -99,9 +105,9 @@ function tell(result: CompareResult, options: CompareOptions, output: Output): v
     );
   }
   const lost = withTeacher.notFinite + withoutTeacher.notFinite;
-  if (lost > 0) output.print(`Not counted, as their loss left the finite numbers: ${lost}`);
+  if (lost > 0) output.print(`Not counted, as their loss became NaN or infinite: ${lost}`);
   if (gain) output.print(verdict(gain));
-  ending(result, trainings, withTeacher.best ? options : { out: options.out }, output);
+  printEnd(result, trainings, withTeacher.best ? options : { out: options.out }, output);
 }
 
 function verdict({ accuracy }: NonNullable<CompareResult['gain']>): string {

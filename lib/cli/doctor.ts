@@ -13,7 +13,7 @@ export function addDoctor(program: Command, output: Output): void {
   const command = addCall(program, doctorOptions, {
     name: 'doctor',
     description:
-      'check installation, pictures and teacher before a long run; give it what train gets',
+      'check installation, pictures and teacher before a long run; takes the options of train',
     argument: '[dataset]',
   });
   command.addOption(jsonOption()).addOption(quietOption());

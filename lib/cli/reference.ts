@@ -9,7 +9,8 @@ import type { Flags } from './flags.js';
 import { callOptions } from './options.js';
 import type { Output } from './output.js';
 import { predictionFields, printPredictions } from './predict.js';
-import { epochLine, follow, standOf } from './training.js';
+import { follow } from './progress.js';
+import { epochLine, progressOf } from './training.js';
 import { demand } from './usage.js';
 
 // The command line of the reference script, and the lines that it prints.
@@ -119,7 +120,7 @@ async function train(given: ReferenceOptions, output: Output): Promise<void> {
     output.print(`val dataset length: ${val}; classes: ${indices}`);
   });
   run.on('epoch', (report) => output.print(epochLine(report)));
-  await follow(run, standOf(run, { epochs }), output, ({ stopReason }) => {
+  await follow(run, progressOf(run, { epochs }), output, ({ stopReason }) => {
     if (stopReason === 'early-stop') output.printMarked('yellow', 'stop training early');
   });
 }

@@ -4,8 +4,8 @@ import { sweep } from '../sweep.js';
 import { ranked, type SweepPoint, type SweepResult } from '../training/sweeping.js';
 import { addCall, jsonOption, quietOption } from './options.js';
 import type { Output } from './output.js';
-import { ending, spread, standOfSeries, table } from './series.js';
-import { follow, tellDataset } from './training.js';
+import { follow, reportDataset } from './progress.js';
+import { printEnd, progressOfTrials, showMeanStd, table } from './trials.js';
 import { demandOptions } from './usage.js';
 
 export function addSweep(program: Command, output: Output): void {
@@ -25,20 +25,21 @@ export function addSweep(program: Command, output: Output): void {
 
 async function run(options: SweepOptions, output: Output): Promise<void> {
   const sweeping = sweep(options);
-  tellDataset(sweeping, output);
+  reportDataset(sweeping, output);
   sweeping.on('point', (point) => {
     if (output.json) output.event('point', point);
     const { trial, trials } = sweeping.progress;
     output.note(`${trial} of ${trials} students: ${nameOf(point)}: ${outcomeOf(point)}`);
   });
   if (output.json) sweeping.on('epoch', (report) => output.event('epoch', report));
-  await follow(sweeping, standOfSeries(sweeping, options), output, (result) => {
+  await follow(sweeping, progressOfTrials(sweeping, options), output, (result) => {
     if (output.json) output.event('result', result);
-    else tell(result, options, output);
+    else print(result, options, output);
   });
 }
 
-function tell(result: SweepResult, options: SweepOptions, output: Output): void {
+/** Prints the result. */
+function print(result: SweepResult, options: SweepOptions, output: Output): void {
   const { points, best, stopReason } = result;
   if (points.length === 0) {
     output.print('Stopped: before any point was done; nothing is written.');
@@ -53,8 +54,8 @@ function tell(result: SweepResult, options: SweepOptions, output: Output): void 
         ...(point.notFinite > 0
           ? [{ colSpan: 4, content: outcomeOf(point) }]
           : [point.best, point.last].flatMap((scores) => [
-              spread(scores?.accuracy),
-              spread(scores?.loss),
+              showMeanStd(scores?.accuracy),
+              showMeanStd(scores?.loss),
             ])),
       ]),
     ),
@@ -63,9 +64,11 @@ function tell(result: SweepResult, options: SweepOptions, output: Output): void 
     'accuracy and loss: of the validation pictures, at the epoch that `distill train` would keep' +
       (result.seeds.length > 1 ? '; mean ± standard deviation over seeds' : ''),
   );
-  output.print(`Best: ${best ? nameOf(best) : 'none, as no point stayed finite'}`);
+  output.print(
+    `Best: ${best ? nameOf(best) : 'none, as the loss of every point became NaN or infinite'}`,
+  );
   const trainings = points.reduce((sum, { trials }) => sum + trials.length, 0);
-  ending(result, trainings, best ? options : { out: options.out }, output);
+  printEnd(result, trainings, best ? options : { out: options.out }, output);
 }
 
 function nameOf({ temperature, alpha, lr }: SweepPoint): string {
@@ -73,7 +76,8 @@ function nameOf({ temperature, alpha, lr }: SweepPoint): string {
 }
 
 function outcomeOf({ best, notFinite, trials }: SweepPoint): string {
-  if (notFinite === 0) return `accuracy ${spread(best?.accuracy)}, loss ${spread(best?.loss)}`;
+  if (notFinite === 0)
+    return `accuracy ${showMeanStd(best?.accuracy)}, loss ${showMeanStd(best?.loss)}`;
   const epoch = Math.min(
     ...trials.flatMap(({ stopReason, epochs }) => (stopReason === 'not-finite' ? epochs + 1 : [])),
   );

@@ -4,7 +4,7 @@ import { type TeachOptions, teachOptions } from '../options/teach.js';
 import { teach } from '../teach.js';
 import { addCall, jsonOption, quietOption } from './options.js';
 import { type Output, shellWord } from './output.js';
-import { report } from './training.js';
+import { reportTraining } from './training.js';
 import { demandOptions } from './usage.js';
 
 export function addTeach(program: Command, output: Output): void {
@@ -21,6 +21,6 @@ export function addTeach(program: Command, output: Output): void {
     const { teacher: file, epochs = defaultOf(teachOptions, 'epochs') } = options;
     const folder = shellWord(dataset ?? '<dataset>');
     const next = `distill train ${folder} --teacher ${shellWord(file)} --student student.pth`;
-    await report(teach(options), { name: 'Teacher', file, epochs, next }, output);
+    await reportTraining(teach(options), { name: 'Teacher', file, epochs, next }, output);
   });
 }

@@ -4,7 +4,7 @@ import { type DistillOptions, distillOptions } from '../options/distill.js';
 import { defaultOf } from '../options/option.js';
 import { addCall, jsonOption, quietOption } from './options.js';
 import { type Output, shellWord } from './output.js';
-import { report } from './training.js';
+import { reportTraining } from './training.js';
 import { demandOptions } from './usage.js';
 
 export function addTrain(program: Command, output: Output): void {
@@ -21,6 +21,6 @@ export function addTrain(program: Command, output: Output): void {
     const options = { dataset, ...given } as DistillOptions;
     const { student: file, epochs = defaultOf(distillOptions, 'epochs') } = options;
     const next = `distill predict <images> --student ${shellWord(file)}`;
-    await report(distill(options), { name: 'Student', file, epochs, next }, output);
+    await reportTraining(distill(options), { name: 'Student', file, epochs, next }, output);
   });
 }

@@ -9,5 +9,5 @@ const load = (name) => import(new URL(`../../dist/cli/${name}.js`, import.meta.u
 
 /** @returns {Promise<typeof import('../../lib/cli/main.js')>} */
 export const loadCommand = () => load('main');
-/** @returns {Promise<typeof import('../../lib/cli/series.js')>} */
-export const loadSeries = () => load('series');
+/** @returns {Promise<typeof import('../../lib/cli/trials.js')>} */
+export const loadTrials = () => load('trials');

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { loadSeries } from './product.js';
+import { loadTrials } from './product.js';
 
 /** @import { CompareResult } from '../../lib/index.js' */
 
@@ -19,7 +19,7 @@ const FILES = {
  * @returns {Promise<string>}
  */
 export async function summaryOf(folder) {
-  const { spread, table } = await loadSeries();
+  const { showMeanStd, table } = await loadTrials();
   /** @type {CompareResult} */
   const compared = JSON.parse(readFileSync('compare.json', 'utf8'));
   const { withTeacher, withoutTeacher, teacherScores, costs, images, seeds } = compared;
@@ -39,8 +39,12 @@ export async function summaryOf(folder) {
       ['', 'accuracy', 'parameters', 'MB', 'ms a picture'],
       [
         ['teacher', teacherScores?.accuracy.toFixed(4), ...shown(costs.teacher)],
-        ['student with the teacher', spread(withTeacher.best?.accuracy), ...shown(costs.student)],
-        ['student without it', spread(withoutTeacher.best?.accuracy), ...shown(costs.student)],
+        [
+          'student with the teacher',
+          showMeanStd(withTeacher.best?.accuracy),
+          ...shown(costs.student),
+        ],
+        ['student without it', showMeanStd(withoutTeacher.best?.accuracy), ...shown(costs.student)],
       ],
     ),
     `accuracy: of ${images.val} validation pictures${over}`,

@@ -4,13 +4,13 @@ import { defaultOf } from '../options/option.js';
 import type { MeanStd } from '../training/mean-std.js';
 import type { TrialsProgress, TrialsResult } from '../training/series.js';
 import { type Output, shellWord } from './output.js';
-import { duration, type Stand } from './training.js';
+import { type BarProgress, duration } from './progress.js';
 
-/** Where the bar of such a command stands. */
-export function standOfSeries(
+/** Returns a function that shows the progress of a run of several trainings. */
+export function progressOfTrials(
   run: { progress: TrialsProgress },
   { epochs = defaultOf(distillOptions, 'epochs') }: { epochs?: number | undefined },
-): () => Stand {
+): () => BarProgress | null {
   return () => {
     const { trial, trials, epoch, step, steps } = run.progress;
     if (trial === 0) return null;
@@ -22,21 +22,22 @@ export function standOfSeries(
   };
 }
 
-/** A mean and its spread: `0.7132 ± 0.0031`. */
-export function spread(value: MeanStd | undefined): string {
+/** Shows a mean and its standard deviation: `0.7132 ± 0.0031`. */
+export function showMeanStd(value: MeanStd | undefined): string {
   if (!value) return '';
   const { mean, std } = value;
   return std === null ? mean.toFixed(4) : `${mean.toFixed(4)} ± ${std.toFixed(4)}`;
 }
 
+/** Draws a table. */
 export function table(head: string[], rows: HorizontalTableRow[]): string {
   const drawn = new Table({ head, style: { head: [], border: [], compact: true } });
   drawn.push(...rows);
   return drawn.toString();
 }
 
-/** The last lines of such a command. */
-export function ending(
+/** Prints the last lines of a command that trains several students. */
+export function printEnd(
   { seconds, device, precision, seeds, skipped }: TrialsResult,
   trainings: number,
   { student, out }: { student?: string | undefined; out?: string | undefined },
