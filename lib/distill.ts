@@ -1,6 +1,18 @@
-import type { DistillOptions } from './options/distill.js';
-import { Distillation } from './training/distillation.js';
-import { type DistillRun, Run } from './training/run.js';
+import path from 'node:path';
+import type { OutputFile } from './model/output.js';
+import { checkOptions } from './options/check.js';
+import { type CheckedOptions, type DistillOptions, distillOptions } from './options/distill.js';
+import type { TrainingEvents } from './run/events.js';
+import type { DistillResult } from './run/reports.js';
+import { Run, type TrainingRun } from './run/run.js';
+import { sessionTask, type TaskContext } from './run/task.js';
+import { warnOfKept } from './training/kept.js';
+import { type Hyperparameters, prepareStudents } from './training/prepare.js';
+import { trainStudent } from './training/student.js';
+import { drawSeed, reportTo, trainingResult } from './training/train.js';
+
+/** The run that `distill()` returns. */
+export type DistillRun = TrainingRun<DistillResult>;
 
 /**
  * Distils a trained DenseNet into a small CNN (430,000 parameters) on a folder of pictures.
@@ -10,7 +22,7 @@ import { type DistillRun, Run } from './training/run.js';
  * Dean 2015) by Adam. Whenever validation accuracy *and* loss both improve it is saved, atomically, as
  * a `.pth` that PyTorch loads (or safetensors) and that carries classes, mean, std and image size.
  *
- * @returns At once, a run: awaitable, an emitter of `dataset`, `prepare`, `epoch`, `best` and
+ * @returns At once, a run: awaitable, an emitter of `dataset`, `prepare`, `initial`, `epoch`, `best` and
  * `warning`, and an async iterable of epoch reports.
  * @throws Nothing itself; the run rejects with a `DistillError`.
  *
@@ -19,5 +31,31 @@ import { type DistillRun, Run } from './training/run.js';
  *   .on('epoch', ({ epoch, valAccuracy }) => console.log(epoch, valAccuracy));
  */
 export function distill(options: DistillOptions): DistillRun {
-  return new Run(new Distillation(options), 'epoch');
+  return new Run(
+    sessionTask(() => checkOptions(distillOptions, options), work),
+    'epoch',
+  );
+}
+
+async function work(
+  options: CheckedOptions,
+  task: TaskContext<TrainingEvents>,
+): Promise<DistillResult> {
+  const student = path.resolve(options.student);
+  const { lr, temperature, alpha, seed = drawSeed(), keep, overwrite } = options;
+  const output: OutputFile = { option: 'student', file: student, kind: 'student', overwrite };
+  const session = await prepareStudents(options, { outputs: [output], answersVal: false }, task);
+
+  const hyperparameters: Hyperparameters = { lr, temperature, alpha, seed };
+  const trained = await trainStudent(
+    session,
+    options,
+    hyperparameters,
+    { student, agreement: false },
+    reportTo(task, student),
+  );
+
+  const result = trainingResult(session, trained, seed, task.elapsed());
+  warnOfKept(result, { keep, file: student }, task);
+  return { ...result, student };
 }

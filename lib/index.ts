@@ -1,7 +1,13 @@
-export { type CompareRun, compare } from './compare.js';
+export {
+  type CompareArm,
+  type CompareEvents,
+  type CompareResult,
+  type CompareRun,
+  compare,
+} from './compare.js';
 export { type ConvertResult, convert } from './convert.js';
 export type { PrepareProgress } from './data/prepare.js';
-export { distill } from './distill.js';
+export { type DistillRun, distill } from './distill.js';
 export type { DoctorResult } from './doctor/examination.js';
 export type { DoctorProgress, Finding } from './doctor/findings.js';
 export { doctor } from './doctor.js';
@@ -29,32 +35,27 @@ export {
   type Predictions,
   predict,
 } from './predict.js';
-export { type DatasetStats, datasetStats } from './stats.js';
-export { type SweepRun, sweep } from './sweep.js';
-export { teach } from './teach.js';
-export { type TeacherLogitsResult, teacherLogits } from './teacher-logits.js';
-export type { CompareArm, CompareEvents, CompareResult } from './training/comparison.js';
-export type { MeanStd } from './training/mean-std.js';
+export type { CommonEvents, TrainingEvents, TrainingProgress } from './run/events.js';
 export type {
-  CommonEvents,
   DistillResult,
-  DistillRun,
   EpochReport,
   InitialReport,
+  RunSetup,
   TeachResult,
-  TeachRun,
-  TrainingEvents,
-  TrainingProgress,
   TrainingResult,
-  TrainingRun,
-} from './training/run.js';
-export type {
-  Scores,
-  SeedSummary,
-  Trial,
-  TrialsEvents,
-  TrialsProgress,
-  TrialsResult,
-} from './training/series.js';
-export type { SweepEvents, SweepPoint, SweepResult } from './training/sweeping.js';
+} from './run/reports.js';
+export type { Run, TrainingRun } from './run/run.js';
+export { type DatasetStats, datasetStats } from './stats.js';
+export {
+  type SweepEvents,
+  type SweepPoint,
+  type SweepResult,
+  type SweepRun,
+  sweep,
+} from './sweep.js';
+export { type TeachRun, teach } from './teach.js';
+export { type TeacherLogitsResult, teacherLogits } from './teacher-logits.js';
+export type { MeanStd } from './training/mean-std.js';
+export type { Scores, SeedSummary, Trial } from './training/seeds.js';
+export type { TrialsEvents, TrialsProgress, TrialsResult } from './training/trials.js';
 export type { DistillWarning, WarningCode } from './warnings.js';

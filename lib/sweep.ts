@@ -1,14 +1,57 @@
-import type { SweepOptions } from './options/sweep.js';
-import { Run } from './training/run.js';
-import type { TrialsProgress } from './training/series.js';
-import { type SweepEvents, Sweeping, type SweepResult } from './training/sweeping.js';
+import path from 'node:path';
+import { checkOptions } from './options/check.js';
+import { type CheckedSweepOptions, type SweepOptions, sweepOptions } from './options/sweep.js';
+import { Run } from './run/run.js';
+import { byScore } from './training/kept.js';
+import { prepareStudents } from './training/prepare.js';
+import { bestTrialOf, type SeedSummary, summarizeSeeds, type Trial } from './training/seeds.js';
+import {
+  keepStudent,
+  listOutputs,
+  runTrial,
+  type StoppedTrial,
+  saveResult,
+  type TrialsContext,
+  type TrialsEvents,
+  type TrialsProgress,
+  type TrialsResult,
+  trialsOutputs,
+  trialsResult,
+  trialsTask,
+  warnOfMoreAccurate,
+  withTemporaryFolder,
+} from './training/trials.js';
 
-/** What `sweep()` returns. */
+/** A point of the grid, with the outcome of its trials. */
+export interface SweepPoint extends SeedSummary {
+  temperature: number;
+  alpha: number;
+  lr: number;
+}
+
+/** The result of `sweep()`. */
+export interface SweepResult extends TrialsResult {
+  /** The points that were done, in the grid's order: by temperature, then alpha, then lr. */
+  points: SweepPoint[];
+  /**
+   * The point whose best epochs are the most accurate on average, and of equals the one with the least loss. A point
+   * with a trial whose loss became infinite or NaN does not count. `null` where none does.
+   */
+  best: SweepPoint | null;
+}
+
+/** Events of `sweep()`. */
+export interface SweepEvents extends TrialsEvents {
+  /** A point whose trials are done. */
+  point: [SweepPoint];
+}
+
+/** The run that `sweep()` returns. */
 export type SweepRun = Run<SweepResult, SweepEvents, 'point', TrialsProgress>;
 
 /**
  * Distils with every combination of some temperatures, alphas and learning rates: pictures are decoded and the teacher
- * is asked once for all of them. A point whose loss leaves the finite numbers is told as such, and the others go on.
+ * is asked once for all of them. A trial whose loss becomes infinite or NaN is reported as such, and the others go on.
  *
  * A point's scores are means and standard deviations (divided by n - 1) over its seeds, of accuracy (the share of
  * validation pictures whose class is right) and loss (their plain cross entropy): at the best epoch, whose student
@@ -23,5 +66,88 @@ export type SweepRun = Run<SweepResult, SweepEvents, 'point', TrialsProgress>;
  *   .on('point', ({ temperature, alpha, best }) => console.log(temperature, alpha, best?.accuracy.mean));
  */
 export function sweep(options: SweepOptions): SweepRun {
-  return new Run(new Sweeping(options), 'point');
+  return new Run(
+    trialsTask(() => checkOptions(sweepOptions, options), work),
+    'point',
+  );
+}
+
+async function work(
+  options: CheckedSweepOptions,
+  task: TrialsContext<SweepEvents>,
+): Promise<SweepResult> {
+  const grid = gridOf(options);
+  task.counter.trials = grid.length * options.seeds.length;
+  const outputs = await trialsOutputs(options, 'sweep');
+  const session = await prepareStudents(
+    options,
+    { outputs: listOutputs(outputs), answersVal: false },
+    task,
+  );
+
+  const points: SweepPoint[] = [];
+  const trials: (Trial | StoppedTrial)[] = [];
+  const resultOf = (stopReason: SweepResult['stopReason']): SweepResult => ({
+    ...trialsResult(session, options, { stopReason, trials, outputs, total: task.elapsed() }),
+    best: bestPointOf(points),
+    points,
+  });
+
+  /** Trains a student for each seed; `null` where the run was stopped. */
+  async function trainPoint(point: GridPoint, fileOf: (seed: number) => string | null) {
+    const done: Trial[] = [];
+    for (const seed of options.seeds) {
+      const given = { student: fileOf(seed), agreement: false };
+      const trial = await runTrial(session, options, { ...point, seed }, given, task);
+      trials.push(trial);
+      if (trial.stopReason === 'stopped') return null;
+      done.push(trial);
+    }
+    return done;
+  }
+
+  async function trainAll(folder: string): Promise<'completed' | 'stopped'> {
+    const { student } = outputs;
+    const fileOf = (seed: number) =>
+      student && path.join(folder, `${seed}-${path.basename(student.file)}`);
+    for (const one of grid) {
+      const done = await trainPoint(one, fileOf);
+      if (!done) return 'stopped';
+      const point: SweepPoint = { ...one, ...summarizeSeeds(done) };
+      points.push(point);
+      const best = bestPointOf(points) === point ? bestTrialOf(done) : undefined;
+      const file = best ? fileOf(best.seed) : null;
+      if (file) await keepStudent(outputs, file);
+      await saveResult(outputs, resultOf('stopped'));
+      task.report('point', point);
+    }
+    return 'completed';
+  }
+
+  const stopReason = session.preparation ? await withTemporaryFolder(trainAll) : 'stopped';
+  warnOfMoreAccurate(options, trials, task);
+  const result = resultOf(stopReason);
+  if (stopReason === 'completed') await saveResult(outputs, result);
+  return result;
+}
+
+type GridPoint = Pick<SweepPoint, 'temperature' | 'alpha' | 'lr'>;
+
+function gridOf({ temperature, alpha, lr }: CheckedSweepOptions): GridPoint[] {
+  return temperature.flatMap((temperature) =>
+    alpha.flatMap((alpha) => lr.map((lr) => ({ temperature, alpha, lr }))),
+  );
+}
+
+/** Orders points from the best one on; those with a loss that became infinite or NaN come last. */
+export function ranked(points: readonly SweepPoint[]): SweepPoint[] {
+  const scoreOf = ({ best, notFinite }: SweepPoint) =>
+    best && notFinite === 0
+      ? { accuracy: best.accuracy.mean, loss: best.loss.mean }
+      : { accuracy: Number.NEGATIVE_INFINITY, loss: 0 };
+  return points.toSorted((a, b) => byScore(scoreOf(a), scoreOf(b)));
+}
+
+function bestPointOf(points: readonly SweepPoint[]): SweepPoint | null {
+  return ranked(points).find(({ notFinite }) => notFinite === 0) ?? null;
 }

@@ -1,6 +1,23 @@
-import type { TeachOptions } from './options/teach.js';
-import { Run, type TeachRun } from './training/run.js';
-import { Teaching } from './training/teaching.js';
+import path from 'node:path';
+import { checkSeveral, scheduleOf } from './checks.js';
+import { augmentationOf } from './data/augmentation.js';
+import { DistillError } from './errors.js';
+import type { OutputFile } from './model/output.js';
+import { native } from './native.js';
+import { checkOptions } from './options/check.js';
+import { type CheckedTeachOptions, type TeachOptions, teachOptions } from './options/teach.js';
+import type { TrainingEvents } from './run/events.js';
+import type { TeachResult } from './run/reports.js';
+import { Run, type TrainingRun } from './run/run.js';
+import { sessionTask, type TaskContext } from './run/task.js';
+import { warnOfKept } from './training/kept.js';
+import { findDataset } from './training/prepare.js';
+import { fillStore, openSession } from './training/session.js';
+import { readInitialTeacher, TEACH_AUGMENTATIONS, trainTeacher } from './training/teacher.js';
+import { drawSeed, reportTo, trainingResult } from './training/train.js';
+
+/** The run that `teach()` returns. */
+export type TeachRun = TrainingRun<TeachResult>;
 
 /**
  * Trains a DenseNet on a folder of pictures: a teacher for `distill()`.
@@ -10,7 +27,7 @@ import { Teaching } from './training/teaching.js';
  * improves, or at the same accuracy the loss, it is saved, atomically, as a file that PyTorch loads into torchvision's
  * model and that carries classes, mean, std and image size: `distill()` needs none of these then. All epochs are run.
  *
- * @returns At once, a run: awaitable, an emitter of `dataset`, `prepare`, `epoch`, `best` and
+ * @returns At once, a run: awaitable, an emitter of `dataset`, `prepare`, `initial`, `epoch`, `best` and
  * `warning`, and an async iterable of epoch reports.
  * @throws Nothing itself; the run rejects with a `DistillError`.
  *
@@ -18,5 +35,63 @@ import { Teaching } from './training/teaching.js';
  * const { best } = await teach({ teacher: 'teacher.pth', dataset: 'photos/', weights: 'densenet121-a639ec97.pth' });
  */
 export function teach(options: TeachOptions): TeachRun {
-  return new Run(new Teaching(options), 'epoch');
+  return new Run(
+    sessionTask(() => check(options), work),
+    'epoch',
+  );
+}
+
+/** Checks the options, also against each other: some mean nothing together. */
+function check(given: TeachOptions): CheckedTeachOptions {
+  const options = checkOptions(teachOptions, given);
+  const { optimizer, weightDecay, weights, freezeEpochs } = options;
+  if (optimizer === 'adam' && weightDecay) {
+    throw new DistillError(
+      'ERR_OPTION',
+      "The `optimizer` 'adam' has no `weightDecay`; leave it out, or take 'adamw'.",
+    );
+  }
+  scheduleOf(options);
+  if (freezeEpochs > 0 && weights === undefined) {
+    throw new DistillError(
+      'ERR_OPTION',
+      '`freezeEpochs` keeps features that are trained already as they are; it needs `weights`.',
+    );
+  }
+  return options;
+}
+
+async function work(
+  options: CheckedTeachOptions,
+  task: TaskContext<TrainingEvents>,
+): Promise<TeachResult> {
+  const teacher = path.resolve(options.teacher);
+  const { weights, overwrite, seed = drawSeed() } = options;
+  const output: OutputFile = { option: 'teacher', file: teacher, kind: 'teacher', overwrite };
+  const source = weights === undefined ? null : ({ model: 'model', file: weights } as const);
+  const dataset = await findDataset(options, [output], source, task);
+  checkSeveral(dataset.classes, dataset.train.root);
+
+  const initial = await readInitialTeacher(options, dataset.classes);
+  const { preprocessing, architecture } = initial;
+  const { imageSize } = preprocessing;
+  const { augment = TEACH_AUGMENTATIONS } = options;
+  const augmentation = augmentationOf({ ...options, augment, imageSize });
+  const { storeSize } = augmentation;
+  const opened = await openSession(options, preprocessing, task);
+  // A fault of the file's tensors is reported before the pictures are decoded.
+  if (weights !== undefined) await native(opened.native.loadTeacher(weights));
+  const contents = { preprocessing, storeSize, views: null, teacher: null };
+  const session = await fillStore(opened, dataset, contents, options, task);
+
+  const trained = await trainTeacher(
+    session,
+    options,
+    { initial, augmentation, seed, file: teacher },
+    reportTo(task, teacher),
+  );
+
+  const result = trainingResult(session, trained, seed, task.elapsed());
+  warnOfKept(result, { keep: 'accuracy', file: teacher }, task);
+  return { ...result, teacher, architecture };
 }

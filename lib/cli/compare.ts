@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
-import { compare } from '../compare.js';
+import { type CompareArm, type CompareResult, compare } from '../compare.js';
 import { LATENCY_RUNS, type ModelCost } from '../model/cost.js';
 import { type CompareOptions, compareOptions } from '../options/compare.js';
-import type { CompareArm, CompareResult } from '../training/comparison.js';
 import { keptOf } from '../training/kept.js';
-import type { Scores } from '../training/series.js';
+import type { Scores } from '../training/seeds.js';
 import { addCall, jsonOption, quietOption } from './options.js';
 import type { Output } from './output.js';
 import { follow, reportDataset } from './progress.js';

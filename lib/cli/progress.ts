@@ -1,5 +1,5 @@
 import type { PrepareProgress } from '../data/prepare.js';
-import type { CommonEvents } from '../training/run.js';
+import type { CommonEvents } from '../run/events.js';
 import type { Output } from './output.js';
 import { Interrupted, interruptible } from './signals.js';
 

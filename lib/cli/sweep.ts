@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { type SweepOptions, sweepOptions } from '../options/sweep.js';
-import { sweep } from '../sweep.js';
-import { ranked, type SweepPoint, type SweepResult } from '../training/sweeping.js';
+import { ranked, type SweepPoint, type SweepResult, sweep } from '../sweep.js';
 import { addCall, jsonOption, quietOption } from './options.js';
 import type { Output } from './output.js';
 import { follow, reportDataset } from './progress.js';

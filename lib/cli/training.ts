@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
+import type { EpochReport, InitialReport, TrainingResult } from '../run/reports.js';
+import type { TrainingRun } from '../run/run.js';
 import { keptOf } from '../training/kept.js';
-import type { EpochReport, InitialReport, TrainingResult, TrainingRun } from '../training/run.js';
 import type { Output } from './output.js';
 import { type BarProgress, duration, follow, reportDataset } from './progress.js';
 

@@ -2,7 +2,7 @@ import Table, { type HorizontalTableRow } from 'cli-table3';
 import { distillOptions } from '../options/distill.js';
 import { defaultOf } from '../options/option.js';
 import type { MeanStd } from '../training/mean-std.js';
-import type { TrialsProgress, TrialsResult } from '../training/series.js';
+import type { TrialsProgress, TrialsResult } from '../training/trials.js';
 import { type Output, shellWord } from './output.js';
 import { type BarProgress, duration } from './progress.js';
 

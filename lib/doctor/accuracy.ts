@@ -5,7 +5,7 @@ import { decodeBatches } from '../data/decode.js';
 import { pictureName, type TeacherLogits } from '../data/logits-file.js';
 import { TEACHER_BATCH } from '../data/prepare.js';
 import { makeClassifier } from '../model/classifier.js';
-import { GUESSES, isGuess, told } from '../model/guessing.js';
+import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
 import type { Preprocessing } from '../model/preprocessing.js';
 import { type NativeClassifier, native } from '../native.js';
 import { count, percent } from '../words.js';
@@ -279,7 +279,7 @@ function judge(
 ): void {
   const { loss, ...scores } = tally.scores();
   const { share, label } = tally.chance;
-  const result = told({ ...scores, share }, which, loss, `${classes[label]}`);
+  const result = describeAccuracy({ ...scores, share }, which, loss, `${classes[label]}`);
   const { renumbered, favourite } = tally;
   if (renumbered) {
     const moved = [...renumbered].map(

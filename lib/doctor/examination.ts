@@ -3,7 +3,7 @@ import type { TeacherSource } from '../checks.js';
 import type { DatasetFolders } from '../data/layout.js';
 import { IMAGE_SIZE, type Preprocessing, UNNORMALIZED } from '../model/preprocessing.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
-import { refuseOtherPixels, viewsOf } from '../training/student-training.js';
+import { checkViews, viewsOf } from '../training/views.js';
 import { askTeacher, checkAnswers, type Scores } from './accuracy.js';
 import { checkDuplicates, countsOf, type Pictures, surveyPictures } from './dataset.js';
 import { type Finding, Findings } from './findings.js';
@@ -138,7 +138,7 @@ export class Examination {
     const topic = this.#findings.about('needs');
     const { onBadImage, maxPixels, cacheMemory, cacheDir } = this.#options;
     const views = await topic.attempt('views', () => {
-      refuseOtherPixels(this.#options);
+      checkViews(this.#options);
       return viewsOf(this.#options, preprocessing);
     });
     if (!views || !dataset) return null;

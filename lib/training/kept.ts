@@ -1,27 +1,26 @@
+import type { CommonEvents } from '../run/events.js';
+import type { EpochReport, InitialReport, TrainingResult } from '../run/reports.js';
+import type { TaskContext } from '../run/task.js';
 import type { WarningCode } from '../warnings.js';
-import type {
-  EpochReport,
-  InitialReport,
-  Reporter,
-  TrainingEvents,
-  TrainingResult,
-} from './run.js';
 
-// Which of a training's networks is in its file, and which are not.
+// The network that a training leaves in its file, and better ones that it does not.
 
-/** What is better comes first: the more accurate, and of equals the one with the lesser loss. */
-export function byMerit(
+/** Orders scores from the best: the more accurate first, and of equals the one with the lesser loss. */
+export function byScore(
   a: { accuracy: number; loss: number },
   b: { accuracy: number; loss: number },
 ): number {
   return a.accuracy === b.accuracy ? a.loss - b.loss : b.accuracy - a.accuracy;
 }
 
-export function meritOf({ valAccuracy, valLoss }: Pick<EpochReport, 'valAccuracy' | 'valLoss'>) {
+export function scoreOf({ valAccuracy, valLoss }: Pick<EpochReport, 'valAccuracy' | 'valLoss'>): {
+  accuracy: number;
+  loss: number;
+} {
   return { accuracy: valAccuracy, loss: valLoss };
 }
 
-/** What a training's file holds: its best epoch's network, or else what it started from. */
+/** Returns the scores of the network in a training's file: its best epoch's, or else those that it started from. */
 export function keptOf<Best>({
   best,
   initial,
@@ -32,23 +31,23 @@ export function keptOf<Best>({
   return best ?? initial;
 }
 
-/** The most accurate epoch, where it is more accurate than what is kept. */
-export function moreAccurate(
-  reports: readonly EpochReport[],
+/** Returns the most accurate epoch, where it is more accurate than the network that is kept. */
+export function moreAccurateThan(
   kept: Pick<EpochReport, 'valAccuracy'> | null,
+  reports: readonly EpochReport[],
 ): EpochReport | null {
-  const [first] = reports.toSorted((a, b) => byMerit(meritOf(a), meritOf(b)));
+  const [first] = reports.toSorted((a, b) => byScore(scoreOf(a), scoreOf(b)));
   return kept && first && first.valAccuracy > kept.valAccuracy ? first : null;
 }
 
-/** What its owner should know of the network that a training leaves in its file. */
-export function tellKept(
-  run: Reporter<TrainingEvents>,
+/** Warns where the network in a training's file is not better than before, or not the most accurate. */
+export function warnOfKept(
   { best, initial, moreAccurate, epochs }: TrainingResult,
   { keep, file }: { keep: string; file: string },
+  task: TaskContext<CommonEvents>,
 ): void {
   const warn = (code: WarningCode, message: string) =>
-    run.report('warning', { code, message, path: file });
+    task.report('warning', { code, message, path: file });
   if (best && !(best.valAccuracy > 0 && best.valLoss < 100)) {
     const message = `No epoch did better than an untrained student; that of epoch ${best.epoch} is in the file.`;
     warn('WARN_NO_IMPROVEMENT', message);

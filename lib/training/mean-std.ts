@@ -1,11 +1,11 @@
-/** What several trainings came to in one number each. */
+/** Mean and standard deviation of a few values, such as the accuracies of several seeds. */
 export interface MeanStd {
   mean: number;
-  /** The standard deviation of a sample (divided by n - 1); `null` where there is one value. */
+  /** The standard deviation of a sample (divided by n - 1); `null` for a single value. */
   std: number | null;
 }
 
-/** Of one value or more. */
+/** @param values One or more. */
 export function meanStdOf(values: readonly number[]): MeanStd {
   const average = (numbers: readonly number[], n: number) =>
     numbers.reduce((sum, number) => sum + number, 0) / n;

@@ -151,7 +151,7 @@ describe('wrong usage', () => {
     ],
     [
       teachArgs('wrong.pth', '--freeze-epochs', '1'),
-      '--freeze-epochs lets features rest that are good already; it needs --weights. (ERR_OPTION)',
+      '--freeze-epochs keeps features that are trained already as they are; it needs --weights. (ERR_OPTION)',
     ],
     [
       teachArgs('wrong.pth', '--batch-size', '1'),

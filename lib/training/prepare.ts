@@ -1,0 +1,117 @@
+import {
+  checkInitialStudent,
+  datasetFolders,
+  otherPreprocessing,
+  scheduleOf,
+  teacherOf,
+} from '../checks.js';
+import { scanDataset } from '../data/dataset.js';
+import type { Answering, Dataset } from '../data/store.js';
+import { checkOutput, type OutputFile } from '../model/output.js';
+import { native } from '../native.js';
+import type { CheckedOptions } from '../options/distill.js';
+import type { CommonEvents } from '../run/events.js';
+import type { TaskContext } from '../run/task.js';
+import { filesIgnored } from '../warnings.js';
+import { type CheckedTrainingOptions, fillStore, openSession, type Session } from './session.js';
+import { readTeacher, type Teacher, warnOfGuessing } from './teacher-source.js';
+import { checkViews, viewsOf } from './views.js';
+
+// The steps of every run before it trains.
+
+/** The options in which students of one run may differ. */
+export type Hyperparameters = Pick<CheckedOptions, 'lr' | 'temperature' | 'alpha'> & {
+  seed: number;
+};
+
+/** The checked options that all trainings of students share. */
+export type StudentOptions = Omit<CheckedOptions, 'student' | keyof Hyperparameters>;
+
+/** A session in which students can be trained. */
+export interface StudentSession extends Session {
+  teacher: Teacher;
+  /** The side of the pictures that views are made of, in pixels; `null` where there are no views. */
+  storeSize: number | null;
+}
+
+/**
+ * Finds the pictures, once it is sure that the files can be written.
+ *
+ * @param outputs The files to be written.
+ * @param source The model that they are made of, which must not be written over.
+ */
+export async function findDataset(
+  options: CheckedTrainingOptions,
+  outputs: readonly OutputFile[],
+  source: { model: 'teacher' | 'model'; file: string } | null,
+  task: TaskContext<CommonEvents>,
+): Promise<Dataset> {
+  const folders = datasetFolders(options);
+  for (const output of outputs) await checkOutput(output, source);
+  const dataset = await scanDataset(folders);
+  const { classes, train, val } = dataset;
+  task.report('dataset', { classes, train: train.samples.length, val: val.samples.length });
+  const ignored = filesIgnored([...train.others, ...val.others]);
+  if (ignored) task.report('warning', ignored);
+  return dataset;
+}
+
+/**
+ * Prepares the training of students: checks what can be known beforehand, finds the pictures, reads the teacher, and fills
+ * a session's store, unless the run is stopped before. The teacher answers once, whatever the number of students.
+ *
+ * @param outputs The files to be written.
+ * @param answersVal Whether the teacher answers for the validation pictures as well.
+ */
+export async function prepareStudents(
+  options: StudentOptions,
+  { outputs, answersVal }: { outputs: readonly OutputFile[]; answersVal: boolean },
+  task: TaskContext<CommonEvents>,
+): Promise<StudentSession> {
+  const source = teacherOf(options);
+  checkViews(options);
+  scheduleOf(options);
+  const dataset = await findDataset(
+    options,
+    outputs,
+    { model: 'teacher', file: source.file },
+    task,
+  );
+  const teacher = await readTeacher(source, dataset, options);
+  const { preprocessing, logits } = teacher;
+  const { storeSize, by } = viewsOf(options, preprocessing);
+
+  const opened = await openSession(options, preprocessing, task);
+  if (logits) {
+    const message = otherPreprocessing(logits, preprocessing);
+    if (message) {
+      task.report('warning', { code: 'WARN_LOGITS_PREPROCESSING', message, path: source.file });
+    }
+  } else {
+    await native(opened.native.loadTeacher(source.file));
+  }
+  if (options.initialStudent !== undefined) {
+    await checkInitialStudent(options.initialStudent, dataset.classes.length);
+  }
+
+  const answering: Answering = {
+    sha256: teacher.sha256,
+    logits,
+    device: opened.device,
+    precision: opened.precision,
+  };
+  const session = await fillStore(
+    opened,
+    dataset,
+    {
+      preprocessing,
+      storeSize,
+      views: by && { count: options.views, by },
+      teacher: answersVal ? { ...answering, val: true } : answering,
+    },
+    options,
+    task,
+  );
+  if (session.preparation) await warnOfGuessing(session, source.file, task);
+  return { ...session, teacher, storeSize: by && storeSize };
+}

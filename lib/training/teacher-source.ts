@@ -1,0 +1,112 @@
+import path from 'node:path';
+import {
+  checkClasses,
+  checkClassNames,
+  checkLogits,
+  checkTeacher,
+  type TeacherSource,
+} from '../checks.js';
+import { TeacherLogits } from '../data/logits-file.js';
+import type { Dataset } from '../data/store.js';
+import { sha256 } from '../files.js';
+import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
+import { inspect } from '../model/inspect.js';
+import { type Preprocessing, preprocessingOf } from '../model/preprocessing.js';
+import { native } from '../native.js';
+import type { CheckedOptions } from '../options/distill.js';
+import type { CommonEvents } from '../run/events.js';
+import type { TaskContext } from '../run/task.js';
+import { count } from '../words.js';
+import type { Session } from './session.js';
+
+/** The teacher that students learn from, or the file of its logits. */
+export interface Teacher {
+  /** The SHA-256 of the file. */
+  sha256: string;
+  /** Its answers, where it is not asked itself. */
+  logits: TeacherLogits | null;
+  preprocessing: Preprocessing;
+  /** The entry `teacher` of a student's metadata: file, architecture and SHA-256. */
+  provenance: Record<string, unknown>;
+}
+
+/**
+ * Reads a teacher's file, whose classes must be the dataset's.
+ *
+ * @throws DistillError `ERR_TEACHER_ARCHITECTURE`, `ERR_TEACHER_CLASSES`, `ERR_TEACHER_LOGITS`, `ERR_NO_METADATA` and
+ * `ERR_CHECKPOINT_…`.
+ */
+export async function readTeacher(
+  { file, isLogits }: TeacherSource,
+  dataset: Dataset,
+  options: Pick<CheckedOptions, 'mean' | 'std' | 'imageSize' | 'signal'>,
+): Promise<Teacher> {
+  return isLogits ? readLogits(file, dataset, options) : readNetwork(file, dataset, options);
+}
+
+async function readNetwork(
+  file: string,
+  { classes, train: { root } }: Dataset,
+  options: Pick<CheckedOptions, 'mean' | 'std' | 'imageSize' | 'signal'>,
+): Promise<Teacher> {
+  const contents = await inspect(file);
+  const { architecture } = checkTeacher(contents);
+  checkClasses(classes, contents.classes ?? 0, file, root);
+  checkClassNames(classes, contents, root);
+  const digest = await sha256(file, options.signal);
+  const { preprocessing } = await preprocessingOf(contents, { ...options, labels: classes });
+  return {
+    sha256: digest,
+    logits: null,
+    preprocessing,
+    provenance: { file: path.basename(file), architecture, sha256: digest },
+  };
+}
+
+async function readLogits(
+  file: string,
+  { classes, train: { root } }: Dataset,
+  options: Pick<CheckedOptions, 'mean' | 'std' | 'imageSize' | 'signal'>,
+): Promise<Teacher> {
+  const logits = await TeacherLogits.read(file);
+  checkClasses(classes, logits.classes, file, root);
+  checkLogits(logits, classes, root);
+  const { metadata } = logits;
+  const digest = await sha256(file, options.signal);
+  const contents = { path: file, architecture: null, classes: null, metadata };
+  const { preprocessing } = await preprocessingOf(contents, { ...options, labels: classes });
+  return {
+    sha256: digest,
+    logits,
+    preprocessing,
+    provenance: { ...metadata?.teacher, logits: path.basename(file), logitsSha256: digest },
+  };
+}
+
+/** With fewer pictures an accuracy is too uncertain to warn of. */
+const FEW = 30;
+
+/**
+ * Warns where the teacher's answers for the training pictures are no better than guesses.
+ *
+ * @param file The teacher's.
+ */
+export async function warnOfGuessing(
+  session: Session,
+  file: string,
+  task: TaskContext<CommonEvents>,
+): Promise<void> {
+  const { classes, images } = session.setup;
+  const { accuracy, share, commonest, loss } = await native(
+    session.native.validateTeacher('train'),
+  );
+  const measured = { accuracy, share, images: images.train };
+  if (images.train < FEW || !isGuess(measured)) return;
+  const which = count(images.train, 'training picture');
+  const description = describeAccuracy(measured, which, loss, `${classes[commonest]}`);
+  task.report('warning', {
+    code: 'WARN_TEACHER_GUESSES',
+    message: `${description}: ${GUESSES}. Look at \`mean\`, \`std\` and \`imageSize\`, which should be those of its training, and at the order of its classes; \`distill doctor\` looks for the cause.`,
+    path: file,
+  });
+}

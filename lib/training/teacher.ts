@@ -1,0 +1,165 @@
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { checkTeacher, scheduleOf } from '../checks.js';
+import type { Augmentation } from '../data/augmentation.js';
+import { DistillError } from '../errors.js';
+import { sha256 } from '../files.js';
+import { inspect } from '../model/inspect.js';
+import { type ModelMetadata, madeWith } from '../model/metadata.js';
+import { IMAGE_SIZE, type Preprocessing } from '../model/preprocessing.js';
+import type { NativeTeachConfig } from '../native.js';
+import type { CheckedTeachOptions } from '../options/teach.js';
+import type { Session } from './session.js';
+import { runTraining, type Trained, type TrainingListener } from './train.js';
+
+/** The preprocessing of torchvision's own weights, and of most others. */
+const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
+
+/** The network that a teacher's training starts from. */
+export interface InitialTeacher {
+  architecture: string;
+  /** The file of its weights; `null` for fresh ones. */
+  weights: string | null;
+  /** True where the last layer of the weights is for the dataset's classes: it is kept then. */
+  keepHead: boolean;
+  preprocessing: Preprocessing;
+  /** The entry `weights` of the teacher's metadata; `null` for fresh ones. */
+  provenance: Record<string, unknown> | null;
+}
+
+/**
+ * Reads the weights that a teacher's training starts from, where there are any.
+ *
+ * @throws DistillError `ERR_OPTION` where they are of another architecture, `ERR_TEACHER_ARCHITECTURE`, `ERR_CHECKPOINT_…`.
+ */
+export async function readInitialTeacher(
+  options: CheckedTeachOptions,
+  classes: readonly string[],
+): Promise<InitialTeacher> {
+  const { weights, mean, std, imageSize, signal } = options;
+  if (weights === undefined) {
+    return {
+      architecture: options.architecture ?? 'densenet121',
+      weights: null,
+      keepHead: false,
+      preprocessing: {
+        imageSize: imageSize ?? IMAGE_SIZE,
+        mean: mean ?? IMAGENET.mean,
+        std: std ?? IMAGENET.std,
+      },
+      provenance: null,
+    };
+  }
+  const contents = await inspect(weights);
+  const { metadata } = contents;
+  const { architecture } = checkTeacher(contents, 'weights');
+  const expected = options.architecture ?? architecture;
+  if (architecture !== expected) {
+    throw new DistillError(
+      'ERR_OPTION',
+      `Expected a ${expected} in '${weights}' (weights), but it holds a ${architecture}; leave \`architecture\` out to take what is there.`,
+    );
+  }
+  return {
+    architecture,
+    weights,
+    keepHead: isDeepStrictEqual(metadata?.classes, classes),
+    preprocessing: {
+      imageSize: imageSize ?? metadata?.imageSize ?? IMAGE_SIZE,
+      mean: mean ?? metadata?.mean ?? IMAGENET.mean,
+      std: std ?? metadata?.std ?? IMAGENET.std,
+    },
+    provenance: {
+      file: path.basename(weights),
+      architecture,
+      sha256: await sha256(weights, signal),
+    },
+  };
+}
+
+/** Trains a teacher on the session's store, and keeps the best in `file`. */
+export async function trainTeacher(
+  session: Session,
+  options: CheckedTeachOptions,
+  given: { initial: InitialTeacher; augmentation: Augmentation; seed: number; file: string },
+  listener: TrainingListener,
+): Promise<Trained> {
+  const { initial, augmentation, seed, file } = given;
+  const { epochs, lr, optimizer, batchSize, shuffle, overwrite } = options;
+  const { labelSmoothing, freezeEpochs } = options;
+  const { schedule, warmup } = scheduleOf(options);
+  const weights = initial.weights ?? '';
+  const config: NativeTeachConfig = {
+    epochs,
+    lr,
+    schedule,
+    warmup,
+    optimizer,
+    weightDecay: weightDecayOf(options),
+    loss: 'cross-entropy',
+    labelSmoothing,
+    batchSize,
+    shuffle,
+    seed,
+    augment: augmentation.by,
+    keep: 'accuracy',
+    earlyStop: false,
+    freezeEpochs,
+    architecture: initial.architecture,
+    keepHead: initial.keepHead,
+    weights,
+    start: initial.keepHead ? weights : '',
+    teacher: file,
+    overwrite,
+    metadata: JSON.stringify(metadataOf(session, options, given)),
+  };
+  return runTraining(session, epochs, (onEpoch) => session.native.teach(config, onEpoch), listener);
+}
+
+/** The augmentations of a teacher's training where none are named. */
+export const TEACH_AUGMENTATIONS = ['crop', 'flip'] as const;
+
+function metadataOf(
+  { setup }: Session,
+  options: CheckedTeachOptions,
+  {
+    initial,
+    augmentation,
+    seed,
+  }: { initial: InitialTeacher; augmentation: Augmentation; seed: number },
+): ModelMetadata {
+  const { epochs, lr, batchSize, shuffle, labelSmoothing, freezeEpochs } = options;
+  const { optimizer, cropScale, augment = TEACH_AUGMENTATIONS } = options;
+  const { schedule, warmup } = scheduleOf(options);
+  const { imageSize, mean, std } = initial.preprocessing;
+  return {
+    classes: setup.classes,
+    mean,
+    std,
+    imageSize,
+    options: {
+      epochs,
+      lr,
+      schedule,
+      warmup,
+      batchSize,
+      shuffle,
+      weightDecay: weightDecayOf(options),
+      labelSmoothing,
+      freezeEpochs,
+      seed,
+      optimizer,
+      augment,
+      storeSize: augmentation.storeSize,
+      cropScale,
+      precision: setup.precision,
+    },
+    ...(initial.provenance && { weights: initial.provenance }),
+    versions: madeWith(),
+  };
+}
+
+/** Returns AdamW's weight decay; 0 for Adam. */
+function weightDecayOf({ optimizer, weightDecay }: CheckedTeachOptions): number {
+  return weightDecay ?? (optimizer === 'adamw' ? 0.01 : 0);
+}
