@@ -1,55 +1,27 @@
-import { cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { decodeCrop } from '../../lib/data/decode.js';
 import {
   type CompareOptions,
   type CompareResult,
   compare,
-  type DistillOptions,
   distill,
   inspect,
   type Trial,
   teacherLogits,
 } from '../../lib/index.js';
-import { loadAddon, native } from '../../lib/native.js';
-import { runCommand } from '../helpers/child.js';
 import {
-  filesIn,
-  mean,
-  smallRun,
-  std,
-  temporaryFolder,
-  writeLoudTeacher,
-  writePicture,
-  writeTeacher,
-} from '../helpers/dataset.js';
-import { flagsFor, numbersOf, refusalOf } from '../helpers/outcome.js';
-
-const folder = temporaryFolder();
-const inFolder = (...names: string[]) => path.join(folder, ...names);
-let base: Omit<DistillOptions, 'student' | 'seed' | 'alpha'> & { teacher: string; dataset: string };
-/** The validation pictures, and what the teacher says of them. */
-let pictures: { file: string; label: number }[];
-let teacherSays: Float32Array[];
-
-beforeAll(async () => {
-  const { student, seed, ...rest } = await smallRun(folder);
-  base = { ...rest, epochs: 4, lr: 1e-3 };
-  pictures = [0, 1].flatMap((label) =>
-    Array.from({ length: 4 - label }, (_, i) => ({
-      file: path.join(base.dataset, 'val', label ? 'bees' : 'ants', `${i}.png`),
-      label,
-    })),
-  );
-  // An untrained teacher says the same of all noise; with dark and bright pictures among them, it does not.
-  for (const [i, { file }] of pictures.entries()) {
-    if (i % 4 !== 0)
-      await writePicture(file, 50 + i, { colour: i % 2 ? [0, 0, 0] : [255, 255, 0] });
-  }
-  base.teacher = await teacherOfTwoMinds();
-  teacherSays = await answersOf(base.teacher);
-});
+  answersOf,
+  base,
+  classOf,
+  folder,
+  inFolder,
+  pictures,
+  read,
+  teacherSays,
+} from '../helpers/compare.js';
+import { filesIn, mean, std, temporaryFolder, writeLoudTeacher } from '../helpers/dataset.js';
+import { numbersOf, refusalOf } from '../helpers/outcome.js';
 
 /** The folder for files that nobody asked for. */
 const scratch = temporaryFolder();
@@ -60,41 +32,7 @@ afterEach(() => {
   expect(filesIn(scratch)).toEqual([]);
   vi.unstubAllEnvs();
 });
-
-/** A model's logits for each validation picture by itself. */
-async function answersOf(model: string): Promise<Float32Array[]> {
-  const classifier = new (loadAddon().Classifier)({
-    model,
-    mean,
-    std,
-    imageSize: 32,
-    device: 'cpu',
-    precision: 'fp32',
-    threads: 1,
-  });
-  await native(classifier.load());
-  const answers: Float32Array[] = [];
-  for (const { file } of pictures) {
-    answers.push(await native(classifier.logits(await decodeCrop(file, { imageSize: 32 }))));
-  }
-  await classifier.close();
-  return answers;
-}
-
-const classOf = (logits: Float32Array) => ((logits[1] as number) > (logits[0] as number) ? 1 : 0);
 const shareOf = (flags: boolean[]) => flags.filter(Boolean).length / flags.length;
-
-/** An untrained teacher that does not say the same class of all validation pictures. */
-async function teacherOfTwoMinds(): Promise<string> {
-  for (let seed = 1; seed < 50; seed++) {
-    const teacher = await writeTeacher(inFolder('teacher.pth'), { seed });
-    const says = (await answersOf(teacher)).map(classOf);
-    if (new Set(says).size === 2) return teacher;
-  }
-  return expect.unreachable('every teacher says one class of all pictures');
-}
-
-const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as CompareResult;
 
 describe('a comparison', () => {
   let result: CompareResult;
@@ -370,92 +308,5 @@ describe('bad input', () => {
     const file = inFolder('x');
     const error = await refusalOf(compare({ ...base, out: file, student: file }));
     expect(error.message).toMatch(/^`out` and `student` are the same file/);
-  });
-});
-
-describe('the command', () => {
-  const args = (...more: string[]) => [
-    ...['compare', base.dataset, '--teacher', base.teacher, '--image-size', '32'],
-    ...['--mean', mean.join(), '--std', std.join(), '--device', 'cpu', '--threads', '1'],
-    ...['--epochs', '2', '--lr', '0.001', ...more],
-  ];
-
-  test('prints both students and the teacher in a table', async () => {
-    const out = inFolder('by command.json');
-    const said = await runCommand(args('--seeds', '2', '--out', out));
-    expect(said).toMatchObject({ code: 0 });
-    const { withTeacher, withoutTeacher, teacherScores, costs, gain } = read(out);
-    const row = (name: string) => {
-      const line = said.stdout.split('\n').find((line) => line.startsWith(`│ ${name} `));
-      return line
-        ?.split('│')
-        .slice(2, -1)
-        .map((cell) => cell.trim());
-    };
-    const shown = ({ mean, std }: { mean: number; std: number | null }) =>
-      `${mean.toFixed(4)} ± ${std?.toFixed(4)}`;
-    for (const [name, which, teacher] of [
-      ['accuracy', 'accuracy', teacherScores?.accuracy.toFixed(4)],
-      ['loss', 'loss', teacherScores?.loss.toFixed(4)],
-      ['agreement with the teacher', 'agreement', ''],
-    ] as const) {
-      const arms = [withTeacher, withoutTeacher].map(({ best }) => best?.[which]);
-      expect(row(name)).toEqual([...arms.map((arm) => arm && shown(arm)), teacher]);
-    }
-    expect(row('parameters')).toEqual(['422,530', '6,955,906']);
-    expect(row('file, MB')).toEqual(
-      [costs.student, costs.teacher].map((cost) => ((cost?.bytes ?? 0) / 1e6).toFixed(1)),
-    );
-    expect(said.stdout).toMatch(/^one picture: median of 31 predictions .* this machine \(.+\)$/m);
-    const points = Math.abs((gain?.accuracy.mean ?? 0) * 100).toFixed(1);
-    expect(said.stdout).toMatch(
-      gain?.accuracy.mean === 0
-        ? /^The teacher changed nothing in accuracy \(± .* over seeds\)\.$/m
-        : new RegExp(
-            `^The teacher (added|cost) ${points} points of accuracy \\(± .* over seeds`,
-            'm',
-          ),
-    );
-    expect(said.stdout).toContain(`Figures: ${out}\n`);
-    expect(said.stderr).toMatch(/^4 of 4 students: without it, seed 2: accuracy 0\.\d{4}, loss/m);
-  });
-
-  test('prints events with --json', async () => {
-    const { code, stdout, stderr } = await runCommand(args('--seeds', '7,9', '--json'));
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    const events = stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
-    expect(events.filter(({ event }) => event === 'trial')).toMatchObject([
-      { withTeacher: true, seed: 7 },
-      { withTeacher: false, seed: 7 },
-      { withTeacher: true, seed: 9 },
-      { withTeacher: false, seed: 9 },
-    ]);
-    expect(events.at(-1)).toMatchObject({
-      event: 'result',
-      seeds: [7, 9],
-      stopReason: 'completed',
-    });
-  });
-
-  test('has a flag for every option', async () => {
-    const { stdout } = await runCommand(['compare', '--help']);
-    const flags = await flagsFor(compare({ ...base, aaaaaaaaaaaaaaaaaaaaaaa: 1 } as never));
-    const some = ['--temperature', '--seeds', '--out', '--student'];
-    expect(flags).toEqual(expect.arrayContaining(some));
-    for (const flag of flags) expect(stdout).toMatch(new RegExp(`^ +(-o, )?${flag}\\b`, 'm'));
-  });
-
-  test.each<[string[], RegExp]>([
-    [['--alpha', '0'], /for --alpha but received 0\. \(ERR_OPTION\)/],
-    [['--temperature', '2,4'], /for --temperature but received '2,4'\. \(ERR_OPTION\)/],
-    [['--seeds', '1,1'], /for --seeds but received \[ 1, 1 \]\. \(ERR_OPTION\)/],
-    [['--out', 'x', '--student', 'x'], /^distill: --out and --student are the same file/],
-  ])('with %j is told what is wrong by the name of the flag', async (given, message) => {
-    const { code, stdout, stderr } = await runCommand(args(...given));
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(message);
   });
 });

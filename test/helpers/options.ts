@@ -1,0 +1,172 @@
+import {
+  type DistillOptions,
+  distill,
+  type PredictOptions,
+  predict,
+  type TeacherLogitsOptions,
+  type TeachOptions,
+  type TrainingOptions,
+  teach,
+  teacherLogits,
+} from '../../lib/index.js';
+
+// Each option, with values that are refused. None of the files exists: options are looked at first.
+
+const notAPath = [
+  ...['', 5, null, true, ['a'], new URL('file:///a')],
+  ...['~/a', '~', 'https://a/b', 's3://a/b', 'file:///a', 'a.pth\0.pth', '\0'],
+];
+const notACount = [0, -1, 1.5, NaN, Infinity, '5', null, 2 ** 53, 1e300];
+const notAChannelTriple = [[], [0.5, 0.5], [0.5, 0.5, 0.5, 0.5], [0.5, NaN, 0.5], 0.5, '0.5', null];
+const notMean = [...notAChannelTriple, [-0.1, 0.5, 0.5], [0.5, 0.5, 1.1], [123, 117, 104]];
+const notStd = [
+  ...notAChannelTriple,
+  [0.2, 0, 0.2],
+  [-0.2, 0.2, 0.2],
+  [0.2, 0.2, 58],
+  [0.2, 0.2, 1e-38],
+  [9e-5, 1, 1],
+];
+const notABatchSize = [...notACount, 4097];
+const notARate = [0, -1e-4, 1.01, 1e-31, 5e-324, NaN, '1e-4', null];
+const notAnImageSize = [...notACount, 31, 4097];
+const notADevice = ['gpu', 'CPU', '', 'cuda:', 'cuda:-1', 'cuda:100', 0, null];
+const notAPrecision = ['fp16', 'float32', 'FP32', '', 32, null];
+const notThreads = [...notACount, 1025];
+const notASignal = [{}, 'abort', null, new AbortController()];
+const notAFunction = ['log', null, {}];
+const notABoolean = [0, 1, 'false', null];
+const notOnBadImage = ['ignore', 'Skip', '', true, null];
+
+const trainingOptions = {
+  dataset: notAPath,
+  train: notAPath,
+  val: notAPath,
+  schedule: ['step', 'onecycle', '', null],
+  warmup: [-1, NaN, Infinity, '1', null],
+  augment: ['flip', ['mirror'], [5], ['crop', 'resized-crop'], true, null, {}],
+  storeSize: notAnImageSize,
+  cropScale: [0, -0.1, 1.1, 1e-300, NaN, '0.08', null],
+  seed: [-1, 0.5, NaN, 2 ** 53, '1', null],
+  device: notADevice,
+  precision: notAPrecision,
+  threads: notThreads,
+  signal: notASignal,
+  overwrite: notABoolean,
+  shuffle: notABoolean,
+  onBadImage: notOnBadImage,
+  maxPixels: notACount,
+  cacheMemory: [-1, NaN, Infinity, '-1', '2 apples', '', null],
+  cacheDir: notAPath,
+} satisfies Record<keyof TrainingOptions, unknown[]>;
+
+const distillOptions = {
+  ...trainingOptions,
+  teacher: notAPath,
+  teacherLogits: notAPath,
+  student: notAPath,
+  mean: notMean,
+  std: notStd,
+  epochs: notACount,
+  lr: notARate,
+  dropRate: [-0.1, 1, NaN, '0.2', null],
+  temperature: [0, -1, 1001, 1e-39, 0.009, NaN, '2', null],
+  alpha: [-0.1, 1.1, NaN, '0.7', null],
+  batchSize: notABatchSize,
+  imageSize: notAnImageSize,
+  initialStudent: notAPath,
+  keep: ['best', 'Accuracy', 'last', '', true, null],
+  views: [...notACount, 1001],
+} satisfies Record<keyof DistillOptions, unknown[]>;
+
+const teachOptions = {
+  ...trainingOptions,
+  teacher: notAPath,
+  architecture: ['densenet', 'resnet18', 'DenseNet121', '', 121, null],
+  weights: notAPath,
+  mean: notMean,
+  std: notStd,
+  epochs: notACount,
+  lr: notARate,
+  batchSize: [...notABatchSize, 1],
+  imageSize: notAnImageSize,
+  optimizer: ['sgd', 'AdamW', '', null],
+  weightDecay: [-0.1, 1.1, NaN, '0.01', null],
+  labelSmoothing: [-0.1, 1, NaN, '0.1', null],
+  freezeEpochs: [-1, 0.5, 1e300, NaN, '1', null],
+} satisfies Record<keyof TeachOptions, unknown[]>;
+
+const predictOptions = {
+  student: notAPath,
+  images: [
+    ...['', 5, null, [], [''], [5], ['a', null], {}, '~/a', ['a', 'https://a/b']],
+    ...['a.png\0', ['a.png', 'b.png\0']],
+  ],
+  labels: ['', 5, null, [], [5], {}, '~/a', 'https://a/b', 'labels\0.txt', ['ant', 'b\0ee']],
+  mean: notMean,
+  std: notStd,
+  imageSize: notAnImageSize,
+  topK: notACount,
+  batchSize: notABatchSize,
+  device: notADevice,
+  precision: notAPrecision,
+  threads: notThreads,
+  onBadImage: notOnBadImage,
+  maxPixels: notACount,
+  onWarning: notAFunction,
+  signal: notASignal,
+} satisfies Record<keyof PredictOptions, unknown[]>;
+
+const teacherLogitsOptions = {
+  teacher: notAPath,
+  output: notAPath,
+  dataset: notAPath,
+  train: notAPath,
+  val: notAPath,
+  mean: notMean,
+  std: notStd,
+  imageSize: notAnImageSize,
+  device: notADevice,
+  precision: notAPrecision,
+  threads: notThreads,
+  onBadImage: notOnBadImage,
+  maxPixels: notACount,
+  overwrite: notABoolean,
+  onProgress: notAFunction,
+  onWarning: notAFunction,
+  signal: notASignal,
+} satisfies Record<keyof TeacherLogitsOptions, unknown[]>;
+
+const triple = [0.5, 0.5, 0.5] as const;
+export const calls = {
+  distill: {
+    table: distillOptions,
+    valid: {
+      teacher: 'none/t.pth',
+      student: 'none/s.pth',
+      dataset: 'none',
+      mean: triple,
+      std: triple,
+    },
+    required: ['student'],
+    call: async (options: unknown) => void (await distill(options as DistillOptions)),
+  },
+  teach: {
+    table: teachOptions,
+    valid: { teacher: 'none/t.pth', dataset: 'none', mean: triple },
+    required: ['teacher'],
+    call: async (options: unknown) => void (await teach(options as TeachOptions)),
+  },
+  predict: {
+    table: predictOptions,
+    valid: { student: 'none/s.pth', images: 'none' },
+    required: ['student', 'images'],
+    call: async (options: unknown) => void (await predict(options as PredictOptions)),
+  },
+  teacherLogits: {
+    table: teacherLogitsOptions,
+    valid: { teacher: 'none/t.pth', output: 'none/l.safetensors', dataset: 'none' },
+    required: ['teacher', 'output'],
+    call: async (options: unknown) => void (await teacherLogits(options as TeacherLogitsOptions)),
+  },
+};
