@@ -127,8 +127,8 @@ export function trainingResult(
 ): TrainingResult {
   const { images } = setup;
   const { seconds, epochs, initial } = trained;
-  const rate = (pictures: number, passes: number, taken: number) =>
-    passes > 0 ? (pictures * passes) / taken : 0;
+  const rate = (pictures: number, passes: number, duration: number) =>
+    passes > 0 ? (pictures * passes) / duration : 0;
   return {
     ...trained,
     ...setup,
