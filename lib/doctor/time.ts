@@ -135,7 +135,7 @@ async function trainTwice(
     warmup: 0,
     optimizer: 'adam',
     weightDecay: 0,
-    loss: 'distillation',
+    loss: options.loss,
     temperature: options.temperature,
     alpha: options.alpha,
     dropRate: options.dropRate,

@@ -43,6 +43,11 @@ export interface DistillOptions extends TrainingOptions {
    * systems use alpha for the opposite. Default 0.7.
    */
   alpha?: number | undefined;
+  /**
+   * The loss that the student learns from. `'distillation'`, of Hinton, Vinyals and Dean (2015), is
+   * alpha · T² · KL(teacher ‖ student) + (1 - alpha) · CE(labels, student), where T is `temperature`. Default 'distillation'.
+   */
+  loss?: 'distillation' | undefined;
   /** Pictures per training step. Default 4. */
   batchSize?: number | undefined;
   /** The side of the square centre crop, in pixels; pictures are not resized. Default: that in the teacher's file, else 224. */
@@ -103,10 +108,15 @@ export const distillOptions = z.strictObject({
     help: 'dropout before the last layer, in [0, 1)',
     placeholder: 'p',
     synonyms: 'dropout dropoutRate dropoutProbability pDropout',
-    recorded: true,
+    recorded: 'always',
   }),
   temperature: fields.temperature.default(2),
   alpha: fields.alpha.default(0.7),
+  loss: option(choice('distillation').default('distillation'), {
+    help: 'the loss that the student learns from',
+    synonyms: 'criterion lossFunction objective',
+    recorded: 'changed',
+  }),
   batchSize: fields.batchSize.default(4),
   shuffle: training.shuffle,
   initialStudent: option(fields.file.optional(), {
@@ -117,12 +127,12 @@ export const distillOptions = z.strictObject({
   keep: option(choice('both', 'accuracy', 'loss').default('both'), {
     help: 'keep the last epoch that improved both accuracy and loss, or the best in one of them',
     placeholder: 'what',
-    recorded: true,
+    recorded: 'always',
   }),
   views: option(whole(1, 1000).default(1), {
     help: 'augmented views of each picture, each answered by the teacher',
     synonyms: 'numViews augmentedViews',
-    recorded: true,
+    recorded: 'always',
   }),
   augment: option(training.augment, { shown: 'crop,flip with several `views`, else none' }),
   storeSize: training.storeSize,

@@ -27,16 +27,15 @@ export const pixels = (low: number, high: number) =>
 export const partialShare = z.number().min(0).lt(1).describe('a number in [0, 1)');
 
 /** One of several words. */
-export const choice = <const Values extends readonly [string, string, ...string[]]>(
-  ...values: Values
-) => z.enum(values).describe(alternatives(values.map((value) => `'${value}'`)));
+export const choice = <const Values extends readonly [string, ...string[]]>(...values: Values) =>
+  z.enum(values).describe(alternatives(values.map((value) => `'${value}'`)));
 
 /** True or false. */
 export const yesOrNo = z.boolean().describe('true or false');
 
 /** Returns words as a choice: `a, b or c`. */
 export function alternatives(words: readonly string[]): string {
-  return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+  return [words.slice(0, -1).join(', '), words.at(-1)].filter(Boolean).join(' or ');
 }
 
 /** A function that is called with news. */
@@ -64,12 +63,12 @@ export const fields = {
   epochs: option(whole(1, MOST_EPOCHS), {
     help: 'passes over the training pictures, at most',
     synonyms: 'epoch numEpochs nEpochs maxEpochs',
-    recorded: true,
+    recorded: 'always',
   }),
   batchSize: option(whole(1, 4096), {
     help: 'pictures per training step',
     synonyms: 'batch bs trainBatchSize perDeviceTrainBatchSize miniBatchSize',
-    recorded: true,
+    recorded: 'always',
   }),
   labels: option(
     z
@@ -98,26 +97,26 @@ export const fields = {
     help: "Adam's learning rate, or the largest of a schedule",
     placeholder: 'rate',
     synonyms: 'learningRate rate maxLr',
-    recorded: true,
+    recorded: 'always',
   }),
   // Logits are divided by it, and float32 holds them.
   temperature: option(between(0.01, 1000), {
     help: "softens both models' answers; greater is softer",
     placeholder: 't',
     synonyms: 'T temp tau softmaxTemperature kdTemperature',
-    recorded: true,
+    recorded: 'always',
   }),
   alpha: option(between(0, 1), {
     help: "weight of the teacher's term of the loss; the labels' term weighs 1 - alpha",
     placeholder: 'a',
     synonyms: 'lambda softWeight distillWeight distillationWeight kdWeight kdAlpha',
-    recorded: true,
+    recorded: 'always',
   }),
   seed: option(z.int().min(0).describe('a whole number in 0..2^53-1'), {
     help: 'makes the run repeatable',
     shown: 'drawn, and reported',
     synonyms: 'randomSeed manualSeed randomState',
-    recorded: true,
+    recorded: 'always',
   }),
   /** A file to write. */
   output: option(file, {
@@ -134,7 +133,7 @@ export const fields = {
     help: 'how the learning rate changes',
     placeholder: 'name',
     synonyms: 'scheduler lrScheduler lrSchedule policy',
-    recorded: true,
+    recorded: 'always',
   }),
 };
 
@@ -176,7 +175,7 @@ export const execution = {
     help: 'what convolutions compute in; auto is bf16 where that is faster',
     placeholder: 'type',
     synonyms: 'dtype amp bf16 fp16 half mixedPrecision',
-    recorded: true,
+    recorded: 'always',
   }),
   threads: option(whole(1, 1024).optional(), {
     help: 'threads that share the work',
@@ -227,11 +226,11 @@ export const training = {
     placeholder: 'epochs',
     shown: '1 for cosine',
     synonyms: 'warmupEpochs warmUp',
-    recorded: true,
+    recorded: 'always',
   }),
   shuffle: option(yesOrNo.default(true), {
     help: 'show the pictures in the same order in every epoch',
-    recorded: true,
+    recorded: 'always',
   }),
   augment: option(
     z
@@ -244,20 +243,20 @@ export const training = {
       help: 'changes to training pictures: crop or resized-crop, and flip; or none',
       placeholder: 'names',
       synonyms: 'augmentation augmentations transform transforms',
-      recorded: true,
+      recorded: 'always',
     },
   ),
   storeSize: option(pixels(32, 4096).optional(), {
     help: 'side of the square that crops are taken from, in pixels',
     placeholder: 'pixels',
     shown: 'with a crop, a quarter more than `imageSize`',
-    recorded: true,
+    recorded: 'always',
   }),
   // A thousandth of 32 x 32 pixels is one.
   cropScale: option(between(0.001, 1).default(0.08), {
     help: "the smallest resized crop, as a share of the picture's area",
     placeholder: 'share',
-    recorded: true,
+    recorded: 'always',
   }),
   precision: execution.precision,
   seed: fields.seed.optional(),

@@ -15,8 +15,8 @@ export interface OptionMeta {
   flag?: string;
   /** Names in other programs, with a blank between two. A name that fits several options stands for the first. */
   synonyms?: string;
-  /** True for an option that a training's outcome depends on: a model's metadata records it. */
-  recorded?: boolean;
+  /** Set for an option that a training's outcome depends on: a model's metadata records it, always or where it is changed. */
+  recorded?: 'always' | 'changed';
 }
 
 const registry = z.registry<OptionMeta>();
@@ -91,9 +91,14 @@ export function recordedOptions<Options extends object>(
   schema: Schema,
   options: Options,
 ): Partial<Options> {
-  const recorded = namesOf(schema).filter((name) => metaOf(fieldOf(schema, name)).recorded);
-  const entries = recorded.map((name) => [name, options[name as keyof Options]] as const);
-  return Object.fromEntries(entries.filter(([, value]) => value !== undefined)) as Partial<Options>;
+  const entries = namesOf(schema).flatMap((name) => {
+    const field = fieldOf(schema, name);
+    const { recorded } = metaOf(field);
+    const value = options[name as keyof Options];
+    const isLeftOut = value === undefined || (recorded === 'changed' && value === defaultIn(field));
+    return recorded === undefined || isLeftOut ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(entries) as Partial<Options>;
 }
 
 /** The kinds of values that a command line writes in different ways. */

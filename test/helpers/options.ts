@@ -75,6 +75,7 @@ const distillOptions = {
   batchSize: notABatchSize,
   imageSize: notAnImageSize,
   initialStudent: notAPath,
+  loss: ['kl', 'Distillation', '', null],
   keep: ['best', 'Accuracy', 'last', '', true, null],
   views: [...notACount, 1001],
 } satisfies Record<keyof DistillOptions, unknown[]>;

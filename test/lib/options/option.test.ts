@@ -46,7 +46,7 @@ test('a default is the schema’s', () => {
 });
 
 describe('the options that metadata records', () => {
-  test('are those that the outcome depends on, in the schema’s order', () => {
+  test('are those that the outcome depends on, in the schema’s order; some only where they are changed', () => {
     const options = distillOptions.parse({ student: 's.pth', teacher: 't.pth', dataset: 'photos' });
     expect(Object.keys(recordedOptions(distillOptions, { ...options, seed: 1 }))).toEqual([
       ...['epochs', 'lr', 'schedule', 'dropRate', 'temperature', 'alpha', 'batchSize', 'shuffle'],
