@@ -1,6 +1,8 @@
 import { scheduleOf } from '../checks.js';
 import { type ModelMetadata, madeWith } from '../model/metadata.js';
 import type { NativeTrainConfig } from '../native.js';
+import { distillOptions } from '../options/distill.js';
+import { recordedOptions } from '../options/option.js';
 import type { Hyperparameters, StudentOptions, StudentSession } from './prepare.js';
 import { runTraining, type Trained, type TrainingListener } from './train.js';
 import { VIEW_AUGMENTATIONS } from './views.js';
@@ -19,7 +21,7 @@ export async function trainStudent(
   listener: TrainingListener,
 ): Promise<Trained> {
   const { lr, temperature, alpha, seed } = hyperparameters;
-  const { epochs, dropRate, batchSize, shuffle, keep, overwrite } = options;
+  const { epochs, loss, dropRate, batchSize, shuffle, keep, overwrite } = options;
   const { initialStudent = '' } = options;
   const { schedule, warmup } = scheduleOf(options);
   const config: NativeTrainConfig = {
@@ -29,7 +31,7 @@ export async function trainStudent(
     warmup,
     optimizer: 'adam',
     weightDecay: 0,
-    loss: 'distillation',
+    loss,
     temperature,
     alpha,
     dropRate,
@@ -49,35 +51,33 @@ export async function trainStudent(
   return runTraining(session, epochs, (onEpoch) => session.native.train(config, onEpoch), listener);
 }
 
+/** Options that nothing depends on without views. */
+const WITHOUT_VIEWS = {
+  views: undefined,
+  augment: undefined,
+  storeSize: undefined,
+  cropScale: undefined,
+};
+
 function metadataOf(
   { setup, teacher, storeSize }: StudentSession,
   options: StudentOptions,
-  { lr, temperature, alpha, seed }: Hyperparameters,
+  hyperparameters: Hyperparameters,
 ): ModelMetadata {
-  const { epochs, dropRate, batchSize, shuffle, keep } = options;
-  const { views, augment = VIEW_AUGMENTATIONS, cropScale } = options;
-  const { schedule, warmup } = scheduleOf(options);
+  const { augment = VIEW_AUGMENTATIONS } = options;
   const { imageSize, mean, std } = teacher.preprocessing;
   return {
     classes: setup.classes,
     mean,
     std,
     imageSize,
-    options: {
-      epochs,
-      lr,
-      schedule,
-      warmup,
-      dropRate,
-      temperature,
-      alpha,
-      batchSize,
-      shuffle,
-      keep,
-      ...(storeSize === null ? {} : { views, augment, storeSize, cropScale }),
+    options: recordedOptions(distillOptions, {
+      ...options,
+      ...hyperparameters,
+      ...scheduleOf(options),
+      ...(storeSize === null ? WITHOUT_VIEWS : { augment, storeSize }),
       precision: setup.precision,
-      seed,
-    },
+    }),
     teacher: teacher.provenance,
     versions: madeWith(),
   };

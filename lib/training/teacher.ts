@@ -8,7 +8,8 @@ import { inspect } from '../model/inspect.js';
 import { type ModelMetadata, madeWith } from '../model/metadata.js';
 import { IMAGE_SIZE, type Preprocessing } from '../model/preprocessing.js';
 import type { NativeTeachConfig } from '../native.js';
-import type { CheckedTeachOptions } from '../options/teach.js';
+import { recordedOptions } from '../options/option.js';
+import { type CheckedTeachOptions, teachOptions } from '../options/teach.js';
 import type { Session } from './session.js';
 import { runTraining, type Trained, type TrainingListener } from './train.js';
 
@@ -128,32 +129,22 @@ function metadataOf(
     seed,
   }: { initial: InitialTeacher; augmentation: Augmentation; seed: number },
 ): ModelMetadata {
-  const { epochs, lr, batchSize, shuffle, labelSmoothing, freezeEpochs } = options;
-  const { optimizer, cropScale, augment = TEACH_AUGMENTATIONS } = options;
-  const { schedule, warmup } = scheduleOf(options);
+  const { augment = TEACH_AUGMENTATIONS } = options;
   const { imageSize, mean, std } = initial.preprocessing;
   return {
     classes: setup.classes,
     mean,
     std,
     imageSize,
-    options: {
-      epochs,
-      lr,
-      schedule,
-      warmup,
-      batchSize,
-      shuffle,
-      weightDecay: weightDecayOf(options),
-      labelSmoothing,
-      freezeEpochs,
-      seed,
-      optimizer,
+    options: recordedOptions(teachOptions, {
+      ...options,
+      ...scheduleOf(options),
       augment,
+      weightDecay: weightDecayOf(options),
+      seed,
       storeSize: augmentation.storeSize,
-      cropScale,
       precision: setup.precision,
-    },
+    }),
     ...(initial.provenance && { weights: initial.provenance }),
     versions: madeWith(),
   };
