@@ -67,6 +67,7 @@ function run(program, args, output = 'inherit') {
   const { status, signal, error, stdout } = spawnSync(program, args, {
     cwd: ROOT,
     encoding: 'utf8',
+    maxBuffer: 2 ** 26,
     env: { ...process.env, ...options },
     stdio: ['ignore', output, 'inherit'],
   });
