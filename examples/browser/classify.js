@@ -4,7 +4,7 @@ import { centerCrop, cropOffset } from '../picture.js';
  * Reads the square from the middle of a picture file.
  *
  * @param {Blob} file
- * @param {number} size pixels a side
+ * @param {number} size the side of the square, in pixels
  * @returns {Promise<Uint8Array>} RGB (size, size, 3)
  */
 export async function readPicture(file, size) {

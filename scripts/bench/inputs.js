@@ -43,7 +43,7 @@ export async function makeInputs(plan, folder) {
   const { inspect } = await loadPackage();
   const { architecture, classes: known } = await inspect(teacher);
   if (!architecture || known !== classes.length) {
-    throw new Error(`the teacher tells ${known} classes apart, the dataset has ${classes.length}`);
+    throw new Error(`the teacher has ${known} classes, the dataset has ${classes.length}`);
   }
   const student = path.join(folder, 'student.pth');
   await native(create({ path: student, architecture: 'student', classes: classes.length, seed }));

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import sharp from 'sharp';
 
-/** Pixels a side. */
+/** The side of a digit, in pixels. */
 const SIDE = 28;
 
 /**

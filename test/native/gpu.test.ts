@@ -15,7 +15,7 @@ const tolerances = {
   bf16: { logits: 5e-2, firstLoss: 2e-2, laterLoss: 1e-1, probability: 5e-2 },
 };
 
-/** Pixels a side. */
+/** The side of the pictures, in pixels. */
 const size = 64;
 const count = 40;
 /** Of `count` pictures, the same in every run. */

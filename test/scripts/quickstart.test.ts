@@ -155,7 +155,7 @@ describe('a first run', () => {
 });
 
 describe('a later run', () => {
-  test('makes nothing again, and tells the same', async () => {
+  test('repeats no step, and prints the same', async () => {
     const before = written('first');
     const { code, stdout } = await run('first');
     expect(code).toBe(0);

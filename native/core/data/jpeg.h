@@ -8,7 +8,7 @@ namespace distill {
 
 // The crop of a picture, as lib/data/decode.ts describes it. All of its bytes are written.
 struct JpegCrop {
-  int64_t size;        // pixels a side
+  int64_t size;        // side of the square, in pixels
   int64_t max_pixels;  // of the whole picture, before anything is allocated for it
   uint8_t* pixels;     // (size, size, 3) RGB
 };
