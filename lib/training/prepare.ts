@@ -61,7 +61,7 @@ export async function findDataset(
  * a session's store, unless the run is stopped before. The teacher answers once, whatever the number of students.
  *
  * @param outputs The files to be written.
- * @param answersVal Whether the teacher answers for the validation pictures as well.
+ * @param answersVal True where the teacher answers for the validation pictures as well.
  */
 export async function prepareStudents(
   options: StudentOptions,

@@ -11,7 +11,7 @@ import { VIEW_AUGMENTATIONS } from './views.js';
  * Trains one student.
  *
  * @param given.student The file to write, or `null` to write none.
- * @param given.agreement Whether epochs report `valAgreement`: the teacher has answered for the validation pictures.
+ * @param given.agreement True where epochs report `valAgreement`: the teacher has answered for the validation pictures.
  */
 export async function trainStudent(
   session: StudentSession,
