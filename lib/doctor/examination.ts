@@ -95,10 +95,14 @@ export class Examination {
       machine,
       dataset: pictures && { classes: tableOf(pictures), undecodable: decoded?.bad ?? [] },
       teacher: teacher && {
-        ...{ file: teacher.file, architecture: teacher.architecture, classes: teacher.classes },
+        file: teacher.file,
+        architecture: teacher.architecture,
+        classes: teacher.classes,
         scores: asked?.scores ?? null,
       },
-      ...{ store, memory, time },
+      store,
+      memory,
+      time,
     };
   }
 

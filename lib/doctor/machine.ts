@@ -76,7 +76,8 @@ export async function examineMachine(
     memory: { total: totalMemory(), free: freeMemory() },
     gpus: told?.gpus.map(({ peak: _, ...gpu }) => gpu) ?? [],
     threads: told && (options.threads ?? told.threads),
-    ...{ chosen: null, auto: null },
+    chosen: null,
+    auto: null,
     jpeg: loadJpegAddon() ? 'libjpeg-turbo' : 'sharp',
   };
   checkProcessor(machine, topic);

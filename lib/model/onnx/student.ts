@@ -56,7 +56,16 @@ export interface StudentGraph {
 
 /** Opsets that can be written, each with the version of the file format that came with it. */
 const IR_VERSIONS: Readonly<Record<number, number>> = {
-  ...{ 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12, 25: 13, 26: 13 },
+  17: 8,
+  18: 8,
+  19: 9,
+  20: 9,
+  21: 10,
+  22: 10,
+  23: 11,
+  24: 12,
+  25: 13,
+  26: 13,
 };
 export const OLDEST_OPSET = 17;
 /** The newest that onnxruntime-node and onnxruntime-web 1.30 take. */
@@ -92,7 +101,10 @@ class Graph {
     output = `${opType}_${this.nodes.length}`,
   ): string {
     this.nodes.push({
-      ...{ opType, name: output, input, output: [output] },
+      opType,
+      name: output,
+      input,
+      output: [output],
       attribute: Object.entries(attributes).map(([name, value]) => {
         if (typeof value !== 'number') {
           return { name, type: AttributeProto_AttributeType.INTS, ints: value.map(BigInt) };
