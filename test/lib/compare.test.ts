@@ -229,7 +229,7 @@ describe('a comparison', () => {
     expect(warnings).toEqual(['WARN_IMAGE_SKIPPED']);
   });
 
-  test('does not count students that left the finite numbers', async () => {
+  test('does not count students whose loss became infinite or NaN', async () => {
     const teacher = await writeLoudTeacher(inFolder('loud.safetensors'));
     const found = await compare({ ...base, teacher, epochs: 1, temperature: 0.01, seeds: 2 });
     expect(found).toMatchObject({

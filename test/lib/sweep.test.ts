@@ -197,7 +197,7 @@ describe('a sweep', () => {
   });
 });
 
-describe('a point whose loss leaves the finite numbers', () => {
+describe('a point whose loss becomes infinite or NaN', () => {
   test('is told as such, and the others go on', async () => {
     const student = inFolder('finite.pth');
     const { points, best, stopReason } = await sweep({

@@ -100,7 +100,7 @@ test('takes weights, flags of every kind, and prints events', async () => {
   expect(code).toBe(0);
   const events = lines(stdout).map((line) => JSON.parse(line));
   const kinds = new Set(events.map(({ event }) => event));
-  // The weights tell the same classes apart: an epoch is better than they are, or a warning says that none was.
+  // The weights are for the same classes: an epoch is better than they are, or a warning says that none was.
   const outcome = kinds.has('best') ? 'best' : 'warning';
   expect(kinds).toEqual(new Set(['dataset', 'prepare', 'initial', 'epoch', outcome, 'result']));
   expect(events.at(-1)).toMatchObject({

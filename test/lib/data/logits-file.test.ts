@@ -104,7 +104,7 @@ describe('a file that does not serve as logits', () => {
       () => make('lacks', { logits: two, paths: bytesOf(names) }),
     ],
     [
-      'tells other classes apart',
+      'is for other classes',
       'ERR_TEACHER_CLASSES',
       /has 3 classes.*2 class folders \(ants, bees\)/,
       () =>

@@ -347,7 +347,7 @@ describe('an initial student', () => {
     expect(judged.steps).toEqual(plain.steps);
   });
 
-  test('stays where the run is stopped or aborted, and where the loss leaves the finite numbers', async () => {
+  test('stays where the run is stopped or aborted, and where the loss becomes infinite or NaN', async () => {
     const student = at('ended.pth');
     copyFileSync(good, student);
     const bytes = readFileSync(student);
