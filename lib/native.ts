@@ -59,7 +59,7 @@ export interface NativeStore {
   views: number;
   /** Makes a view of a picture that is appended; null: pictures go into the store as they are. */
   view: NativeAugmentation | null;
-  /** Whether the store holds a teacher's logits for the training pictures. */
+  /** True where the store holds a teacher's logits for the training pictures. */
   hasTeacher: boolean;
   /** Its place while it is in use: memory, or a file without a name. */
   place: 'memory' | 'temporary';
@@ -67,7 +67,7 @@ export interface NativeStore {
   folder: string;
   /** 64 hexadecimal digits that stand for everything the store's contents follow from; '' where it is not kept. */
   fingerprint: string;
-  /** Whether it is written to a file for later runs as well. */
+  /** True where it is written to a file for later runs as well. */
   kept: boolean;
 }
 
@@ -82,7 +82,7 @@ export interface NativeBatch {
   labels: Int32Array;
   /** (n): each picture's place in the list of files. */
   sources: Int32Array;
-  /** Whether the teacher's logits for them go into the store. */
+  /** True where the teacher's logits for them go into the store. */
   answered: boolean;
   /** (n, classes), of pictures that are `answered` where no teacher is loaded; else null. */
   teacherLogits: Float32Array | null;
@@ -90,13 +90,15 @@ export interface NativeBatch {
 
 /** The course of the learning rate. */
 export interface NativeSchedule {
-  schedule: 'constant' | 'one-cycle' | 'cosine';
+  /** A name in the table of core/training/schedule.cpp: 'constant', 'one-cycle' or 'cosine'. */
+  schedule: string;
   /** Epochs of the cosine schedule in which the learning rate grows. */
   warmup: number;
 }
 
 export interface NativeOptimizer {
-  optimizer: 'adam' | 'adamw';
+  /** A name in the table of core/training/optimizer.cpp: 'adam' or 'adamw'. */
+  optimizer: string;
   /** Decoupled, of 'adamw' alone. */
   weightDecay: number;
 }
@@ -106,15 +108,17 @@ export interface NativeTraining extends NativeSchedule, NativeOptimizer {
   epochs: number;
   /** The largest that the schedule reaches. */
   lr: number;
+  /** A name in the table of core/training/loss.cpp: 'distillation', or 'cross-entropy', which needs no teacher. */
+  loss: string;
   batchSize: number;
   shuffle: boolean;
   /** Seed of the initial weights, the order, the dropout and the augmentation. */
   seed: number;
   /** Null: pictures are shown as the store holds them. */
   augment: NativeAugmentation | null;
-  /** What makes a network the best so far: accuracy and loss both improve, or the one of them. */
+  /** The condition that makes a network the best so far: accuracy and loss both improve, or one of them. */
   keep: 'both' | 'accuracy' | 'loss';
-  /** Whether the training ends early, at a validation loss below 0.0001 or an accuracy above 0.9999. */
+  /** True for a training that ends early, at a validation loss below 0.0001 or an accuracy above 0.9999. */
   earlyStop: boolean;
   /**
    * A file with the network that the training starts from, where it is good already, or ''. It is validated first, as
@@ -122,14 +126,13 @@ export interface NativeTraining extends NativeSchedule, NativeOptimizer {
    * unless that is the same one.
    */
   start: string;
-  /** Whether the network's file may replace one that is no such network with metadata; else ERR_EXISTS. */
+  /** True where the network's file may replace one that is no such network with metadata; else ERR_EXISTS. */
   overwrite: boolean;
   /** A JSON object; `epoch` and `metrics` are added to it in the network's file. */
   metadata: string;
 }
 
 export interface NativeTrainConfig extends NativeTraining {
-  loss: 'distillation' | 'cross-entropy';
   /** Softens the logits of teacher and student. */
   temperature: number;
   /** Weighs the teacher's (soft) term. */
@@ -142,18 +145,17 @@ export interface NativeTrainConfig extends NativeTraining {
   student: string;
   /** A checkpoint to start from, or ''. */
   initialStudent: string;
-  /** Whether epochs report `valAgreement`; the store then holds the teacher's logits for the validation pictures. */
+  /** True where epochs report `valAgreement`; the store then holds the teacher's logits for the validation pictures. */
   agreement: boolean;
 }
 
 export interface NativeTeachConfig extends NativeTraining {
-  loss: 'cross-entropy';
   labelSmoothing: number;
   /** A DenseNet's name; that of `weights` where they are given. */
   architecture: string;
   /** A checkpoint to start from, or ''. */
   weights: string;
-  /** Whether the last layer of `weights` is kept: its classes are the same. */
+  /** True where the last layer of `weights` is kept: its classes are the same. */
   keepHead: boolean;
   /** First epochs in which all but the last layer is frozen. */
   freezeEpochs: number;
@@ -182,7 +184,7 @@ export interface NativeEpoch {
     backward: number;
     optimizer: number;
   };
-  /** Whether this epoch's network is the best so far, and in the file. */
+  /** True where this epoch's network is the best so far, and in the file. */
   saved: boolean;
 }
 
@@ -313,7 +315,7 @@ export type NativeClassifierOptions = NativePreprocessing & NativeExecution & { 
 export interface NativeAddon {
   /** The version of LibTorch that the addon was built with. */
   libtorch: string;
-  /** Whether the LibTorch that is loaded is built for CUDA. */
+  /** True where the LibTorch that is loaded is built for CUDA. */
   cuda: boolean;
   /** [async] Describes the machine. */
   machine(): Promise<NativeMachine>;

@@ -13,7 +13,7 @@
 #include "node/step_diagnostics.h"
 #include "node/worker.h"
 
-// lib/native.ts describes what is exported here, with its errors and who owns what.
+// lib/native.ts describes all exports, with their errors and the owners of memory.
 using namespace distill::node;
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {

@@ -4,7 +4,7 @@
 
 namespace distill::node {
 
-// What JavaScript asks of .pth files. lib/native.ts describes it.
+// Registers the functions that read and write checkpoints. lib/native.ts describes them.
 void register_checkpoints(Napi::Env env, Napi::Object exports);
 
 }  // namespace distill::node

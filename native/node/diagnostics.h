@@ -4,7 +4,7 @@
 
 namespace distill::node {
 
-// What benchmarks compare a step with. lib/native.ts describes it.
+// Registers the measurements that benchmarks compare a step with. lib/native.ts describes them.
 void register_diagnostics(Napi::Env env, Napi::Object exports);
 
 }  // namespace distill::node

@@ -6,22 +6,23 @@
 #include <string>
 #include <vector>
 
-// Every way in from JavaScript leads through here: no exception of C++ leaves it as one.
+// The entry points of the addon: each call from JavaScript comes through here, and no C++ exception
+// leaves here as one.
 namespace distill::node {
 
 // A failure on its way to JavaScript.
 struct Failure {
   std::string code, message;
 };
-// What the exception in flight says, in one sentence and without a backtrace. Each addon has its
-// own: one of them knows LibTorch's exceptions.
+// The exception in flight as code and message, one sentence without a backtrace. Each addon has its
+// own version: only one of them knows LibTorch's exceptions.
 Failure current_failure();
 
-// The exception in flight as a JavaScript error with a `code`. What JavaScript has thrown, or what
-// a reader of its values has, stays what it is.
+// The exception in flight as a JavaScript error with a `code`. Errors that JavaScript has thrown,
+// or a reader of its values, stay as they are.
 Napi::Error current_error(Napi::Env env);
 
-// Runs the body of a function; what it throws, the function throws in JavaScript.
+// Runs the body of a function, and throws its exceptions in JavaScript.
 template <typename Body>
 auto guarded(Napi::Env env, const Body& body) -> decltype(body()) {
   try {
@@ -33,7 +34,7 @@ auto guarded(Napi::Env env, const Body& body) -> decltype(body()) {
   }
 }
 
-// Runs the body of a function that returns a promise; what it throws, the promise rejects with.
+// Runs the body of a function that returns a promise, and rejects the promise with its exceptions.
 template <typename Body>
 Napi::Value guarded_promise(Napi::Env env, const Body& body) {
   return guarded(env, [&]() -> Napi::Value {
@@ -115,7 +116,7 @@ class Class {
         current_error(env).ThrowAsJavaScriptException();
       }
     } catch (...) {
-      // The environment is ending: there is nobody to be told.
+      // The environment is ending: nothing can receive the error.
     }
     return nullptr;
   }

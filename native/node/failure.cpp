@@ -24,10 +24,10 @@ Failure current_failure() {
     return {"ERR_LIBTORCH", "LibTorch failed: " + what.substr(0, what.find('\n'))};
   } catch (const std::bad_alloc&) {
     return {"ERR_OUT_OF_MEMORY", "out of memory; lower batchSize, imageSize or cacheMemory"};
-  } catch (const std::length_error&) {  // more than there is of addresses
+  } catch (const std::length_error&) {  // more than can be addressed
     return {"ERR_OUT_OF_MEMORY", "out of memory; lower batchSize, imageSize or cacheMemory"};
   } catch (const std::system_error& error) {
-    // What std::thread throws where the system makes no more of them.
+    // std::thread throws this where the system makes no more threads.
     if (error.code() == std::errc::resource_unavailable_try_again) {
       const Error refused = no_more_threads();
       return {refused.code, refused.what()};

@@ -4,7 +4,7 @@
 
 namespace distill::node {
 
-// What LibTorch finds itself on. lib/native.ts describes it.
+// Registers machine(), which describes the machine. lib/native.ts describes it.
 void register_machine(Napi::Env env, Napi::Object exports);
 
 }  // namespace distill::node

@@ -4,8 +4,7 @@
 
 namespace distill::node {
 
-// One distillation in JavaScript's hands: the teacher, the prepared store and the thread that works
-// on them. lib/native.ts describes it.
+// Registers the class Session. lib/native.ts describes it.
 void register_session(Napi::Env env, Napi::Object exports);
 
 }  // namespace distill::node

@@ -4,7 +4,7 @@
 
 namespace distill::node {
 
-// What tests look at inside a step. lib/native.ts describes it.
+// Registers single steps of a training, which parity tests compare. lib/native.ts describes them.
 void register_step_diagnostics(Napi::Env env, Napi::Object exports);
 
 }  // namespace distill::node

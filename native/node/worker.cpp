@@ -9,7 +9,7 @@ namespace distill::node {
 
 namespace {
 
-// All workers of the process. Never destroyed: a worker may end after this file's own objects.
+// All workers of the process. Never destroyed, as a worker may end after this file's own objects.
 struct Live {
   std::mutex mutex;
   std::set<Worker*> workers;
@@ -29,7 +29,7 @@ Job::Job(Napi::Env env, std::function<void()> request_stop,
 }
 
 Job::~Job() {
-  // Left over only when the environment has ended, which took the references with it.
+  // References are left only when the environment has ended, which took them with it.
   for (Napi::ObjectReference& reference : kept) reference.SuppressDestruct();
   callback.SuppressDestruct();
   if (callback_failure) callback_failure->SuppressDestruct();
@@ -93,7 +93,7 @@ void Channel::receive(Napi::Env env, Napi::Function, std::nullptr_t*, Message* m
   try {
     (*owned)(env);
   } catch (...) {
-    // Messages catch what is thrown to them: this is an environment that no longer takes errors.
+    // Messages catch their own exceptions: this is an environment that no longer takes errors.
   }
 }
 

@@ -21,14 +21,15 @@ namespace distill::node {
 
 struct Nothing {};
 
-// A promise, and what must stay alive until it settles. Touched on the JavaScript thread alone, but
-// for `failure`.
+// A promise, and the objects that must stay alive until it settles. Used on the JavaScript thread
+// alone, but for `failure`.
 struct Job {
   Job(Napi::Env env, std::function<void()> request_stop, const std::vector<Napi::Object>& kept,
       Napi::Function callback);
   ~Job();
   void let_go();
-  // Resolves to the value, or rejects with what the work, its callback or the conversion threw.
+  // Resolves to the value, or rejects with the exception of the work, its callback or the
+  // conversion.
   void settle(Napi::Env env, const std::function<Napi::Value()>& value);
 
   Napi::Promise::Deferred deferred;
@@ -42,14 +43,14 @@ struct Job {
 // Sends plain values from a job's thread to the JavaScript thread.
 class Channel {
  public:
-  // What is done there.
+  // Work for the JavaScript thread.
   using Message = std::function<void(Napi::Env)>;
 
-  // `last` is kept for the end, so that nothing is left then that could fail.
+  // `last` is the message of finish(), made now so that finish() cannot fail.
   Channel(Napi::Env env, std::shared_ptr<Job> job, Message last);
   ~Channel();
   // Calls the job's callback. If that throws, the work is asked to stop, and the promise rejects
-  // with what it threw.
+  // with the exception.
   void call(std::function<Napi::Value(Napi::Env)> argument);
   void finish() noexcept;
 
@@ -84,10 +85,10 @@ class Worker {
   // does run the destructors of LibTorch's own objects, which no thread at work may live to see.
   static void shut_down_all(Napi::Env env);
 
-  // Runs `work` on the thread and resolves to what `convert` makes of its result.
+  // Runs `work` on the thread and resolves to its result, converted by `convert`.
   //
   // `kept` are the JavaScript objects that must stay alive until then: the owner of this worker,
-  // and whatever memory `work` reads. `callback` is what `work` may call through its channel.
+  // and the arrays that `work` reads. `work` may call `callback` through its channel.
   //
   // Throws ERR_CLOSED after close(), and ERR_THREADS where no thread can be made.
   template <typename Result>
@@ -98,8 +99,8 @@ class Worker {
     return start<Result>(env, std::move(work), std::move(convert), std::move(kept), callback);
   }
 
-  // The last job, after those that wait: when it is done the thread ends, also where it threw.
-  // Whatever is asked from now on is refused, but closing again is not.
+  // Posts the last job, after those that wait: when it is done the thread ends, even if it threw.
+  // Later calls are refused, but close() itself is not.
   Napi::Value close(Napi::Env env, std::function<void()> work, std::vector<Napi::Object> kept);
 
  private:

@@ -38,7 +38,7 @@ export function batchOf(
   };
 }
 
-const training: NativeTraining = {
+const training: Omit<NativeTraining, 'loss'> = {
   epochs: 1,
   lr: 1e-4,
   schedule: 'constant',

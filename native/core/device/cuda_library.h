@@ -8,12 +8,12 @@ namespace distill {
 // LibTorch with it and one without.
 struct CudaLibrary {
   void* handle = nullptr;  // dlopen's; null where this LibTorch has none, or it does not load
-  std::string problem;     // why it does not load, where it is there
+  std::string problem;     // the reason why it does not load, where it is there
 };
 
-// Loads it from beside LibTorch's other libraries, at the first call; it then registers its kernels
-// with them. To be called before LibTorch is asked for a device for the first time, as it remembers
-// what it finds then.
+// Loads it from beside LibTorch's other libraries at the first call; it then registers its kernels
+// with them. Must be called before LibTorch is first asked for a device, as it remembers the
+// answer.
 const CudaLibrary& cuda_library();
 
 }  // namespace distill

@@ -34,7 +34,7 @@ struct Execution {
   int64_t threads;                          // 0: LibTorch's choice
 };
 
-// Whether a text is 'auto', 'cpu', 'cuda' or 'cuda:N'.
+// Returns true for 'auto', 'cpu', 'cuda' and 'cuda:N'.
 bool is_device_name(std::string_view name);
 
 // Chooses device and format, and prepares the calling thread: it uses so many threads for parallel
@@ -67,10 +67,10 @@ int64_t evaluation_batch(int64_t size);
 // Gives a device's memory that no tensor uses back to the system.
 void release_device_memory(at::Device device);
 
-// Whether the processor has instructions that multiply bfloat16. Elsewhere the type is emulated,
+// True where the processor has instructions that multiply bfloat16. Elsewhere the type is emulated,
 // slower than float32.
 bool multiplies_bf16();
-// Whether it multiplies whole matrices of it, several times as fast as vectors.
+// True where it multiplies whole matrices of it, several times as fast as vectors.
 bool has_bf16_matrix_units();
 
 }  // namespace distill

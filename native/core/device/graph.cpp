@@ -5,8 +5,8 @@
 namespace distill {
 namespace {
 
-// What is chosen and allocated in a first step, such as the fastest convolutions, is there in the
-// next ones.
+// Runs before the capture. The first ones choose and allocate things, such as the fastest
+// convolutions, which a capture must not.
 constexpr int64_t warm_up = 3;
 
 bool are_alike(const ReplayedStep::Inputs& some, const ReplayedStep::Inputs& others) {
@@ -51,13 +51,13 @@ void ReplayedStep::capture() {
   }
   graph_.emplace();
   try {
-    // Other threads may go on with what the device forbids this one meanwhile.
+    // Other threads may do meanwhile things that the device forbids this one.
     graph_->capture_begin(/*pool=*/{0, 0}, at::GraphCaptureMode::ThreadLocal);
     result_ = step_(inputs_);
     graph_->capture_end();
   } catch (const c10::Error& error) {
     try {
-      graph_->capture_end();  // also what went wrong has to be ended
+      graph_->capture_end();  // a capture that failed has to be ended as well
     } catch (const c10::Error&) {
     }
     TORCH_WARN("a step cannot be captured as a graph, and is queued anew each time: ",

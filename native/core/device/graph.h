@@ -10,11 +10,11 @@
 namespace distill {
 
 // A step that a device can repeat by itself. From tensors of the same sizes it always queues the
-// same work; once warm, that is captured as a graph and from then on replayed as one, which spares
-// the host to queue hundreds of kernels. On the CPU, for which there are no graphs, and for tensors
-// of other sizes than the first ones, as the last batch's may be, the step is simply run.
+// same work. Once warm, that work is captured as a graph and from then on replayed, so that the
+// host need not queue hundreds of kernels. On the CPU, which has no graphs, and for tensors of
+// other sizes than the first ones, such as the last batch's, the step is simply run.
 //
-// So a step may read nothing back from the device, and keep no tensor but those that it was made
+// A step must read nothing back from the device, and keep no tensor but those that it was made
 // with.
 class ReplayedStep {
  public:
@@ -22,9 +22,9 @@ class ReplayedStep {
   using Step = std::function<at::Tensor(const Inputs&)>;
   ReplayedStep(at::Device device, Step step);
 
-  // What the step returns; overwritten by the next call.
+  // Returns the result of the step, which the next call overwrites.
   at::Tensor operator()(const Inputs& inputs);
-  // What the step does has changed: it is captured again.
+  // Captures the step again, as its work has changed.
   void forget();
 
  private:
@@ -34,8 +34,8 @@ class ReplayedStep {
   bool can_capture_;
   int64_t runs_ = 0;  // before the capture
   std::optional<at::accelerator::Graph> graph_;
-  Inputs inputs_;      // where the graph reads; before, the first ones
-  at::Tensor result_;  // where it writes
+  Inputs inputs_;      // read by the graph; before the capture, the first inputs
+  at::Tensor result_;  // written by the graph
 };
 
 }  // namespace distill

@@ -12,7 +12,7 @@
 namespace distill {
 namespace {
 
-// The folder with lib/ in it, from where the library with ATen's functions lies.
+// The folder whose lib/ holds the library with ATen's functions.
 std::string libtorch_folder() {
   Dl_info library = {};
   if (::dladdr(reinterpret_cast<void*>(&at::get_cpu_capability), &library) == 0) return "";
@@ -34,7 +34,7 @@ std::vector<std::string> cpu_features() {
   return features;
 }
 
-// Told without a GPU, too, where at::hasCUDA() is false.
+// Known without a GPU, too, where at::hasCUDA() is false.
 std::string cuda_version() {
   try {
     const int64_t version = at::detail::getCUDAHooks().versionCUDART();  // 13000: 13.0

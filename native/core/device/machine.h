@@ -6,7 +6,7 @@
 
 namespace distill {
 
-// What LibTorch finds itself on.
+// The machine as LibTorch sees it.
 struct Machine {
   struct Gpu {
     std::string device;            // such as "cuda:0"
@@ -15,8 +15,8 @@ struct Machine {
   };
   std::string libtorch;               // the folder that its libraries were loaded from
   std::string cuda;                   // the CUDA that it has loaded, such as "13.0"; "" without
-  std::vector<std::string> features;  // of the processor, those that make a difference here
-  int64_t threads = 0;                // that it computes on, unless it is told otherwise
+  std::vector<std::string> features;  // instructions of the processor that make a difference here
+  int64_t threads = 0;                // that it computes with by default
   std::vector<Gpu> gpus;
 };
 

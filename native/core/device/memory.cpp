@@ -15,11 +15,12 @@ namespace {
 
 constexpr size_t alignment = 64;               // a cache line, and the widest vector
 constexpr size_t huge_page = size_t{2} << 20;  // of x86-64, and of arm64 with pages of 4 KiB
-constexpr size_t smallest_kept = 64 << 10;     // malloc serves what is smaller without the system
-// Idle memory that may lie about when more is taken, besides as much as has been in use at once.
+constexpr size_t smallest_kept = 64 << 10;     // malloc serves smaller blocks without the system
+// Bytes of idle memory that are tolerated when more is taken, besides the most used at once.
 constexpr size_t idle_allowance = 64 << 20;
 
-// A few sizes for each power of two, so that a tensor that is a little smaller finds a block too.
+// Rounds up to one of a few sizes for each power of two, so that a slightly smaller tensor finds a
+// block, too.
 size_t rounded(size_t bytes) {
   size_t step = smallest_kept;
   while (step * 8 < bytes) step *= 2;

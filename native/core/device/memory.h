@@ -7,7 +7,7 @@ namespace distill {
 // arithmetic. Called once, before the first tensor is made.
 void keep_freed_memory();
 
-// Gives back to the system whatever no tensor uses.
+// Gives the memory that no tensor uses back to the system.
 void release_freed_memory();
 
 }  // namespace distill

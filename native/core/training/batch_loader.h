@@ -12,8 +12,8 @@
 
 namespace distill {
 
-// What the host prepares of a batch: tensors on the device, of sizes that follow from the number of
-// samples alone.
+// The inputs of a batch, which the host prepares: tensors on the device, of sizes that follow from
+// the number of samples alone.
 using BatchInputs = std::vector<at::Tensor>;
 
 // Makes batches of a split's pictures; of several views of a picture each epoch shows one, in turn.

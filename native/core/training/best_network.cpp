@@ -30,7 +30,7 @@ void refuse_others(const std::string& path, const StateDict& network) {
                                 "it away, or name another file to write to");
 }
 
-// Whether two paths lead to the same file.
+// Returns true where two paths lead to the same file.
 bool is_same_file(const std::string& one, const std::string& other) {
   std::error_code missing;
   return std::filesystem::equivalent(one, other, missing);
@@ -67,7 +67,7 @@ bool is_better(const Metrics& val, const std::optional<Metrics>& best, Keep keep
   const Metrics before = best.value_or(Metrics{/*loss=*/100, /*accuracy=*/0});
   const bool is_more_accurate = val.accuracy > before.accuracy,
              has_less_loss = val.loss < before.loss;
-  // Where nothing is left to learn, one of them is enough.
+  // One of them is enough where nothing is left to learn.
   return leaves_nothing(val) ? is_more_accurate || has_less_loss
                              : is_more_accurate && has_less_loss;
 }

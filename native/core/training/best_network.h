@@ -8,10 +8,11 @@
 
 namespace distill {
 
-// Whether a validation is better than the best one before it, if there is one.
+// Compares a validation with the best one before it, if there is one. Returns true where it is
+// better.
 bool is_better(const Metrics& val, const std::optional<Metrics>& best, Keep keep);
 
-// Whether a validation leaves nothing to learn: the reference stops early there.
+// Returns true where a validation leaves nothing to learn: the reference stops early there.
 bool leaves_nothing(const Metrics& val);
 
 // Keeps the best network of a training in its file.

@@ -13,7 +13,7 @@
 // The options of a training, as JavaScript gives them: nothing has a default here.
 namespace distill {
 
-// Which validation makes a network the best so far.
+// The condition on a validation that makes its network the best so far.
 enum class Keep {
   both,      // accuracy and loss have both improved, as in the reference
   accuracy,  // the accuracy has improved, or the loss at the same accuracy
