@@ -12,7 +12,7 @@ function run(program: string, ...args: string[]): string {
   return execFileSync(program, args, { cwd: folder, encoding: 'utf8', stdio: 'pipe' });
 }
 
-/** What npm's scripts get as settings would hold for this checkout, not for the user's project. */
+// npm tells its scripts settings of this checkout, which are not those of the user's project.
 for (const name of Object.keys(process.env)) {
   if (name.startsWith('npm_')) delete process.env[name];
 }

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { type DistillError, inspect } from '../../lib/index.js';
 import { loadAddon, native } from '../../lib/native.js';
-import { refusalOf } from './outcome.js';
 import type { PthTensor } from './pth.js';
+import { refusalOf } from './results.js';
 
 export const readTensor = (file: string, name: string) =>
   native(loadAddon().readTensor(file, name));

@@ -31,7 +31,7 @@ export function runChild(
     onLine = () => {},
   }: {
     input?: unknown;
-    /** What starts Node, such as `unshare -rm`. */
+    /** The command that starts Node, such as `unshare -rm`. */
     command?: string[];
     env?: NodeJS.ProcessEnv;
     onLine?: (line: string, child: ChildProcess) => void;
@@ -84,7 +84,7 @@ function end(
   });
 }
 
-/** Whether this system lets the tests mount small disks; where not, tests that fill one are skipped. */
+/** True if this system lets the tests mount small disks; otherwise, tests that fill one are skipped. */
 export const canMount = findMount();
 
 function findMount(): boolean {

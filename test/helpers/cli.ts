@@ -99,7 +99,7 @@ export function run(
     child.on('error', reject);
     child.on('close', (code, signal) => {
       running.delete(child);
-      // Where LibTorch is built for a GPU that is not there each command says so: see device.test.ts.
+      // A LibTorch that is built for a GPU warns if there is none (test/native/device.test.ts).
       const [stdout, stderr] = [written.stdout, written.stderr].map((text) =>
         text.replace(/^.*WARN_NO_GPU.*\n/gm, ''),
       ) as [string, string];

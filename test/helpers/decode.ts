@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { decodeBatches, decodeCrop, type PictureSource } from '../../lib/data/decode.js';
 import type { DistillError } from '../../lib/errors.js';
-import { refusalOf } from './outcome.js';
+import { refusalOf } from './results.js';
 
 export const fixtures = fileURLToPath(new URL('../fixtures/pictures', import.meta.url));
 

@@ -1,5 +1,5 @@
 import { type DistillOptions, distill } from '../../lib/index.js';
-import { numbersOf } from './outcome.js';
+import { numbersOf } from './results.js';
 
 /** The numbers of each epoch. */
 export async function epochsOf(given: DistillOptions) {

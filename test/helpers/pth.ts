@@ -67,7 +67,7 @@ export const pickle = {
   /** Calls `callable` with the values. */
   call: (callable: Buffer, ...values: Buffer[]) =>
     Buffer.concat([callable, pickle.tuple(...values), Buffer.from('R')]),
-  /** What torch.save keeps outside of the pickle: storages. */
+  /** A storage, which torch.save keeps outside of the pickle. */
   persistent: (...id: Buffer[]) => Buffer.concat([pickle.tuple(...id), Buffer.from('Q')]),
   /** A whole pickle that holds one value. */
   whole: (value: Buffer, protocol = 2) =>
@@ -92,7 +92,7 @@ export async function zip(
   return buffer(archive.outputStream);
 }
 
-/** What torch.save({name: tensor, …}, path) writes, near enough. */
+/** Writes a file as torch.save({name: tensor, …}, path) does, near enough. */
 export async function writePth(
   path: string,
   tensors: Record<string, PthTensor>,

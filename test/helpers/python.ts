@@ -27,7 +27,7 @@ function findPython(): string | null {
   }
 }
 
-/** Whether the judge's Python has a further module; where not, says that its tests are skipped. */
+/** Returns true if the judge's Python has a further module, and otherwise says that its tests are skipped. */
 export function pythonWith(module: string): boolean {
   if (python === null) return false;
   try {

@@ -134,13 +134,13 @@ export function node(cwd: string, args: string[], env: NodeJS.ProcessEnv): Promi
   });
 }
 
-/** One screen: few lines, each to the point, and no stack. */
+/** Expects a message of one screen: few lines, each to the point, and no stack. */
 export function expectScreen({ stderr }: Outcome) {
   expect(stderr.split('\n').length).toBeLessThan(24);
   expect(stderr).not.toMatch(/^\s+at .*:\d+/m);
 }
 
-/** Whatever failed, no half of it stays in the cache. */
+/** Expects nothing half made in the cache after a failure. */
 export function expectNothingKept(cache: string) {
   expect(existsSync(cache) ? readdirSync(cache) : []).toEqual([]);
 }

@@ -4,7 +4,7 @@ import { beforeAll } from 'vitest';
 import { type TeachOptions, teach } from '../../lib/index.js';
 import { loadAddon } from '../../lib/native.js';
 import { temporaryFolder, writeDataset } from './dataset.js';
-import { refusalOf } from './outcome.js';
+import { refusalOf } from './results.js';
 
 export const judge = fileURLToPath(new URL('../parity/judge/teacher.py', import.meta.url));
 export const folder = temporaryFolder();

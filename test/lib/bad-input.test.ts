@@ -21,8 +21,8 @@ import {
   writeStudent,
   writeTeacher,
 } from '../helpers/dataset.js';
-import { refusalOf } from '../helpers/outcome.js';
 import { pickle, writePth, zip } from '../helpers/pth.js';
+import { refusalOf } from '../helpers/results.js';
 
 const folder = temporaryFolder();
 let base: Awaited<ReturnType<typeof smallRun>>;
@@ -30,7 +30,7 @@ beforeAll(async () => {
   base = await smallRun(folder);
 });
 
-/** Where refused runs would leave something if they did. */
+/** The places where refused runs could leave something. */
 const out = path.join(folder, 'refused');
 const cacheDir = path.join(folder, 'refused-stores');
 
@@ -317,7 +317,7 @@ describe('a place for the student', () => {
 describe.runIf(canMount)('a disk', () => {
   const disk = path.join(folder, 'disk');
   beforeAll(() => mkdirSync(disk));
-  // What is on the disk is seen from inside the child alone.
+  // Only the child sees the disk.
   const failing = `
     import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
     if (input.old) {

@@ -21,7 +21,7 @@ import {
   teacherSays,
 } from '../helpers/compare.js';
 import { filesIn, mean, std, temporaryFolder, writeLoudTeacher } from '../helpers/dataset.js';
-import { numbersOf, refusalOf } from '../helpers/outcome.js';
+import { numbersOf, refusalOf } from '../helpers/results.js';
 
 /** The folder for files that nobody asked for. */
 const scratch = temporaryFolder();

@@ -4,8 +4,8 @@ import { convert, inspect } from '../../lib/index.js';
 import { loadAddon } from '../../lib/native.js';
 import { filesIn } from '../helpers/dataset.js';
 import { inFolder, metadata, out, pth, student } from '../helpers/onnx.js';
-import { refusalOf } from '../helpers/outcome.js';
 import { writePth } from '../helpers/pth.js';
+import { refusalOf } from '../helpers/results.js';
 
 describe('convert()', () => {
   test.each(['student', 'densenet121'])('keeps a %s bit by bit', async (architecture) => {

@@ -255,7 +255,7 @@ describe('pictures that tell their class by colour', () => {
   });
 
   test('leave a student that never does well, with a warning', async () => {
-    // What it learns is the opposite of what it is judged by.
+    // The training pictures' classes are swapped against those of the validation.
     const swapped = path.join(folder, 'swapped');
     for (const split of ['train', 'val']) {
       cpSync(path.join(coloured, split, 'ants'), path.join(swapped, split, 'bees'), {
@@ -280,8 +280,8 @@ describe('pictures that tell their class by colour', () => {
 });
 
 test('the file holds the best epoch’s weights, not the last one’s', async () => {
-  // Of 7 pictures 1 to 6 are classified rightly, and each save needs more than the one before: of 8
-  // epochs some are not saved, and up to the first of them the best is not the last.
+  // 1 to 6 of 7 pictures are classified rightly, and each save needs more than the one before: some of 8
+  // epochs are not saved, and up to the first of them the best is not the last.
   const saved: boolean[] = [];
   for await (const epoch of distill(options({ epochs: 8 }))) saved.push(epoch.saved);
   const unsaved = saved.indexOf(false) + 1;

@@ -10,8 +10,8 @@ import { packageRoot } from '../../lib/package.js';
 import { runChild } from '../helpers/child.js';
 import { filesIn, mean, std, writeStudent, writeTeacher } from '../helpers/dataset.js';
 import { classes, folder, inFolder, kinds, metadata, out, pth, student } from '../helpers/onnx.js';
-import { refusalOf } from '../helpers/outcome.js';
 import { writePth } from '../helpers/pth.js';
+import { refusalOf } from '../helpers/results.js';
 import { parseSafetensors, writeBytes } from '../helpers/safetensors.js';
 
 describe('a model', () => {

@@ -6,12 +6,12 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../../lib/package.js';
 import { filesIn, smallRun, temporaryFolder } from '../helpers/dataset.js';
-import { halfMadeIn, hold } from '../helpers/hold.js';
+import { halfMadeIn, stopWhile } from '../helpers/stopping.js';
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => path.join(folder, ...names);
 const script = fileURLToPath(new URL('scripts/distill.js', pathToFileURL(packageRoot)));
-/** Where something is written. */
+/** The folders that something is written to. */
 const places = [at('out'), at('stores'), at('scratch')];
 const halfMade = () => places.flatMap(halfMadeIn);
 
@@ -53,7 +53,7 @@ test.each<[string, string, string[], string[]]>([
   async (command, _, options, short) => {
     const killed = start(command, options);
     try {
-      await hold(killed, () => halfMade().length > 0);
+      await stopWhile(killed, () => halfMade().length > 0);
       // While it is only held, a run beside it removes nothing.
       const held = halfMade();
       await end(start(command, [...options, ...short]));

@@ -20,8 +20,8 @@ import { loadAddon } from '../../lib/native.js';
 import { printable } from '../../lib/words.js';
 import { runCommand } from '../helpers/child.js';
 import { smallRun, temporaryFolder } from '../helpers/dataset.js';
-import { refusalOf } from '../helpers/outcome.js';
 import { python, runPython } from '../helpers/python.js';
+import { refusalOf } from '../helpers/results.js';
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => path.join(folder, ...names);
@@ -48,7 +48,7 @@ if (!canBeNamed) console.warn('Skipping names that are not UTF-8: this file syst
 function grey(root: string, name: string | Buffer, value: number): void {
   mkdirSync(root, { recursive: true });
   const header = Buffer.from('P5\n32 32\n255\n');
-  // What a name ends in is not looked at.
+  // The extension does not matter: the decoder reads the contents.
   writeFileSync(under(root, Buffer.from(name)), Buffer.concat([header, Buffer.alloc(1024, value)]));
 }
 

@@ -25,11 +25,11 @@ import { loadAddon } from '../../lib/native.js';
 import { runCommand } from '../helpers/child.js';
 import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
 import { mean, smallRun, std, temporaryFolder, writeStudent } from '../helpers/dataset.js';
-import { refusalOf } from '../helpers/outcome.js';
 import { writePth } from '../helpers/pth.js';
+import { refusalOf } from '../helpers/results.js';
 import { safetensors } from '../helpers/safetensors.js';
 
-// What is lost when files are written: of what was there before, nothing that is worth anything.
+// Files that are written never replace a file that is worth anything, unless asked to.
 
 const folder = temporaryFolder();
 const at = (name: string) => path.join(folder, name);

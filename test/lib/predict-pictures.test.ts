@@ -6,8 +6,8 @@ import { decodeBatches } from '../../lib/data/decode.js';
 import { type DistillWarning, distill, type Prediction, predict } from '../../lib/index.js';
 import { loadAddon } from '../../lib/native.js';
 import { filesIn, smallRun, temporaryFolder, writeStudent } from '../helpers/dataset.js';
-import { refusalOf } from '../helpers/outcome.js';
 import { collect, labels, preprocessing } from '../helpers/predict.js';
+import { refusalOf } from '../helpers/results.js';
 
 const folder = temporaryFolder();
 let base: Awaited<ReturnType<typeof smallRun>>;
@@ -117,7 +117,7 @@ describe('pictures', () => {
       if (seen.length === 3) break;
     }
     expect(seen).toEqual(many.slice(0, 3));
-    // What was begun has been put down in good order: the next works.
+    // The call that was stopped has ended in good order: the next one works.
     expect(await collect({ ...given(), images })).toHaveLength(7);
   });
 

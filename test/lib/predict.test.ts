@@ -5,8 +5,8 @@ import { scanPictures } from '../../lib/data/dataset.js';
 import { distill, type Prediction, predict } from '../../lib/index.js';
 import { runChild } from '../helpers/child.js';
 import { smallRun, temporaryFolder, writeStudent } from '../helpers/dataset.js';
-import { refusalOf } from '../helpers/outcome.js';
 import { collect, labels, preprocessing } from '../helpers/predict.js';
+import { refusalOf } from '../helpers/results.js';
 
 const folder = temporaryFolder();
 let base: Awaited<ReturnType<typeof smallRun>>;

@@ -24,7 +24,7 @@ function options<More extends Partial<DistillOptions>>(more: More = {} as More) 
   return { ...base, student: path.join(out, 'student.pth'), ...more };
 }
 
-/** What lies beside the student's file, which a run must not litter. */
+/** The names in the folder of the student's file, which a run must not litter. */
 const written = ({ student }: { student: string }) => filesIn(path.dirname(student));
 
 const epochs = (reports: EpochReport[]) => reports.map(({ epoch }) => epoch);
@@ -117,7 +117,7 @@ test.each(['dataset', 'prepare', 'epoch', 'best'] as const)(
     });
     await expect(run).rejects.toBe(thrown);
     expect(calls).toBeGreaterThan(0);
-    // What has been saved stays, whole.
+    // The saved student stays, whole.
     const saved = event === 'epoch' || event === 'best';
     expect(written(given)).toEqual(saved ? ['student.pth'] : []);
     if (saved) expect((await inspect(given.student)).architecture).toBe('student');

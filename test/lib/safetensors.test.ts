@@ -52,7 +52,7 @@ describe('a run', () => {
     await writeStudent(a);
     await writeStudent(b);
     expect(readFileSync(a).equals(readFileSync(b))).toBe(true);
-    // Where the reference implementation would have them: aligned, the larger elements first.
+    // As the reference implementation lays them out: aligned, the larger elements first.
     const { header, data } = parseSafetensors(readFileSync(a));
     expect((readFileSync(a).length - data.length) % 8).toBe(0);
     expect(header.__metadata__).toEqual({ format: 'pt' });

@@ -20,7 +20,7 @@ import {
   temporaryFolder,
   writeLoudTeacher,
 } from '../helpers/dataset.js';
-import { flagsFor, numbersOf, refusalOf } from '../helpers/outcome.js';
+import { flagsFor, numbersOf, refusalOf } from '../helpers/results.js';
 
 const folder = temporaryFolder();
 const inFolder = (...names: string[]) => path.join(folder, ...names);
@@ -127,7 +127,7 @@ describe('a sweep', () => {
         ] as const) {
           const [x = 0, y = 0] = [a?.[name], b?.[name]];
           expect(spread?.mean).toBeCloseTo((x + y) / 2, 12);
-          // Of two values, the standard deviation of a sample.
+          // The standard deviation of a sample of two values.
           expect(spread?.std).toBeCloseTo(Math.abs(x - y) / Math.SQRT2, 12);
         }
       }

@@ -10,7 +10,7 @@ import {
   teach,
 } from '../../lib/index.js';
 import { filesIn, mean, std, writePicture, writeTeacher } from '../helpers/dataset.js';
-import { numbersOf } from '../helpers/outcome.js';
+import { numbersOf } from '../helpers/results.js';
 import { dataset, folder, options, refusal, tensorsOf } from '../helpers/teach.js';
 
 async function epochsOf(given: TeachOptions) {

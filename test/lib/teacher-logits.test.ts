@@ -22,8 +22,8 @@ import {
   read,
   written,
 } from '../helpers/logits.js';
-import { refusalOf } from '../helpers/outcome.js';
 import { writePth } from '../helpers/pth.js';
+import { refusalOf } from '../helpers/results.js';
 import { parseSafetensors, safetensors, writeBytes } from '../helpers/safetensors.js';
 
 describe('a file of logits', () => {

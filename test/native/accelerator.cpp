@@ -367,7 +367,7 @@ at::Scalar read(const at::Tensor& tensor) {
   return at::_local_scalar_dense(as_cpu(tensor));
 }
 
-// What cannot be run on the CPU under its own name.
+// Convolutions cannot be run on the CPU under their own name.
 void convolution(const c10::OperatorHandle&, Stack* stack) {
   const static auto operation =
       c10::Dispatcher::singleton().findSchemaOrThrow("aten::convolution", "");

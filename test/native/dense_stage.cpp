@@ -21,7 +21,7 @@ using namespace distill;
 namespace {
 
 using Layers = std::vector<DenseNet::DenseLayer>;
-// What a step comes to, by name: output, gradients, running statistics.
+// The results of a step by name: output, gradients, running statistics.
 using Step = std::vector<std::pair<std::string, at::Tensor>>;
 
 at::Tensor random(at::IntArrayRef sizes) {
@@ -36,7 +36,7 @@ double difference(const at::Tensor& actual, const at::Tensor& expected) {
   return ((actual.to(at::kDouble) - of).norm() / of.norm().clamp_min(1e-6)).item<double>();
 }
 
-// What is trained: parameters and running statistics by name, as a model of its own holds them.
+// Parameters and running statistics by name, and the layers that share them.
 struct Model {
   StateDict state;
   Layers layers;
@@ -97,7 +97,7 @@ at::Tensor norm_relu_by_operators(const BatchNorm2d& norm, const at::Tensor& x) 
       .relu();
 }
 
-// What torchvision does, layer by layer.
+// Computes the stage layer by layer, as torchvision does.
 at::Tensor stage_by_operators(const Model& model, const at::Tensor& x, StagePool pool) {
   at::Tensor features = x;
   for (const auto& [norm1, conv1, norm2, conv2] : model.layers) {

@@ -8,7 +8,7 @@ import { smallRun, temporaryFolder } from '../helpers/dataset.js';
 
 const folder = temporaryFolder();
 let base: Awaited<ReturnType<typeof smallRun>>;
-/** What 'auto' comes to here, and what it warns of. */
+/** The device that 'auto' chooses here, and its warning. */
 let auto: { device: string; warning: string | null };
 
 beforeAll(async () => {

@@ -1,4 +1,4 @@
-// What a GPU computes, compared with the CPU's float32 numbers. The tolerances are relative to the size of what is
+// A GPU's numbers, compared with the CPU's in float32. The tolerances are relative to the size of what is
 // compared. A product keeps 10 bits behind the point in TF32 (a rounding error of 2^-11, 5e-4) and 7 in bfloat16 (2^-8,
 // 4e-3), and losses of later steps drift apart, as each step's differences go into the weights: with products rounded to
 // TF32 on a CPU these losses of a DenseNet were 0.013 apart. The CPU's own bfloat16 has to stay within the tolerances, too.
@@ -18,7 +18,7 @@ const tolerances = {
 /** The side of the pictures, in pixels. */
 const size = 64;
 const count = 40;
-/** Of `count` pictures, the same in every run. */
+/** The pixels of `count` pictures, the same in every run. */
 const pixels = noise(count * size * size * 3);
 
 const gpu = await findGpu();

@@ -69,7 +69,7 @@ struct Case {
     if (poison != 0) text << " with " << poison;
     return text.str() + ", " + std::to_string(at::get_num_threads()) + " threads";
   }
-  // Of sums of thousands in float32; of one rounding to bfloat16.
+  // Sums of thousands in float32; one rounding to bfloat16.
   double tolerance() const { return dtype == at::kFloat ? 2e-5 : 8e-3; }
   at::Tensor make() const {
     at::Tensor x = random(sizes, dtype);
@@ -188,7 +188,7 @@ void check_convolution(int64_t out, const Case& given) {
   const auto check = [&](const std::string& what, const at::Tensor& actual,
                          const at::Tensor& exact) {
     if (given.dtype == at::kFloat) return compare(what, actual, exact, given.tolerance());
-    // What is multiplied is rounded to bfloat16 after the transforms, which weigh that up.
+    // Factors are rounded to bfloat16 after the transforms, which weigh that up.
     compare_norms(what, actual, exact, 2e-2);
   };
   const int64_t in = given.sizes[1];

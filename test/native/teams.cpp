@@ -82,7 +82,7 @@ void check_barriers(int shares, int rounds) {
   }
   check("barriers" + with(shares), wrong == 0);
 
-  // What libraries do by themselves, so that nobody is told that shares wait for each other.
+  // Libraries wait by themselves, so that the team is not told that shares wait for each other.
   std::atomic<int> here = 0;
 #pragma omp parallel num_threads(shares)
   {

@@ -17,7 +17,7 @@ import { describe, expect, test } from 'vitest';
 import { loadAddon, native } from '../../lib/native.js';
 import { built, canMount, runChild } from '../helpers/child.js';
 import { filesIn, temporaryFolder } from '../helpers/dataset.js';
-import { halfMadeIn, hold } from '../helpers/hold.js';
+import { halfMadeIn, stopWhile } from '../helpers/stopping.js';
 
 const folder = temporaryFolder();
 const newFolder = () => mkdtempSync(path.join(folder, 'place-'));
@@ -38,7 +38,7 @@ describe('what a killed run has left', () => {
     const child = spawn(process.execPath, ['--input-type=module', '--eval', module, '--', place], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
-    await hold(child, () => halfMadeIn(place).length > 0);
+    await stopWhile(child, () => halfMadeIn(place).length > 0);
     return child;
   }
   const kill = async (child: ChildProcess) => {

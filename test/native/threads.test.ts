@@ -17,7 +17,7 @@ import { withFewThreads } from '../helpers/threads.js';
 const folder = temporaryFolder();
 let base: Awaited<ReturnType<typeof smallRun>>;
 let picture: string;
-/** What prediction is told. */
+/** The options of predict(). */
 let asking: object;
 beforeAll(async () => {
   base = await smallRun(folder);

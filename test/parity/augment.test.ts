@@ -4,7 +4,7 @@ import { loadAddon, type NativeAugmentation } from '../../lib/native.js';
 import { mean, std } from '../helpers/dataset.js';
 import { python, runPython } from '../helpers/python.js';
 
-// What augmentation makes of pictures, on the addon itself.
+// The addon's augmentations, compared with PyTorch's operators.
 
 const judge = fileURLToPath(new URL('judge/augment.py', import.meta.url));
 

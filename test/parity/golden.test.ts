@@ -5,8 +5,8 @@ import { loadAddon } from '../../lib/native.js';
 import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
 import { temporaryFolder, writeStudent } from '../helpers/dataset.js';
 
-// What PyTorch says, kept in a file that golden/make_golden.py writes, so that parity is tested where
-// there is no Python. The networks are untrained: createModel draws the weights that
+// PyTorch's numbers are kept in a file that golden/make_golden.py writes, so that parity is tested where there is no
+// Python. The networks are untrained: createModel draws the weights that
 // torch.manual_seed makes PyTorch draw.
 
 interface Summary {

@@ -68,7 +68,7 @@ function run(
 
 const at = (...names: string[]) => path.join(folder, ...names);
 
-/** What a run says is there already. */
+/** The parts that a run says are there already. */
 const reused = (stdout: string) =>
   [...stdout.matchAll(/^ {3}(.*): there already$/gm)].map(([, name]) => name);
 

@@ -3,7 +3,7 @@ import { compare } from '../../../lib/index.js';
 import { runCommand } from '../../helpers/child.js';
 import { base, inFolder, read } from '../../helpers/compare.js';
 import { mean, std } from '../../helpers/dataset.js';
-import { flagsFor } from '../../helpers/outcome.js';
+import { flagsFor } from '../../helpers/results.js';
 
 describe('the command', () => {
   const args = (...more: string[]) => [

@@ -36,7 +36,7 @@ describe('predict', () => {
     });
   });
 
-  /** Of one picture each, so that there is always another to be stopped at. */
+  /** Batches of one picture each, so that there is always another to be stopped at. */
   const MANY = [
     ...Array(300).fill('hard/val'),
     ...['--student', 'student.pth', '--batch-size', '1', '--device', 'cpu'],

@@ -13,7 +13,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'distill-printable-'));
 const at = (...names: string[]) => path.join(folder, ...names);
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What a terminal obeys instead of showing it, but for the ends of lines and the tabs between fields. */
+/** Characters that a terminal obeys instead of showing them, but for the ends of lines and the tabs between fields. */
 const OBEYED = /[^\P{C}\n\t]/u;
 const RED = '\x1b[31mred';
 const NAMES = [

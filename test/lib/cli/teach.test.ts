@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { names } from '../../../lib/cli/arguments.js';
 import { inspect, teach } from '../../../lib/index.js';
 import { temporaryFolder, writeDataset } from '../../helpers/dataset.js';
-import { flagsFor } from '../../helpers/outcome.js';
+import { flagsFor } from '../../helpers/results.js';
 
 // The command `distill teach`, and what `distill train` makes of its file.
 

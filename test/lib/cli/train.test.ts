@@ -86,7 +86,7 @@ describe('train', () => {
 describe('an interrupted training', () => {
   const NOTE = 'Stopping after this batch; what has been saved stays. Ctrl-C again ends at once.\n';
 
-  /** Whatever is not the student itself. */
+  /** The files of a folder but for the student itself. */
   const leftovers = (folder: string) =>
     readdirSync(at(folder)).filter((name) => name !== 'student.pth');
 
@@ -119,7 +119,7 @@ describe('an interrupted training', () => {
     const slow = ['--image-size', '224', '--batch-size', '8', '--device', 'cpu'];
     const args = train('twice.pth', ...ENDLESS, ...slow);
     const { code, signal } = await runAndSignal(args, 'SIGINT', /^epoch:1/m, /Ctrl-C again/);
-    // Where the batch was faster, after all, it ended as after the first. A shell says 130 to both.
+    // If the batch was faster after all, the run ended as after the first signal. A shell says 130 to both.
     expect(signal ?? code).toBe(code === null ? 'SIGINT' : 130);
   });
 
@@ -186,8 +186,8 @@ describe.runIf(hasTerminal)('on a terminal', () => {
     const quoted = [process.execPath, script, ...args].map(
       (word) => `'${word.replaceAll("'", `'\\''`)}'`,
     );
-    // What the test runner says of its own colours is not for the command; nor is CI, where Node
-    // takes a terminal for one without colours.
+    // The test runner's settings of colours are not for the command, and under CI Node takes a terminal for one without
+    // colours.
     const { CI, NO_COLOR, FORCE_COLOR, NODE_DISABLE_COLORS, ...inherited }: NodeJS.ProcessEnv = env;
     return execFileSync('script', ['-qec', quoted.join(' '), '/dev/null'], {
       cwd: temporary,

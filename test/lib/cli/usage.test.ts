@@ -5,7 +5,7 @@ import { inFlags } from '../../../lib/cli/flags.js';
 import { distill } from '../../../lib/distill.js';
 import { DistillError } from '../../../lib/errors.js';
 import { at, events, lines, run, train } from '../../helpers/cli.js';
-import { flagsFor } from '../../helpers/outcome.js';
+import { flagsFor } from '../../helpers/results.js';
 
 describe('usage', () => {
   test('help lists the commands', async () => {

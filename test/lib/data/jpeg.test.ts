@@ -30,7 +30,7 @@ async function bySharp(data: Uint8Array, size: number): Promise<string> {
   }
 }
 
-/** Where a JPEG's frame header lies, which has its size. */
+/** The offset of a JPEG's frame header, which has its size. */
 function frameOf(jpeg: Buffer): number {
   return Math.max(jpeg.indexOf('ffc0', 0, 'hex'), jpeg.indexOf('ffc2', 0, 'hex'));
 }

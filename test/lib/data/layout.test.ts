@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { distill, doctor, sweep, teach, teacherLogits } from '../../../lib/index.js';
 import { runCommand } from '../../helpers/child.js';
 import { temporaryFolder } from '../../helpers/dataset.js';
-import { refusalOf } from '../../helpers/outcome.js';
+import { refusalOf } from '../../helpers/results.js';
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => path.join(folder, ...names);

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { distill } from '../../../lib/index.js';
 import { filesIn, mean, std } from '../../helpers/dataset.js';
 import { base, file, inFolder, learning } from '../../helpers/logits.js';
-import { refusalOf } from '../../helpers/outcome.js';
 import { writePth } from '../../helpers/pth.js';
+import { refusalOf } from '../../helpers/results.js';
 import { safetensors, writeBytes } from '../../helpers/safetensors.js';
 
 describe('a file that does not serve as logits', () => {

@@ -49,7 +49,7 @@ async function observe(options: DistillOptions) {
     .on('epoch', ({ trainLoss, trainAccuracy, valLoss, valAccuracy }) =>
       epochs.push([trainLoss, trainAccuracy, valLoss, valAccuracy]),
     );
-  // Where a store is taken over, all is done at once.
+  // With a store that is taken over, all is done at once.
   return { result, epochs, reused: prepared.length === 1 };
 }
 

@@ -16,8 +16,8 @@ import {
 import { loadJpegAddon } from '../../../lib/native.js';
 import { built, runChild, runCommand } from '../../helpers/child.js';
 import { mean, smallRun, std, temporaryFolder, writeStudent } from '../../helpers/dataset.js';
-import { refusalOf } from '../../helpers/outcome.js';
 import { bmpHeader, noise, pngHeader, ppm } from '../../helpers/pictures.js';
+import { refusalOf } from '../../helpers/results.js';
 
 const folder = temporaryFolder();
 

@@ -90,7 +90,7 @@ describe('a good set-up', () => {
     expect(time?.epoch).toBeCloseTo(32 / (train ?? 0) + 32 / (validate ?? 0), 9);
     expect(time?.total).toBeCloseTo((time?.prepare ?? 0) + 3 * (time?.epoch ?? 0), 9);
 
-    // What that run has kept is found, and nothing is left to prepare.
+    // The store that the run has kept is found, and nothing is left to prepare.
     const again = await examine({ cacheDir });
     expect(again.store).toMatchObject({ reused: true, place: 'file', folder: cacheDir });
     expect(again.time?.prepare).toBe(0);

@@ -50,7 +50,7 @@ describe('an installation', () => {
     });
   }
 
-  /** What the doctor finds there, of the pictures too. */
+  /** Runs the doctor on an installation, and returns its findings, also those about the pictures. */
   async function diagnose(root: string): Promise<DoctorResult> {
     const { code, stdout, stderr } = await command(root, [
       ...['doctor', good.dataset, '--teacher', at('none.pth'), '--student', at('none/s.pth')],
@@ -58,7 +58,7 @@ describe('an installation', () => {
     ]);
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
     const result: DoctorResult = JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
-    // What needs no addon is looked at all the same.
+    // Checks that need no addon are made all the same.
     expect(result.machine).toMatchObject({ libtorch: null, chosen: null });
     expect(result.machine.cpu.cores).toBeGreaterThan(0);
     expect(result.dataset?.classes).toHaveLength(2);

@@ -66,7 +66,7 @@ describe('the teacher', () => {
     expect(status).toBe('warning');
     expect(message).toContain('no better than guessing');
     expect(remedy).toContain('`mean` 0.485,0.456,0.406 and `std` 0.229,0.224,0.225');
-    // Where its file says others than are given, that is a warning by itself.
+    // A mean and std other than those of the teacher's file are a warning by themselves.
     const other = found(await examine(given), 'preprocessing');
     expect(other.message).toContain('was trained with mean 0.485,0.456,0.406');
     expect(other.remedy).toContain('Leave `mean` out');

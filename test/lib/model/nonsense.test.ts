@@ -22,7 +22,7 @@ import {
   temporaryFolder,
   writeStudent,
 } from '../../helpers/dataset.js';
-import { refusalOf } from '../../helpers/outcome.js';
+import { refusalOf } from '../../helpers/results.js';
 import { alterTensor } from '../../helpers/safetensors.js';
 
 // Numbers that are of the right kind and mean nothing: in files, and in what models make of them.

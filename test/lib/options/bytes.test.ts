@@ -3,7 +3,7 @@ import { distill } from '../../../lib/index.js';
 import { bytes } from '../../../lib/options/bytes.js';
 import { distillOptions as distillSchema } from '../../../lib/options/distill.js';
 import { calls } from '../../helpers/options.js';
-import { refusalOf } from '../../helpers/outcome.js';
+import { refusalOf } from '../../helpers/results.js';
 
 describe('a size in bytes', () => {
   test.each<[string, number | string]>([

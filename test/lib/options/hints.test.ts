@@ -9,7 +9,7 @@ import {
   predict,
 } from '../../../lib/index.js';
 import { calls } from '../../helpers/options.js';
-import { refusalOf } from '../../helpers/outcome.js';
+import { refusalOf } from '../../helpers/results.js';
 
 describe('a refused value comes with what mends it:', () => {
   test.each<[string, unknown, string]>([

@@ -14,7 +14,7 @@ import {
 } from '../../../lib/index.js';
 import { loadAddon } from '../../../lib/native.js';
 import { calls } from '../../helpers/options.js';
-import { refusalOf } from '../../helpers/outcome.js';
+import { refusalOf } from '../../helpers/results.js';
 
 describe.each(Object.entries(calls))('%s()', (_, { table, valid, required, call }) => {
   const refusal = (options: unknown) => refusalOf(call(options));
@@ -67,7 +67,7 @@ describe.each(Object.entries(calls))('%s()', (_, { table, valid, required, call 
   });
 });
 
-/** What is not the table of an options object: paths by position, and the functions that take the same options. */
+/** Calls without a table of options: paths by position, and functions that take the options of others. */
 describe.each<[string, string, (path: string) => PromiseLike<unknown>]>([
   ['inspect()', 'path', (path) => inspect(path)],
   ['datasetStats()', 'folder', (path) => datasetStats(path)],

@@ -23,10 +23,10 @@ import {
   writeLoudTeacher,
   writePicture,
 } from '../../helpers/dataset.js';
-import { numbersOf, refusalOf } from '../../helpers/outcome.js';
 import { type PthTensor, writePth } from '../../helpers/pth.js';
+import { numbersOf, refusalOf } from '../../helpers/results.js';
 
-// Which of a training's networks is in its file when it ends.
+// The epoch whose network is in the file when a training ends.
 
 const folder = temporaryFolder();
 const at = (name: string) => path.join(folder, name);
@@ -125,7 +125,7 @@ describe('the kept epoch', () => {
     expect(warnings).toEqual([]);
     expect(await epochIn(student)).toBe(chosen?.epoch);
     expect((await inspect(student)).metadata?.options).toMatchObject({ keep: 'accuracy' });
-    // What is learnt is the same: only what is saved of it differs.
+    // The training is the same; only the saved epoch differs.
     const learnt = (all: EpochReport[]) => all.map((one) => ({ ...numbersOf(one), saved: null }));
     expect(learnt(reports)).toEqual(learnt(first.reports));
   });

@@ -7,7 +7,7 @@ import { loadAddon } from '../../../lib/native.js';
 import { batchOf, storeOf, trainConfigOf } from '../../helpers/contract.js';
 import { smallRun, temporaryFolder, writeStudent } from '../../helpers/dataset.js';
 import { epochsOf } from '../../helpers/distill.js';
-import { numbersOf } from '../../helpers/outcome.js';
+import { numbersOf } from '../../helpers/results.js';
 
 const folder = temporaryFolder();
 let base: Awaited<ReturnType<typeof smallRun>>;

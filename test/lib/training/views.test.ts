@@ -11,7 +11,7 @@ import {
   temporaryFolder,
   writeStudent,
 } from '../../helpers/dataset.js';
-import { numbersOf } from '../../helpers/outcome.js';
+import { numbersOf } from '../../helpers/results.js';
 
 // Augmented views of each picture, with the teacher's answers for exactly these pixels.
 

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadAddon, native } from '../../../lib/native.js';
 import { readAll } from '../../helpers/checkpoint.js';
-import { refusalOf } from '../../helpers/outcome.js';
 import { type Dtype, type PthTensor, writePth } from '../../helpers/pth.js';
+import { refusalOf } from '../../helpers/results.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'distill-checkpoint-'));
 afterAll(() => rmSync(folder, { recursive: true }));

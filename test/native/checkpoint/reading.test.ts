@@ -5,8 +5,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { inspect } from '../../../lib/index.js';
 import { loadAddon, native } from '../../../lib/native.js';
 import { readAll, refusedFile, small, smallContents } from '../../helpers/checkpoint.js';
-import { refusalOf } from '../../helpers/outcome.js';
 import { type Dtype, legacyStart, pickle, pthBytes, writePth, zip } from '../../helpers/pth.js';
+import { refusalOf } from '../../helpers/results.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'distill-checkpoint-'));
 afterAll(() => rmSync(folder, { recursive: true }));

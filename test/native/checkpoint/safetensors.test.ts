@@ -2,9 +2,9 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DistillError, inspect } from '../../../lib/index.js';
 import { mean, std, temporaryFolder } from '../../helpers/dataset.js';
-import { refusalOf } from '../../helpers/outcome.js';
 import { writePth } from '../../helpers/pth.js';
 import { pythonWith, runPython } from '../../helpers/python.js';
+import { refusalOf } from '../../helpers/results.js';
 import {
   parseSafetensors,
   safetensors,
@@ -260,7 +260,7 @@ describe('bad input', () => {
 
 describe('files that were changed at random', () => {
   const sizes: Record<string, number> = { F32: 4, I64: 8 };
-  /** What the format says of a file; nothing where JSON does not read it. */
+  /** Returns the tensors that a file's header describes, or nothing if it is no JSON. */
   const decode = (bytes: Buffer) => {
     const { header, data } = parseSafetensors(bytes);
     delete header.__metadata__;

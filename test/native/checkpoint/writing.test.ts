@@ -12,7 +12,7 @@ import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { inspect } from '../../../lib/index.js';
 import { loadAddon, native } from '../../../lib/native.js';
-import { refusalOf } from '../../helpers/outcome.js';
+import { refusalOf } from '../../helpers/results.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'distill-checkpoint-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -5,7 +5,7 @@ import { checkModel, findRuntime } from '../../../../lib/model/onnx/check.js';
 import { feed, samplePictures } from '../../../../lib/model/onnx/pictures.js';
 import { filesIn, mean, std } from '../../../helpers/dataset.js';
 import { inFolder, out, student } from '../../../helpers/onnx.js';
-import { refusalOf } from '../../../helpers/outcome.js';
+import { refusalOf } from '../../../helpers/results.js';
 import { parseSafetensors, writeBytes } from '../../../helpers/safetensors.js';
 
 describe('a model that would not answer as its student', () => {

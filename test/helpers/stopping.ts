@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { filesIn } from './dataset.js';
 
 /** Stops a process while `isDue` holds, which it looks at over and over. */
-export async function hold(child: ChildProcess, isDue: () => boolean): Promise<void> {
+export async function stopWhile(child: ChildProcess, isDue: () => boolean): Promise<void> {
   for (;;) {
     if (child.exitCode !== null) throw new Error('The process has ended before it could be held.');
     if (isDue()) {
@@ -29,8 +29,8 @@ async function stopped(pid: number): Promise<void> {
 }
 
 /**
- * What is being made in a folder, or was left so. What holds nothing does not count: it may not be locked yet, and whoever
- * makes it makes another where it is taken for a leftover.
+ * Returns the names of files and folders that are being made in a folder, or were left so. Empty ones do not count: they
+ * may not be locked yet, and their maker makes others if they are taken for leftovers.
  */
 export function halfMadeIn(folder: string): string[] {
   return filesIn(folder)

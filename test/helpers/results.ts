@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { DistillError, type EpochReport } from '../../lib/index.js';
 
-/** What something is refused with, in one line. */
+/** Returns the error that something is refused with; its message is one line. */
 export async function refusalOf(call: PromiseLike<unknown>): Promise<DistillError> {
   const error = await call.then(
     () => expect.unreachable('was accepted'),
@@ -12,7 +12,7 @@ export async function refusalOf(call: PromiseLike<unknown>): Promise<DistillErro
   return error as DistillError;
 }
 
-/** What of a report, if there is one, is the same in every run with the same seed, whatever the clock says. */
+/** Returns the numbers of a report that are the same in every run with the same seed, or null without a report. */
 export function numbersOf<Report extends EpochReport | null>(report: Report) {
   if (!report) return report;
   const { epoch, trainLoss, trainAccuracy, valLoss, valAccuracy, saved } = report;
