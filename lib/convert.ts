@@ -6,7 +6,7 @@ import { loadAddon, native } from './native.js';
 import { checkOptions } from './options/check.js';
 import { type ConvertOptions, convertOptions } from './options/convert.js';
 
-/** What was written. */
+/** The outcome of {@link convert}. */
 export interface ConvertResult {
   /** The file. */
   path: string;
@@ -17,8 +17,8 @@ export interface ConvertResult {
 }
 
 /**
- * Writes a student or a DenseNet again, as a `.pth` or as safetensors, with the metadata that its file has. Weights are
- * float32 bit by bit; half precision becomes float32.
+ * Writes a student or a DenseNet in the other format, `.pth` or safetensors, with the metadata that its file has. Weights
+ * of float32 stay bit by bit; half precision becomes float32.
  *
  * @param model A file in either format.
  * @param output The file to write.

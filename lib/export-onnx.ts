@@ -5,7 +5,7 @@ import { makeClassifier } from './model/classifier.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import { checkModel, findRuntime, type OnnxCheck, type Trial } from './model/onnx/check.js';
-import { feed, samplePictures } from './model/onnx/pictures.js';
+import { feed, sampleImages } from './model/onnx/samples.js';
 import {
   type OnnxValue,
   STUDENT_TENSORS,
@@ -19,7 +19,7 @@ import { checkOptions } from './options/check.js';
 import { type CheckedOnnxOptions, type OnnxOptions, onnxOptions } from './options/export-onnx.js';
 import { emitWarning } from './warnings.js';
 
-/** What was written. */
+/** The outcome of {@link exportOnnx}. */
 export interface OnnxExport {
   /** The file. */
   path: string;
@@ -29,7 +29,7 @@ export interface OnnxExport {
   irVersion: number;
   input: OnnxValue;
   output: OnnxValue;
-  /** What onnxruntime made of it; `null` where none is installed. */
+  /** The comparison with the student by onnxruntime; `null` where none is installed. */
   check: OnnxCheck | null;
 }
 
@@ -96,14 +96,14 @@ function expectStudent({ path, architecture }: CheckpointContents): void {
   );
 }
 
-/** Pictures as the model is fed them, with what the student says of them. */
+/** Makes pictures as the model is fed them, and asks the student about them. */
 async function makeTrials(
   preprocessing: Preprocessing,
   { student, input, softmax, dynamicSize }: CheckedOnnxOptions,
 ): Promise<Trial[]> {
   const { imageSize, mean, std } = preprocessing;
   const trials: Trial[] = [];
-  // Where any size may come, an odd one too.
+  // A model for any size is tried with an odd one as well.
   for (const size of dynamicSize ? [imageSize, imageSize + 9] : [imageSize]) {
     const classifier = makeClassifier(
       student,
@@ -113,7 +113,7 @@ async function makeTrials(
     try {
       await native(classifier.load());
       for (const count of [1, size > 512 ? 2 : 5]) {
-        const pixels = samplePictures(count, size);
+        const pixels = sampleImages(count, size);
         const answers = softmax ? classifier.probabilities(pixels) : classifier.logits(pixels);
         const expected = await native(answers);
         checkFinite(expected, { rows: count, model: student, nameOf: () => 'made-up pictures' });
@@ -126,7 +126,7 @@ async function makeTrials(
   return trials;
 }
 
-/** What the model says of itself, to whoever opens it. */
+/** Returns the model's `metadata_props`. */
 function propertiesOf(
   { mean, std, imageSize }: Preprocessing,
   labels: readonly string[],

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { systemPath } from './names.js';
 import { size } from './words.js';
 
-/** Why a file is not read: `message` is what is said of it, such as "does not exist". */
+/** The reason why a file is not read: `message` goes on from its name, such as "does not exist". */
 export class UnreadableFile extends Error {}
 
 /** An open regular file. */
@@ -16,8 +16,8 @@ export interface OpenFile {
 }
 
 /**
- * Opens a file for reading; here alone is one opened. Only a regular one is: a pipe or a device could wait for ever, never
- * end, or do something.
+ * Opens a file for reading, as the only place that does. A pipe or a device is refused: it could wait for ever, never end,
+ * or act on being opened.
  *
  * @throws UnreadableFile with what the file system reported as its cause.
  */
@@ -45,7 +45,7 @@ export async function openFile(path: string): Promise<OpenFile> {
  * Reads a whole file.
  *
  * @param given.limit Bytes that it may have at most.
- * @param given.check Sees the beginning before the rest is read; what it throws is thrown.
+ * @param given.check Is called with the beginning before the rest is read; an error that it throws ends the reading.
  * @param given.signal Ends the reading: the promise rejects with its reason.
  * @throws UnreadableFile As {@link openFile}, and where the file is larger.
  */
@@ -112,7 +112,7 @@ function expectRegular(status: { isFile(): boolean; isDirectory(): boolean }): v
   if (!status.isFile()) throw new UnreadableFile('is not a file but a device or a pipe');
 }
 
-/** What the system reports, as an {@link UnreadableFile}; any other error stays as it is. */
+/** Returns a system's error as an {@link UnreadableFile}; any other error stays as it is. */
 function asUnreadable(cause: unknown): unknown {
   const { code, syscall } = cause as NodeJS.ErrnoException;
   if (syscall === undefined) return cause;

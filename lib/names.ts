@@ -1,20 +1,19 @@
 import { isUtf8 } from 'node:buffer';
 
-// On most systems a file's name is bytes, of which UTF-8 is only a habit. A name that is not UTF-8 is known here as
-// Python knows it: each byte that belongs to no character is a lone surrogate, U+DC80 to U+DCFF. So no two names are
+// On most systems a file's name is bytes, which need not be UTF-8. A name that is not is held here as Python holds it: each byte that belongs to no character is a lone surrogate, U+DC80 to U+DCFF. So no two names are
 // one string, and each string leads back to its file.
 
-/** Whether a text is characters alone, and can be written as UTF-8. */
+/** Tells whether a text has no lone surrogate, so that it can be written as UTF-8. */
 export function isUnicode(text: string): boolean {
   return !/\p{Cs}/u.test(text);
 }
 
-/** Whether a text can be a file's name: characters, and bytes that are none. */
+/** Tells whether a text can be a file's name: characters, and the lone surrogates that stand for bytes. */
 export function isName(text: string): boolean {
   return isUnicode(text.replace(/[\udc80-\udcff]/gu, ''));
 }
 
-/** A name of the file system as a string. */
+/** Returns a name of the file system as a string. */
 export function nameOf(bytes: Buffer): string {
   if (isUtf8(bytes)) return bytes.toString();
   let name = '';
@@ -28,7 +27,7 @@ export function nameOf(bytes: Buffer): string {
   return name;
 }
 
-/** A path as the file system takes it. */
+/** Returns a path as the file system takes it. */
 export function systemPath(path: string): string | Buffer {
   if (isUnicode(path)) return path;
   const parts = path.split(/([\udc80-\udcff])/u);

@@ -1,6 +1,6 @@
 import { checkFinite } from './checks.js';
-import { scanPictures } from './data/dataset.js';
-import { decodeBatches } from './data/decode.js';
+import { scanImages } from './data/dataset.js';
+import { decodeBatches, type ImageSource } from './data/decode.js';
 import { DistillError, throwIfAborted } from './errors.js';
 import { makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
@@ -12,7 +12,7 @@ import {
   type PredictOptions,
   predictOptions,
 } from './options/predict.js';
-import { emitWarning, filesIgnored, noGpu } from './warnings.js';
+import { emitWarning, filesIgnored, imageSkipped, noGpu } from './warnings.js';
 
 /** A class with its probability. */
 export interface ClassProbability {
@@ -22,23 +22,23 @@ export interface ClassProbability {
   probability: number;
 }
 
-/** What the student says of one picture: its most probable class, and the runners-up. */
+/** The student's answer for one picture: its most probable class, and the runners-up. */
 export interface Prediction extends ClassProbability {
   /** The picture's file; `null` for bytes. A byte of its name that is not UTF-8 is a lone surrogate, U+DC80 to U+DCFF. */
   path: string | null;
-  /** Which of `images` the picture is, or lies in: an index from 0. */
+  /** Index from 0 of the one of `images` that the picture is, or lies in. */
   source: number;
   /** The most probable classes, the most probable first. */
   top: ClassProbability[];
 }
 
 /**
- * What {@link predict} returns. Awaited, it comes to all predictions; iterated, it yields each one as it is made, and
- * holds no more than a few batches. The work begins with the first of these, and is done once: awaited again, it comes to
- * the same predictions; to iterate again, call `predict()` again.
+ * The predictions of {@link predict}. Awaited, they are an array; iterated, each one comes as it is made, and no more
+ * than a few batches are held. The work begins with the first of these, and is done once: awaited again, it gives
+ * the same array; to iterate again, call `predict()` again.
  */
 export interface Predictions extends AsyncIterable<Prediction>, PromiseLike<Prediction[]> {
-  /** Ends the work, and frees the student; of predictions that nobody has asked for, there is none. */
+  /** Ends the work and frees the student; predictions that nobody has asked for are not made. */
   return(): Promise<unknown>;
   catch<E = never>(
     onRejected?: ((error: unknown) => E | PromiseLike<E>) | null,
@@ -49,10 +49,10 @@ export interface Predictions extends AsyncIterable<Prediction>, PromiseLike<Pred
 /**
  * Classifies pictures, in the order in which they are given. Decoding runs ahead of the student.
  *
- * @throws DistillError While iterating or awaiting: `ERR_OPTION`, `ERR_IMAGES_NOT_FOUND`, `ERR_BAD_IMAGE`,
- * `ERR_LABELS`, `ERR_NOT_FINITE` where an answer is no finite number, `ERR_NO_METADATA` where the student's file names no classes or normalisation and the
- * options do not either, `ERR_CHECKPOINT_…`, `ERR_MODEL_ARCHITECTURE`, `ERR_ABORTED`, and `ERR_CONSUMED` where the
- * predictions have been iterated before.
+ * @throws DistillError While iterating or awaiting: `ERR_OPTION`, `ERR_IMAGES_NOT_FOUND`, `ERR_BAD_IMAGE`, `ERR_LABELS`,
+ * `ERR_NO_METADATA` where neither the student's file nor the options name classes and normalisation, `ERR_NOT_FINITE`
+ * where an answer is no finite number, `ERR_CHECKPOINT_…`, `ERR_MODEL_ARCHITECTURE`, `ERR_ABORTED`, and `ERR_CONSUMED`
+ * where the predictions have been iterated before.
  *
  * @example
  * for await (const { path, label, probability } of predict({ student: 'student.pth', images: 'photos/' })) {
@@ -71,16 +71,16 @@ export function predict(options: PredictOptions): Predictions {
     if (isTaken) {
       throw new DistillError(
         'ERR_CONSUMED',
-        'These predictions have been iterated or awaited already, which goes once; call predict() again.',
+        'These predictions have been iterated or awaited already, and can be once only; call predict() again.',
       );
     }
     isTaken = true;
     return predictions;
   };
   const collect = async () => {
-    const found: Prediction[] = [];
-    for await (const prediction of take()) found.push(prediction);
-    return found;
+    const collected: Prediction[] = [];
+    for await (const prediction of take()) collected.push(prediction);
+    return collected;
   };
   const awaited = () => {
     all ??= collect();
@@ -110,36 +110,29 @@ async function* classify(options: PredictOptions): AsyncGenerator<Prediction, vo
 }
 
 async function* answer(
-  checked: CheckedPredictOptions,
+  options: CheckedPredictOptions,
 ): AsyncGenerator<Prediction, void, undefined> {
-  const { student, topK, batchSize, onBadImage, maxPixels, signal } = checked;
-  const { onWarning = emitWarning } = checked;
-  const others: string[] = [];
-  const pictures = await picturesOf(checked.images, (files) => others.push(...files));
-  const ignored = filesIgnored(others);
-  if (ignored) onWarning(ignored);
-  const { preprocessing, labels } = await preprocessingOf(await inspect(student), checked);
+  const { student, topK, batchSize, onBadImage, maxPixels, signal } = options;
+  const { device, precision, threads = 0, onWarning = emitWarning } = options;
+  const { images, ignored } = await findImages(options.images);
+  const warning = filesIgnored(ignored);
+  if (warning) onWarning(warning);
+  const { preprocessing, labels } = await preprocessingOf(await inspect(student), options);
 
-  const { device, precision, threads = 0 } = checked;
   const classifier = makeClassifier(student, preprocessing, { device, precision, threads });
   try {
     const { warning } = await native(classifier.load());
     if (warning) onWarning(noGpu(warning));
     const batches = decodeBatches(
-      pictures.map(({ file }) => file),
+      images.map(({ file }) => file),
       {
         preprocessing,
         batchSize,
         onBadImage,
         maxPixels,
-        nameOf: (index) => pictures[index]?.name ?? '',
+        nameOf: (index) => images[index]?.name ?? '',
+        onSkip: (file, error) => onWarning(imageSkipped(file, error)),
         signal,
-        onSkip: (file, error) =>
-          onWarning({
-            code: 'WARN_IMAGE_SKIPPED',
-            message: error.message,
-            ...(typeof file === 'string' && { path: file }),
-          }),
       },
     );
     for await (const { pixels, indices } of batches) {
@@ -147,19 +140,13 @@ async function* answer(
       checkFinite(probabilities, {
         rows: indices.length,
         model: student,
-        nameOf: (row) => `the picture ${pictures[indices[row] ?? 0]?.name}`,
+        nameOf: (row) => `the picture ${images[indices[row] ?? 0]?.name}`,
       });
       for (const [i, index] of indices.entries()) {
         throwIfAborted(signal);
-        const { file, source } = pictures[index] as Picture;
+        const { file, source } = images[index] as Image;
         const row = probabilities.subarray(i * labels.length, (i + 1) * labels.length);
-        const top = Array.from(row, (probability, index) => ({
-          label: labels[index] as string,
-          index,
-          probability,
-        }))
-          .sort((a, b) => b.probability - a.probability)
-          .slice(0, topK);
+        const top = rank(row, labels).slice(0, topK);
         const path = typeof file === 'string' ? file : null;
         yield { path, source, ...(top[0] as ClassProbability), top };
       }
@@ -169,26 +156,45 @@ async function* answer(
   }
 }
 
-/** One of the pictures that are asked about. */
-interface Picture {
-  file: string | Uint8Array;
-  /** Which of `images` it is, or lies in. */
+/** Returns the classes with their probabilities, the most probable first. */
+function rank(probabilities: Float32Array, labels: readonly string[]): ClassProbability[] {
+  const classes = Array.from(probabilities, (probability, index) => ({
+    label: labels[index] as string,
+    index,
+    probability,
+  }));
+  return classes.sort((a, b) => b.probability - a.probability);
+}
+
+/** One of the pictures to classify. */
+interface Image {
+  file: ImageSource;
+  /** Index of the one of `images` that it is, or lies in. */
   source: number;
-  /** What errors call it. */
+  /** Its name in errors. */
   name: string;
 }
 
-/** The pictures themselves, and all those in folders. */
-async function picturesOf(
-  images: CheckedPredictOptions['images'],
-  onOthers: (files: string[]) => void,
-): Promise<Picture[]> {
-  const isList = Array.isArray(images);
-  const found = [images].flat().map(async (image, source): Promise<Picture[]> => {
+/** Pictures to classify, and files in folders that are passed over. */
+interface Found {
+  images: Image[];
+  ignored: string[];
+}
+
+/** Finds the pictures to classify, those in folders as well. */
+async function findImages(given: CheckedPredictOptions['images']): Promise<Found> {
+  const isList = Array.isArray(given);
+  const found = [given].flat().map(async (image, source): Promise<Found> => {
     if (typeof image !== 'string') {
-      return [{ file: image, source, name: isList ? `images[${source}]` : 'images' }];
+      const name = isList ? `images[${source}]` : 'images';
+      return { images: [{ file: image, source, name }], ignored: [] };
     }
-    return (await scanPictures(image, onOthers)).map((file) => ({ file, source, name: file }));
+    const { files, ignored } = await scanImages(image);
+    return { images: files.map((file) => ({ file, source, name: file })), ignored };
   });
-  return (await Promise.all(found)).flat();
+  const all = await Promise.all(found);
+  return {
+    images: all.flatMap(({ images }) => images),
+    ignored: all.flatMap(({ ignored }) => ignored),
+  };
 }

@@ -1,15 +1,18 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { scanFolder, scanPictures } from './data/dataset.js';
+import { scanFolder, scanImages } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
 import { abortable, DistillError } from './errors.js';
+import type { PixelPreprocessing } from './model/preprocessing.js';
 import { checkOptions } from './options/check.js';
 import {
   type CheckedDatasetStatsOptions,
   type DatasetStatsOptions,
   datasetStatsOptions,
 } from './options/stats.js';
+import { emitWarning, filesIgnored, imageSkipped } from './warnings.js';
 
+/** The mean and the standard deviation of a folder's pixels. */
 export interface DatasetStats {
   /** Of red, green and blue, 0..1. */
   mean: [number, number, number];
@@ -25,14 +28,14 @@ export interface DatasetStats {
 const BATCH_SIZE = 16;
 
 /**
- * The mean and standard deviation of a folder's pixels, to normalise its pictures with. They are taken over every
- * value that the student sees: all pixels of the centre crops, red, green and blue apart. Where a picture is
+ * Measures the mean and standard deviation of a folder's pixels, to normalise its pictures with. They are taken over
+ * every value that the student sees: all pixels of the centre crops, red, green and blue apart. Where a picture is
  * smaller than the crop, its zero padding counts too, since the network sees it and normalisation shifts it like
  * any other black. The sums are exact.
  *
  * @param folder Class folders with pictures, or a folder with `train/` in it, which is used then, or pictures.
- * @throws {DistillError} `ERR_OPTION` and `ERR_ABORTED`; what `scanFolder`, `scanPictures` and `decodeBatches` throw; `ERR_IMAGES_NOT_FOUND` if
- *   every picture was left out.
+ * @throws DistillError `ERR_OPTION`, `ERR_DATASET_…`, `ERR_BAD_IMAGE`, `ERR_IMAGES_NOT_FOUND` where there is no picture
+ * or every one was left out, and `ERR_ABORTED`.
  */
 export async function datasetStats(
   folder: string,
@@ -42,26 +45,23 @@ export async function datasetStats(
   return abortable(checked.signal, () => measure(checked));
 }
 
-async function measure({
-  folder,
-  imageSize,
-  onBadImage,
-  maxPixels,
-  onSkip,
-  onProgress,
-  signal,
-}: CheckedDatasetStatsOptions): Promise<DatasetStats> {
-  const { paths, classes } = await picturesOf(folder);
+async function measure(options: CheckedDatasetStatsOptions): Promise<DatasetStats> {
+  const { folder, imageSize, onBadImage, maxPixels, onProgress, signal } = options;
+  const { onWarning = emitWarning } = options;
+  const { files, classes, ignored } = await findImages(folder);
+  const warning = filesIgnored(ignored);
+  if (warning) onWarning(warning);
 
   const counts = [0, 1, 2].map(() => new Float64Array(256)); // pixels by channel and value
   const [red, green, blue] = counts as [Float64Array, Float64Array, Float64Array];
   let images = 0;
-  const batches = decodeBatches(paths, {
-    preprocessing: { imageSize },
+  const preprocessing: PixelPreprocessing = { imageSize };
+  const batches = decodeBatches(files, {
+    preprocessing,
     batchSize: BATCH_SIZE,
     onBadImage,
     maxPixels,
-    onSkip,
+    onSkip: (file, error) => onWarning(imageSkipped(file, error)),
     signal,
   });
   for await (const { pixels, indices, count } of batches) {
@@ -73,35 +73,39 @@ async function measure({
       // biome-ignore-end lint/style/noNonNullAssertion: see above
     }
     images += count;
-    onProgress?.((indices.at(-1) ?? 0) + 1, paths.length);
+    onProgress?.((indices.at(-1) ?? 0) + 1, files.length);
   }
 
   if (images === 0) {
     throw new DistillError(
       'ERR_IMAGES_NOT_FOUND',
-      `None of the ${paths.length} pictures in ${folder} could be read.`,
+      `None of the ${files.length} pictures in ${folder} could be read.`,
     );
   }
 
   const channels = counts.map(momentsOf);
-  return {
+  const stats: DatasetStats = {
     mean: channels.map(({ mean }) => mean) as [number, number, number],
     std: channels.map(({ std }) => std) as [number, number, number],
     images,
-    ...(classes && { classes }),
   };
+  if (classes) stats.classes = classes;
+  return stats;
 }
 
-async function picturesOf(folder: string): Promise<{ paths: string[]; classes?: string[] }> {
+/** Finds the pictures to measure, and the files that are passed over. */
+async function findImages(
+  folder: string,
+): Promise<{ files: string[]; classes: string[] | null; ignored: string[] }> {
   const train = path.join(folder, 'train');
   const root = (await isFolder(train)) ? train : folder;
   try {
-    const { classes, samples } = await scanFolder(root);
-    return { paths: samples.map((sample) => sample.path), classes };
+    const { classes, samples, ignored } = await scanFolder(root);
+    return { files: samples.map((sample) => sample.path), classes, ignored };
   } catch (error) {
-    const loose = error instanceof DistillError && error.code === 'ERR_DATASET_NO_CLASSES';
-    if (!loose) throw error;
-    return { paths: await scanPictures(root) };
+    const hasNoClasses = error instanceof DistillError && error.code === 'ERR_DATASET_NO_CLASSES';
+    if (!hasNoClasses) throw error;
+    return { ...(await scanImages(root)), classes: null };
   }
 }
 
@@ -112,7 +116,7 @@ async function isFolder(path: string): Promise<boolean> {
   );
 }
 
-/** Mean and standard deviation of values 0..255 from how often each occurs, divided by 255. */
+/** Returns mean and standard deviation of values 0..255 from how often each occurs, divided by 255. */
 function momentsOf(counts: Float64Array): { mean: number; std: number } {
   let n = 0n;
   let sum = 0n;

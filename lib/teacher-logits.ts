@@ -2,7 +2,7 @@ import path from 'node:path';
 import { checkClasses, checkFinite, datasetFolders } from './checks.js';
 import { type LabelledFolder, relativePath, type Sample, scanDataset } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
-import { pictureName, writeLogits } from './data/logits-file.js';
+import { imageName, writeLogits } from './data/logits-file.js';
 import { TEACHER_BATCH } from './data/prepare.js';
 import type { Dataset } from './data/store.js';
 import { abortable, DistillError, throwIfAborted } from './errors.js';
@@ -13,25 +13,25 @@ import { madeWith } from './model/metadata.js';
 import { checkOutput, type OutputFile, refuseOthers } from './model/output.js';
 import { type Preprocessing, preprocessingOf } from './model/preprocessing.js';
 import { isUnicode } from './names.js';
-import { loadAddon, type NativeClassifier, native } from './native.js';
+import { type NativeClassifier, native } from './native.js';
 import { checkOptions } from './options/check.js';
 import {
   type CheckedTeacherLogitsOptions,
   type TeacherLogitsOptions,
   teacherLogitsOptions,
 } from './options/teacher-logits.js';
-import { emitWarning, filesIgnored, noGpu } from './warnings.js';
+import { emitWarning, filesIgnored, imageSkipped, noGpu } from './warnings.js';
 import { printable } from './words.js';
 
-/** What a file of logits came to. */
+/** The outcome of {@link teacherLogits}. */
 export interface TeacherLogitsResult {
   /** The file. */
   path: string;
-  /** The teacher's, such as 'densenet121'. */
+  /** The teacher's architecture, such as 'densenet121'. */
   architecture: string;
   /** Class names by column. */
   classes: string[];
-  /** Pictures answered for. */
+  /** Pictures that the teacher answered for. */
   images: { train: number; val: number };
   /** Pictures that did not decode and were passed over (`onBadImage: 'skip'`). */
   skipped: string[];
@@ -43,7 +43,7 @@ export interface TeacherLogitsResult {
  * `distill({ teacherLogits: file })` learns as from the teacher itself, to the bit on one machine and thread count.
  *
  * The file has `logits`, float32 (n, classes), and `paths`, uint8: the pictures' paths from the dataset's folder
- * (`train/ants/1.jpg`) in UTF-8 with a NUL between two. What distils without validating needs no row for `val/`.
+ * (`train/ants/1.jpg`) in UTF-8 with a NUL between two.
  *
  * @throws DistillError `ERR_OPTION`, `ERR_DATASET_…`, `ERR_TEACHER_ARCHITECTURE`, `ERR_TEACHER_CLASSES`,
  * `ERR_NO_METADATA` where neither the options nor the teacher's file say mean and std, `ERR_BAD_IMAGE`,
@@ -59,13 +59,12 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
   const started = performance.now();
   const { teacher, onWarning = emitWarning, signal, overwrite } = checked;
   const folders = datasetFolders(checked);
-  loadAddon();
   const output = path.resolve(checked.output);
   const file: OutputFile = { option: 'output', file: output, kind: 'logits', overwrite };
   await checkOutput(file, { model: 'teacher', file: teacher });
   const dataset = await scanDataset(folders);
   const { classes, train, val } = dataset;
-  const ignored = filesIgnored([...train.others, ...val.others]);
+  const ignored = filesIgnored([...train.ignored, ...val.ignored]);
   if (ignored) onWarning(ignored);
   const contents = await inspect(teacher);
   const { architecture } = contents;
@@ -98,7 +97,7 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
   return { path: output, architecture, classes, images, skipped, seconds };
 }
 
-/** The teacher's answers for all pictures that decode, in their order. */
+/** Asks the teacher about all pictures that decode, in their order. */
 async function ask(
   classifier: NativeClassifier,
   dataset: Dataset,
@@ -111,16 +110,16 @@ async function ask(
   const names: string[] = [];
   const skipped: string[] = [];
   const images = { train: 0, val: 0 };
-  const namedOf = ({ samples }: LabelledFolder) =>
+  const withNames = ({ samples }: LabelledFolder) =>
     samples.filter(({ path }) => {
       if (isUnicode(path)) return true;
-      const error = nameless(path);
+      const error = notUtf8(path);
       if (onBadImage === 'error') throw error;
       skipped.push(path);
-      onWarning({ code: 'WARN_IMAGE_SKIPPED', message: error.message, path });
+      onWarning(imageSkipped(path, error));
       return false;
     });
-  const named = { train: namedOf(dataset.train), val: namedOf(dataset.val) };
+  const named = { train: withNames(dataset.train), val: withNames(dataset.val) };
   const { warning } = await native(classifier.load());
   if (warning) onWarning(noGpu(warning));
   for (const split of ['train', 'val'] as const) {
@@ -128,14 +127,14 @@ async function ask(
     const paths = samples.map((sample) => sample.path);
     const batches = decodeBatches(paths, {
       preprocessing,
-      // A distillation's: in batches of another size, an answer's last bits may be others.
+      // The batch size of a distillation: in batches of another size, an answer's last bits may differ.
       batchSize: TEACHER_BATCH,
       onBadImage,
       maxPixels,
       signal,
-      onSkip: (source, { message }) => {
+      onSkip: (source, error) => {
         skipped.push(source as string);
-        onWarning({ code: 'WARN_IMAGE_SKIPPED', message, path: source as string });
+        onWarning(imageSkipped(source, error));
       },
     });
     for await (const { pixels, indices, count } of batches) {
@@ -147,7 +146,7 @@ async function ask(
       });
       logits.set(answers, names.length * dataset.classes.length);
       for (const index of indices) {
-        names.push(pictureName(split, relativePath(dataset[split], samples[index] as Sample)));
+        names.push(imageName(split, relativePath(dataset[split], samples[index] as Sample)));
       }
       images[split] += count;
       onProgress?.({ done: names.length + skipped.length, total });
@@ -167,8 +166,8 @@ async function ask(
   };
 }
 
-/** The refusal of a picture that the file cannot name. */
-function nameless(path: string): DistillError {
+/** Returns the refusal of a picture whose name the file cannot hold. */
+function notUtf8(path: string): DistillError {
   return new DistillError(
     'ERR_BAD_IMAGE',
     `The picture ${printable(path)} is not answered for: its name is not UTF-8, as names in a file of logits are; rename it, such as with convmv.`,

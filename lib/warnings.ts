@@ -65,6 +65,16 @@ export function filesIgnored(ignored: readonly string[]): DistillWarning | null 
   return { code: 'WARN_FILES_IGNORED', message: unread.message, path: unread.files[0] };
 }
 
+/** Returns the warning of a picture that is left out; `source` is its path or its bytes. */
+export function imageSkipped(
+  source: string | Uint8Array,
+  { message }: { message: string },
+): DistillWarning {
+  const warning: DistillWarning = { code: 'WARN_IMAGE_SKIPPED', message };
+  if (typeof source === 'string') warning.path = source;
+  return warning;
+}
+
 /** Returns the warning of a LibTorch that is built for a GPU, but cannot use one. */
 export function noGpu(reason: string): DistillWarning {
   const message = `Computing on the CPU, as LibTorch's CUDA build finds no GPU to use: ${reason}`;

@@ -1,6 +1,6 @@
-// Figures and lists, as people read them.
+// Figures and lists as text for people.
 
-/** The first few of some names: `"ants", "bees" and 3 more`. */
+/** Lists the first five of some names: `"ants", "bees" and 3 more`. */
 export function quoted(names: readonly string[]): string {
   const shown = names.slice(0, 5).map((name) => `"${name}"`);
   return shown.join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
@@ -22,22 +22,22 @@ export function printable(text: string): string {
   });
 }
 
-/** `1 picture`, `2 pictures`. */
+/** Returns a number with its noun: `1 picture`, `2 pictures`. */
 export function count(n: number, noun: string, plural = `${noun}s`): string {
   return `${n.toLocaleString('en')} ${n === 1 ? noun : plural}`;
 }
 
-/** Bytes, in decimal units: `61 MB`, `2.4 GB`. */
+/** Returns bytes in decimal units: `61 MB`, `2.4 GB`. */
 export function size(bytes: number): string {
   return bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-/** A share of 0..1: `95.4 %`. */
+/** Returns a share of 0..1 in per cent: `95.4 %`. */
 export function percent(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
 }
 
-/** How long something takes, no finer than it can be foretold: `3.9 s`, `18 s`, `33 min`, `2 h 5 min`. */
+/** Returns a duration, no finer than an estimate is: `3.9 s`, `18 s`, `33 min`, `2 h 5 min`. */
 export function span(seconds: number): string {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   if (seconds < 119.5) return `${Math.round(seconds)} s`;

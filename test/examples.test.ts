@@ -8,8 +8,8 @@ import { chromium } from 'playwright-core';
 import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { centerCrop, cropOffset } from '../examples/picture.js';
-import { scanPictures } from '../lib/data/dataset.js';
-import { centerCrop as centerCropOfPredict } from '../lib/data/decode/picture.js';
+import { scanImages } from '../lib/data/dataset.js';
+import { centerCrop as centerCropOfPredict } from '../lib/data/decode/image.js';
 import { decodeCrop } from '../lib/data/decode.js';
 import { distill, exportOnnx, type Prediction, predict } from '../lib/index.js';
 import { packageRoot } from '../lib/package.js';
@@ -70,8 +70,8 @@ async function makePictures(): Promise<string[]> {
 }
 
 async function photographs(): Promise<string[]> {
-  const all = await scanPictures(`${hymenoptera}/val`).catch(() => []);
-  return all.filter((_, i) => i % 30 === 0);
+  const { files } = await scanImages(`${hymenoptera}/val`).catch(() => ({ files: [] }));
+  return files.filter((_, i) => i % 30 === 0);
 }
 
 test('the square begins where it begins in training', () => {

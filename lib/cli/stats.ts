@@ -24,8 +24,7 @@ export function addStats(program: Command, output: Output): void {
             fraction: done / total,
             text: `${done}/${total} pictures`,
           }),
-        onSkip: (source, { message }) =>
-          output.warn({ code: 'WARN_IMAGE_SKIPPED', message, path: String(source) }),
+        onWarning: (warning) => output.warn(warning),
       }),
     );
     if (output.json) {

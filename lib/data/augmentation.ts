@@ -3,11 +3,11 @@ import { DistillError } from '../errors.js';
 import type { NativeAugmentation } from '../native.js';
 import type { AUGMENTATIONS, training } from '../options/fields.js';
 
-/** What is done to training pictures, and how large they are before. */
+/** The augmentation of training pictures, and their size before it. */
 export interface Augmentation {
-  /** Pixels a side. */
+  /** Side of the stored pictures, in pixels. */
   storeSize: number;
-  /** `null` where nothing is done. */
+  /** `null` where the pictures stay as they are. */
   by: NativeAugmentation | null;
 }
 
@@ -17,7 +17,7 @@ type Given = Pick<z.output<z.ZodObject<typeof training>>, 'storeSize' | 'cropSca
 };
 
 /**
- * What the options come to.
+ * Returns the augmentation that the options ask for.
  *
  * @throws DistillError `ERR_OPTION` where `storeSize` is below `imageSize`, or above it with nothing to use the margin.
  */

@@ -5,7 +5,7 @@ import { isUnicode, systemPath } from '../names.js';
 import { printable, quoted } from '../words.js';
 import { unreadHint } from './ignored.js';
 import { type DatasetFolders, explainMissing } from './layout.js';
-import { EXTENSIONS, isPicture, list, reason } from './listing.js';
+import { EXTENSIONS, isImage, list, reason } from './listing.js';
 
 /** A picture and its class. */
 export interface Sample {
@@ -21,11 +21,11 @@ export interface LabelledFolder {
   classes: string[];
   /** By class, then by folder, then by file name. */
   samples: Sample[];
-  /** Files of the classes that are passed over, as their names end otherwise. */
-  others: string[];
+  /** Files in the class folders that are passed over, since their names have none of the endings. */
+  ignored: string[];
 }
 
-/** What a cache can know a file by without opening it. */
+/** The facts by which a cache recognises a file without opening it. */
 export interface SampleStat {
   /** From the folder's root, with `/` on every system. */
   relativePath: string;
@@ -35,17 +35,17 @@ export interface SampleStat {
   mtimeMs: number;
 }
 
-/** All that a folder of class folders holds, whether it serves or not. */
+/** The contents of a folder of class folders, whether a run would accept it or not. */
 export interface FolderSurvey extends LabelledFolder {
   /** Pictures that lie in the folder itself, in no class. */
   loose: string[];
 }
 
 /**
- * Looks through a folder as torchvision's `ImageFolder` does: every folder in it (or link to one) is a
+ * Searches a folder as torchvision's `ImageFolder` does: every folder in it (or link to one) is a
  * class, classes are sorted by code point, and a class has all files below it that end in .jpg .jpeg .png .ppm
  * .bmp .pgm .tif .tiff or .webp. The order is torchvision's. Links are followed, except into a folder that holds
- * them. Names that are not UTF-8 are as lib/names.ts says.
+ * them. Names that are not UTF-8 are held as lib/names.ts describes.
  *
  * @throws {DistillError} `ERR_DATASET_NOT_FOUND` if there is no such folder.
  */
@@ -53,20 +53,20 @@ export async function surveyFolder(root: string): Promise<FolderSurvey> {
   const { folders, files } = await list(root);
   const classes = folders.sort(byCodePoint);
   const samples: Sample[] = [];
-  const others: string[] = [];
+  const ignored: string[] = [];
   for (const [label, name] of classes.entries()) {
     const found = await filesBelow(path.join(root, name));
-    for (const picture of found.pictures) samples.push({ path: picture, label });
-    for (const other of found.others) others.push(other);
+    for (const image of found.images) samples.push({ path: image, label });
+    for (const file of found.ignored) ignored.push(file);
   }
-  const loose = files.filter(isPicture).map((file) => path.join(root, file));
-  return { root, classes, samples, loose, others };
+  const loose = files.filter(isImage).map((file) => path.join(root, file));
+  return { root, classes, samples, loose, ignored };
 }
 
 /**
- * Looks through one of the two folders of a dataset.
+ * Searches one of the two folders of a dataset.
  *
- * @throws {DistillError} `ERR_DATASET_NOT_FOUND` that says what there is instead, and what mends it.
+ * @throws DistillError `ERR_DATASET_NOT_FOUND` that says what there is instead, and what mends it.
  */
 export async function surveySplit(
   folders: DatasetFolders,
@@ -78,7 +78,7 @@ export async function surveySplit(
 }
 
 /**
- * Finds the pictures of a folder (see {@link surveyFolder}) that is to serve.
+ * Finds the pictures of a folder (see {@link surveyFolder}), and refuses one that a run could not use.
  *
  * @throws {DistillError} `ERR_DATASET_NOT_FOUND` if there is no such folder, `ERR_DATASET_NO_CLASSES` if it has no
  *   class folders, `ERR_DATASET_CLASS_NAME` if a class's name is not UTF-8, `ERR_DATASET_EMPTY_CLASS` if a class
@@ -90,12 +90,12 @@ export async function scanFolder(root: string): Promise<LabelledFolder> {
 
 function usable(survey: FolderSurvey): LabelledFolder {
   checkFolder(survey);
-  const { root, classes, samples, others } = survey;
-  return { root, classes, samples, others };
+  const { root, classes, samples, ignored } = survey;
+  return { root, classes, samples, ignored };
 }
 
 /** Refuses a folder without classes, or with one that has no picture, or whose name cannot be written as a class's. */
-export function checkFolder({ root, classes, samples, loose, others }: FolderSurvey): void {
+export function checkFolder({ root, classes, samples, loose, ignored }: FolderSurvey): void {
   if (classes.length === 0) {
     throw new DistillError(
       'ERR_DATASET_NO_CLASSES',
@@ -118,7 +118,7 @@ export function checkFolder({ root, classes, samples, loose, others }: FolderSur
     throw new DistillError(
       'ERR_DATASET_EMPTY_CLASS',
       `Expected pictures (${EXTENSIONS.join(' ')}) in every class of ${root}, but ${quoted(empty)} ` +
-        `${empty.length === 1 ? 'has' : 'have'} none. Add some or remove the folder.${unreadHint(others)}`,
+        `${empty.length === 1 ? 'has' : 'have'} none. Add some or remove the folder.${unreadHint(ignored)}`,
     );
   }
 }
@@ -153,25 +153,23 @@ export function checkSameClasses(train: LabelledFolder, val: LabelledFolder): vo
   }
 }
 
-/** What mends that a whole dataset is given as one of its halves. */
+/** Returns a hint where a whole dataset is given as one of its halves. */
 function wholeHint({ root, classes }: LabelledFolder): string {
   const isWhole = classes.includes('train') && classes.includes('val');
   return isWhole ? ` '${root}' holds train/ and val/: give it as \`dataset\`.` : '';
 }
 
 /**
- * Finds the pictures to predict: a file is taken as it is, whatever its name ends in; a folder stands for all
+ * Finds the pictures of a list of inputs: a file is taken as it is, whatever its name ends in; a folder stands for all
  * pictures below it, sorted as in {@link scanFolder}.
  *
- * @param onOthers Told of the files in folders that are passed over, as their names end otherwise.
- * @returns Paths, in the order of the inputs.
- * @throws {DistillError} `ERR_IMAGES_NOT_FOUND` if an input does not exist, or is a folder without a picture.
+ * @returns `files`: paths, in the order of the inputs. `ignored`: files in folders that have none of the endings.
+ * @throws DistillError `ERR_IMAGES_NOT_FOUND` where an input does not exist, or is a folder without a picture.
  */
-export async function scanPictures(
+export async function scanImages(
   inputs: string | readonly string[],
-  onOthers: (files: string[]) => void = () => {},
-): Promise<string[]> {
-  const found: string[] = [];
+): Promise<{ files: string[]; ignored: string[] }> {
+  const found: { files: string[]; ignored: string[] } = { files: [], ignored: [] };
   for (const input of typeof inputs === 'string' ? [inputs] : inputs) {
     const entry = await stat(systemPath(input)).catch((error: unknown) => {
       throw new DistillError(
@@ -180,27 +178,27 @@ export async function scanPictures(
         { cause: error },
       );
     });
-    const { pictures, others } = entry.isDirectory()
+    const { images, ignored } = entry.isDirectory()
       ? await filesBelow(input)
-      : { pictures: [input], others: [] };
-    onOthers(others);
-    if (pictures.length === 0) {
+      : { images: [input], ignored: [] };
+    if (images.length === 0) {
       throw new DistillError(
         'ERR_IMAGES_NOT_FOUND',
-        `Expected pictures (${EXTENSIONS.join(' ')}) in ${input}, but it has none.${unreadHint(others)}`,
+        `Expected pictures (${EXTENSIONS.join(' ')}) in ${input}, but it has none.${unreadHint(ignored)}`,
       );
     }
-    for (const picture of pictures) found.push(picture);
+    for (const image of images) found.files.push(image);
+    for (const file of ignored) found.ignored.push(file);
   }
   return found;
 }
 
-/** A sample's path from its folder's root, with `/` on every system. */
+/** Returns a sample's path from its folder's root, with `/` on every system. */
 export function relativePath(folder: LabelledFolder, sample: Sample): string {
   return path.relative(folder.root, sample.path).replaceAll(path.sep, '/');
 }
 
-/** Sizes and times of a folder's samples, in their order. */
+/** Returns sizes and times of a folder's samples, in their order. */
 export async function statSamples(folder: LabelledFolder): Promise<SampleStat[]> {
   const stats: SampleStat[] = [];
   // A bounded number at a time: each waits for one of libuv's few threads.
@@ -217,8 +215,8 @@ export async function statSamples(folder: LabelledFolder): Promise<SampleStat[]>
   return stats;
 }
 
-/** The files below a folder: its folders sorted by their whole path, and in each the files by name. */
-async function filesBelow(root: string): Promise<{ pictures: string[]; others: string[] }> {
+/** Finds the files below a folder: its folders sorted by their whole path, and in each the files by name. */
+async function filesBelow(root: string): Promise<{ images: string[]; ignored: string[] }> {
   const folders: { name: string; files: string[] }[] = [];
   const walk = async (folder: string, name: string, above: string[]): Promise<void> => {
     const entries = await list(folder);
@@ -234,12 +232,12 @@ async function filesBelow(root: string): Promise<{ pictures: string[]; others: s
   folders.sort((a, b) => byCodePoint(a.name, b.name));
   const files = folders.flatMap((folder) => folder.files);
   return {
-    pictures: files.filter(isPicture),
-    others: files.filter((file) => !isPicture(file)),
+    images: files.filter(isImage),
+    ignored: files.filter((file) => !isImage(file)),
   };
 }
 
-/** Python's order of strings; JavaScript's own compares UTF-16 units, and a locale would change the classes. */
+/** Compares strings as Python does; JavaScript compares UTF-16 units, and a locale would change the classes. */
 function byCodePoint(a: string, b: string): number {
   let i = 0;
   while (i < a.length && a[i] === b[i]) i += 1;

@@ -6,14 +6,14 @@ import { isUnicode } from '../names.js';
 import { loadJpegAddon } from '../native.js';
 import { printable } from '../words.js';
 import { openBmp } from './decode/bmp.js';
-import { notAPicture } from './decode/kinds.js';
+import { limitConcurrency } from './decode/concurrency.js';
+import { BadImage, centerCrop, MAX_PIXELS, type OpenedImage } from './decode/image.js';
+import { notAnImage } from './decode/kinds.js';
 import { openNetpbm } from './decode/netpbm.js';
-import { BadPicture, centerCrop, MAX_PIXELS, type Picture } from './decode/picture.js';
 import { openWithSharp } from './decode/sharp.js';
-import { turns } from './decode/turns.js';
 
 /** A picture file: its path, or its bytes. */
-export type PictureSource = string | Uint8Array;
+export type ImageSource = string | Uint8Array;
 
 /** Bytes that a picture's file may have: those of any picture within the limit of pixels, and far above others. */
 const LARGEST_FILE = 2 ** 30;
@@ -31,7 +31,7 @@ export interface ReadOptions {
 export interface DecodeCropOptions extends ReadOptions {
   /** Receives the pixels: `imageSize * imageSize * 3` bytes, every one of which is written. Default: a new array. */
   into?: Uint8Array;
-  /** What errors call the picture; by default its path, or `buffer`. */
+  /** The picture's name in errors. Default: its path, or `buffer`. */
   name?: string;
 }
 
@@ -40,11 +40,11 @@ export interface DecodeCropOptions extends ReadOptions {
  * value as torchvision's `CenterCrop(imageSize)` does with Pillow's `Image.open(file).convert('RGB')`. Sides shorter
  * than `imageSize` are padded with zeros (black).
  *
- * A file is recognised by its content, never by its name. Read are JPEG, PNG, WebP, TIFF, BMP, PBM, PGM, PPM, and
+ * A file is recognised by its content, never by its name. JPEG, PNG, WebP, TIFF, BMP, PBM, PGM and PPM are read, and
  * GIF and AVIF where sharp reads them; of several pages or frames, the first. Files that are damaged or cut short
  * are refused, also where the missing part lies outside the crop.
  *
- * Where the values can differ from Pillow's (compared with 13.0):
+ * The values can differ from Pillow's (compared with 13.0) in these cases:
  * - TIFF with premultiplied alpha: by one, as libvips divides in floating point and Pillow in integers.
  * - TIFF with YCbCr samples outside of JPEG: libvips takes them for RGB.
  * - TIFF with 16-bit grey whose zero is white: is inverted, as the format asks; Pillow forgets to.
@@ -61,7 +61,7 @@ export interface DecodeCropOptions extends ReadOptions {
  * @throws {RangeError} If `into` has another length than the crop.
  */
 export async function decodeCrop(
-  source: PictureSource,
+  source: ImageSource,
   preprocessing: PixelPreprocessing,
   options: DecodeCropOptions = {},
 ): Promise<Uint8Array> {
@@ -76,9 +76,9 @@ export async function decodeCrop(
   const addon = typeof source === 'string' && !isUnicode(source) ? null : loadJpegAddon();
   if (await addon?.cropJpeg({ source, size, maxPixels, crop })) return crop;
   try {
-    const picture = await openPicture(source, options);
-    const region = centerCrop(picture.width, picture.height, size);
-    const rgb = await picture.read(region);
+    const image = await openImage(source, options);
+    const region = centerCrop(image.width, image.height, size);
+    const rgb = await image.read(region);
 
     const row = region.width * 3; // bytes
     if (region.width < size || region.height < size) crop.fill(0);
@@ -92,16 +92,16 @@ export async function decodeCrop(
 }
 
 /**
- * A picture's width and height in pixels, as its header says them.
+ * Returns a picture's width and height in pixels, as its header says them.
  *
  * @throws {DistillError} `ERR_BAD_IMAGE` as {@link decodeCrop}; what follows the header is not looked at.
  */
-export async function pictureSize(
-  source: PictureSource,
+export async function readImageSize(
+  source: ImageSource,
   options: ReadOptions = {},
 ): Promise<{ width: number; height: number }> {
   try {
-    const { width, height } = await openPicture(source, options);
+    const { width, height } = await openImage(source, options);
     return { width, height };
   } catch (error) {
     throw asBadImage(error, source);
@@ -109,11 +109,11 @@ export async function pictureSize(
 }
 
 /** Reads a picture's header. */
-async function openPicture(source: PictureSource, options: ReadOptions): Promise<Picture> {
+async function openImage(source: ImageSource, options: ReadOptions): Promise<OpenedImage> {
   const { maxPixels, signal } = options;
   const check = (beginning: Uint8Array) => {
-    const foreign = beginning.length === 0 ? 'is empty' : notAPicture(beginning.subarray(0, 4096));
-    if (foreign !== null) throw new BadPicture(foreign);
+    const foreign = beginning.length === 0 ? 'is empty' : notAnImage(beginning.subarray(0, 4096));
+    if (foreign !== null) throw new BadImage(foreign);
   };
   // sharp is given a file's bytes, as libvips would keep a path's pixels beyond a change of the file.
   const data =
@@ -128,10 +128,10 @@ async function openPicture(source: PictureSource, options: ReadOptions): Promise
   );
 }
 
-/** What the caller is told of a picture that cannot be read; another error stays as it is. */
-function asBadImage(error: unknown, source: PictureSource, called?: string): unknown {
-  if (!(error instanceof BadPicture || error instanceof UnreadableFile)) return error;
-  const name = called ?? (typeof source === 'string' ? source : 'buffer');
+/** Returns the error of a picture that cannot be read as `ERR_BAD_IMAGE`; another error stays as it is. */
+function asBadImage(error: unknown, source: ImageSource, givenName?: string): unknown {
+  if (!(error instanceof BadImage || error instanceof UnreadableFile)) return error;
+  const name = givenName ?? (typeof source === 'string' ? source : 'buffer');
   return new DistillError(
     'ERR_BAD_IMAGE',
     `The picture ${printable(name)} is not read: it ${error.message}.`,
@@ -146,25 +146,25 @@ export interface DecodeBatchesOptions extends ReadOptions {
   /** Pictures a batch; the last batch may be smaller. */
   batchSize: number;
   /**
-   * Pictures decoded at the same time; by default one more than the machine has cores, so that none of these waits
+   * Pictures decoded at the same time. Default: one more than the machine has cores, so that none of these waits
    * while a picture is handed over. The work is done on libuv's threads, of which there are four unless
    * `UV_THREADPOOL_SIZE` says otherwise.
    */
   concurrency?: number;
-  /** What a picture that cannot be read does: ends everything (the default), or is left out of its batch. */
+  /** 'error' (the default): a picture that cannot be read ends everything; 'skip': it is left out of its batch. */
   onBadImage?: 'error' | 'skip';
-  /** What errors call a picture by its index; by default its path, or `buffer` and its index. */
+  /** Returns a picture's name in errors by its index. Default: its path, or `buffer` and its index. */
   nameOf?: ((index: number) => string) | undefined;
-  /** Told of each picture left out, in order, before its batch is handed over. */
-  onSkip?: ((source: PictureSource, error: DistillError, index: number) => void) | undefined;
+  /** Called for each picture that is left out, in order, before its batch is handed over. */
+  onSkip?: ((source: ImageSource, error: DistillError, index: number) => void) | undefined;
   /** Ends the decoding: the generator throws the signal's reason. */
   signal?: AbortSignal | undefined;
 }
 
-export interface PictureBatch {
+export interface ImageBatch {
   /** uint8 RGB (count, imageSize, imageSize, 3); a buffer of its own, never reused. */
   pixels: Uint8Array;
-  /** Which of the sources each picture is, ascending. */
+  /** Indices of the pictures among the sources, ascending. */
   indices: Int32Array;
   count: number;
 }
@@ -185,15 +185,15 @@ const BATCHES_AHEAD = 2;
  * @throws {DistillError} `ERR_BAD_IMAGE` with `onBadImage: 'error'`; the signal's reason once it is aborted.
  */
 export async function* decodeBatches(
-  sources: readonly PictureSource[],
+  sources: readonly ImageSource[],
   options: DecodeBatchesOptions,
-): AsyncGenerator<PictureBatch, void, void> {
+): AsyncGenerator<ImageBatch, void, void> {
   const { preprocessing, batchSize, onBadImage = 'error', onSkip, maxPixels, signal } = options;
-  const turn = turns(options.concurrency ?? availableParallelism() + 1);
+  const limited = limitConcurrency(options.concurrency ?? availableParallelism() + 1);
   const bytes = pixelBytes(preprocessing); // a picture
   let stopped = false;
 
-  /** Decodes one picture; the error if it is to be left out. */
+  /** Decodes one picture; returns the error where it is to be left out. */
   const decode = async (index: number, into: Uint8Array): Promise<DistillError | null> => {
     if (stopped) throw new Error('the decoding has been stopped');
     try {
@@ -213,7 +213,7 @@ export async function* decodeBatches(
 
   const decodeBatch = async (
     first: number,
-  ): Promise<PictureBatch & { bad: Map<number, DistillError> }> => {
+  ): Promise<ImageBatch & { bad: Map<number, DistillError> }> => {
     const indices = Int32Array.from(
       { length: Math.min(batchSize, sources.length - first) },
       (_, i) => first + i,
@@ -221,7 +221,7 @@ export async function* decodeBatches(
     const pixels = roomFor(indices.length * bytes);
     const results = await Promise.allSettled(
       Array.from(indices, (index, i) =>
-        turn(() => decode(index, pixels.subarray(i * bytes, (i + 1) * bytes))),
+        limited(() => decode(index, pixels.subarray(i * bytes, (i + 1) * bytes))),
       ),
     );
     const bad = new Map<number, DistillError>();
@@ -257,11 +257,11 @@ export async function* decodeBatches(
   try {
     startBatches();
     for (let batch = ahead.shift(); batch !== undefined; batch = ahead.shift()) {
-      const { bad, ...pictures } = await batch;
+      const { bad, ...images } = await batch;
       signal?.throwIfAborted();
       for (const [index, error] of bad) onSkip?.(sources[index] ?? '', error, index);
       startBatches();
-      if (pictures.count > 0) yield pictures;
+      if (images.count > 0) yield images;
     }
   } finally {
     stopped = true;

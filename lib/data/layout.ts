@@ -1,11 +1,11 @@
 import path from 'node:path';
 import { DistillError } from '../errors.js';
 import { count, quoted } from '../words.js';
-import { isPicture, list } from './listing.js';
+import { isImage, list } from './listing.js';
 
-// What is said of a dataset that is not laid out as train/ and val/. Nothing is guessed: it names the options to give.
+// Hints for a dataset that is not laid out as train/ and val/. Nothing is guessed: a hint names the options to give.
 
-/** Where a run's pictures are. */
+/** The folders of a run's pictures. */
 export interface DatasetFolders {
   train: string;
   val: string;
@@ -13,14 +13,14 @@ export interface DatasetFolders {
   dataset?: string;
 }
 
-/** What other programs call the two halves, and the pictures that are kept for the end. */
+/** Names that other programs give the two halves, and the pictures that are kept for the end. */
 const NAMES = {
   train: /^(train|training|trn)([-_ ]?(set|data|images))?$/i,
   val: /^(val|valid|validation|dev|eval)([-_ ]?(set|data|images))?$/i,
   test: /^test(ing)?([-_ ]?(set|data|images))?$/i,
 };
 
-/** An error of the folder of a split, with what there is instead and what mends it. */
+/** Returns an error of a split's folder, with what there is instead and what mends it added to it. */
 export async function explainMissing(
   error: DistillError,
   folders: DatasetFolders,
@@ -29,30 +29,30 @@ export async function explainMissing(
   if (error.code !== 'ERR_DATASET_NOT_FOUND') return error;
   const hint =
     folders.dataset === undefined
-      ? await besides(folders[split])
-      : await insteadOf(folders.dataset);
+      ? await namesBeside(folders[split])
+      : await hintFor(folders.dataset);
   if (hint === null) return error;
   return new DistillError(error.code, `${error.message.replace(/\.$/, '')}; ${hint}.`, {
     cause: error.cause,
   });
 }
 
-/** What lies beside a folder that is not there. */
-async function besides(folder: string): Promise<string | null> {
+/** Names the folders beside one that is not there. */
+async function namesBeside(folder: string): Promise<string | null> {
   const parent = path.dirname(folder);
   const { folders } = await listIfThere(parent);
   return folders.length > 0 ? `'${parent}' holds ${quoted(folders.sort())}` : null;
 }
 
-/** What a folder is that lacks train/ or val/; `null` where it has both. */
-async function insteadOf(dataset: string): Promise<string | null> {
+/** Says what a folder holds that lacks train/ or val/, and what mends it; `null` where it has both. */
+async function hintFor(dataset: string): Promise<string | null> {
   const held = await list(dataset).catch(() => null);
   if (!held) return `give a folder that holds train/ and val/ as \`dataset\``;
   const { folders, files } = held;
   const place = (...names: string[]) => `'${path.join(dataset, ...names)}'`;
   if (folders.includes('train') && folders.includes('val')) return null;
 
-  const whole = await asWhole(dataset);
+  const whole = await hintForWhole(dataset);
   if (whole) return whole;
   const train = folders.find((name) => NAMES.train.test(name));
   const val = folders.find((name) => NAMES.val.test(name));
@@ -64,43 +64,43 @@ async function insteadOf(dataset: string): Promise<string | null> {
   }
   const name = path.basename(path.resolve(dataset));
   if (NAMES.train.test(name) || NAMES.val.test(name)) {
-    const above = await asWhole(path.join(dataset, '..'));
+    const above = await hintForWhole(path.join(dataset, '..'));
     if (above) return `'${dataset}' is one half of a dataset: ${above}`;
   }
   for (const inner of folders) {
-    const whole = await asWhole(path.join(dataset, inner));
+    const whole = await hintForWhole(path.join(dataset, inner));
     if (whole) return whole;
   }
   const classes: string[] = [];
   for (const name of folders.sort()) {
     const { files } = await listIfThere(path.join(dataset, name));
-    if (files.some(isPicture)) classes.push(name);
+    if (files.some(isImage)) classes.push(name);
   }
   if (classes.length > 0) {
     return `'${dataset}' holds class folders itself (${quoted(classes)}): move some pictures of each to ${place('val', '<class>')}, and the others to ${place('train', '<class>')}`;
   }
-  const pictures = files.filter(isPicture).length;
-  if (pictures > 0) {
-    return `'${dataset}' holds ${count(pictures, 'picture')} in no class: sort them into ${place('train', '<class>')} and ${place('val', '<class>')}`;
+  const images = files.filter(isImage).length;
+  if (images > 0) {
+    return `'${dataset}' holds ${count(images, 'picture')} in no class: sort them into ${place('train', '<class>')} and ${place('val', '<class>')}`;
   }
   return folders.length > 0
     ? `'${dataset}' holds ${quoted(folders)}`
     : `'${dataset}' holds no folder`;
 }
 
-/** How a folder is to be given that holds both halves, by whatever names; `null` where it does not. */
-async function asWhole(folder: string): Promise<string | null> {
+/** Says how to give a folder that holds both halves under any names; `null` where it does not. */
+async function hintForWhole(folder: string): Promise<string | null> {
   const { folders } = await listIfThere(folder);
-  const called = (half: keyof typeof NAMES) =>
+  const foldersNamed = (half: keyof typeof NAMES) =>
     folders.filter((name) => NAMES[half].test(name)).sort();
   if (folders.includes('train') && folders.includes('val')) {
     return `give '${folder}' as \`dataset\``;
   }
-  const [train] = called('train');
-  const judges = [...called('val'), ...called('test')];
-  if (train === undefined || judges.length === 0) return null;
-  const all = [train, ...judges].map((name) => `${name}/`).join(' and ');
-  const vals = judges.map((name) => `'${path.join(folder, name)}'`).join(' or ');
+  const [train] = foldersNamed('train');
+  const validation = [...foldersNamed('val'), ...foldersNamed('test')];
+  if (train === undefined || validation.length === 0) return null;
+  const all = [train, ...validation].map((name) => `${name}/`).join(' and ');
+  const vals = validation.map((name) => `'${path.join(folder, name)}'`).join(' or ');
   return `'${folder}' holds ${all}: give \`train\` '${path.join(folder, train)}' and \`val\` ${vals} instead of \`dataset\``;
 }
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { DistillError } from '../errors.js';
 import { nameOf, systemPath } from '../names.js';
 
-/** What ImageFolder takes for a picture, in any case. The content is not looked at. */
+/** Endings of the files that ImageFolder takes for pictures, in upper or lower case. The content is not looked at. */
 export const EXTENSIONS = [
   '.jpg',
   '.jpeg',
@@ -16,7 +16,7 @@ export const EXTENSIONS = [
   '.webp',
 ];
 
-export function isPicture(name: string): boolean {
+export function isImage(name: string): boolean {
   const lower = name.toLowerCase();
   return EXTENSIONS.some((extension) => lower.endsWith(extension));
 }
@@ -51,7 +51,7 @@ export async function list(folder: string): Promise<{ folders: string[]; files: 
   }
 }
 
-/** Why a path is of no use, to follow a `but`. */
+/** Says why a path cannot be used, to follow a `but`. */
 export function reason(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'ENOENT') return 'there is nothing';

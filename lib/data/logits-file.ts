@@ -6,13 +6,13 @@ import { loadAddon, native } from '../native.js';
 // A teacher's answers in a safetensors file:
 //
 //   logits  (n, classes) float32  raw; the columns are the classes, sorted as their folders are
-//   paths   (bytes) uint8         the picture of each row, as pictureName() has it: UTF-8, a NUL between
+//   paths   (bytes) uint8         the picture of each row, as imageName() has it: UTF-8, a NUL between
 //                                 two. The format has no strings, and no path holds a NUL.
 //
 // "distill.json" in its metadata, as in a student's file, may be left out.
 
-/** What a picture is called there: `train/ants/1.jpg`, with `/` on every system. */
-export function pictureName(split: 'train' | 'val', relativePath: string): string {
+/** Returns a picture's name in the file: `train/ants/1.jpg`, with `/` on every system. */
+export function imageName(split: 'train' | 'val', relativePath: string): string {
   return `${split}/${relativePath}`;
 }
 
@@ -36,15 +36,15 @@ export async function writeLogits(
   await native(loadAddon().writeTensors({ path, tensors, metadata: JSON.stringify(metadata) }));
 }
 
-/** A teacher's answers, read from a file. */
+/** The answers of a teacher, read from a file. */
 export class TeacherLogits {
   readonly file: string;
-  /** Classes told apart. */
+  /** The number of classes. */
   readonly classes: number;
-  /** What the file says of itself. */
+  /** The metadata of the file, where it has some. */
   readonly metadata: ModelMetadata | null;
   readonly #logits: Float32Array;
-  /** By the picture's name. */
+  /** Rows of the logits by the picture's name. */
   readonly #rows = new Map<string, number>();
 
   private constructor(
@@ -64,6 +64,8 @@ export class TeacherLogits {
   }
 
   /**
+   * Reads a file of logits.
+   *
    * @throws DistillError `ERR_TEACHER_LOGITS` where the file holds something else, `ERR_NOT_FINITE`
    * where an answer is NaN or infinite, and `ERR_CHECKPOINT_…` where it cannot be read.
    */
@@ -94,13 +96,17 @@ export class TeacherLogits {
     return new TeacherLogits(file, values, names, metadata);
   }
 
-  /** Whether there is an answer for each of these pictures. */
+  /** Tells whether there is an answer for each of these pictures. */
   has(names: readonly string[]): boolean {
     return names.every((name) => this.#rows.has(name));
   }
 
-  /** @throws DistillError `ERR_TEACHER_LOGITS` where there is a picture without an answer. */
-  demand(names: readonly string[]): void {
+  /**
+   * Refuses the file where it lacks one of these pictures.
+   *
+   * @throws DistillError `ERR_TEACHER_LOGITS`.
+   */
+  requireAll(names: readonly string[]): void {
     const missing = names.filter((name) => !this.#rows.has(name));
     if (missing.length === 0) return;
     const others = missing.length > 1 ? ` and ${missing.length - 1} other pictures` : '';
@@ -108,12 +114,12 @@ export class TeacherLogits {
   }
 
   /**
-   * The answers for pictures, (n, classes) row by row.
+   * Returns the answers for pictures, (n, classes) row by row.
    *
-   * @throws DistillError As {@link demand}.
+   * @throws DistillError As {@link requireAll}.
    */
-  of(names: readonly string[]): Float32Array {
-    this.demand(names);
+  rowsOf(names: readonly string[]): Float32Array {
+    this.requireAll(names);
     const { classes } = this;
     const found = new Float32Array(names.length * classes);
     for (const [i, name] of names.entries()) {

@@ -3,10 +3,10 @@ import { DistillError } from '../errors.js';
 import { type NativeBatch, type NativeSession, native } from '../native.js';
 import { relativePath, type Sample } from './dataset.js';
 import { decodeBatches } from './decode.js';
-import { pictureName } from './logits-file.js';
+import { imageName } from './logits-file.js';
 import { type Dataset, planStore, type StoreOptions } from './store.js';
 
-/** Pictures decoded and, for training, answered by the teacher so far. */
+/** The number of pictures that are decoded and, for training, answered by the teacher so far. */
 export interface PrepareProgress {
   done: number;
   total: number;
@@ -24,16 +24,19 @@ export interface Prepared {
   val: number;
   /** The kept store's file. */
   file: string | null;
-  /** Whether an earlier run had prepared it. */
+  /** Whether an earlier run had prepared the store. */
   reused: boolean;
 }
 
-/** Pictures the teacher sees at once (where there are views, of each one): enough to keep every core busy, few enough to end soon. */
+/**
+ * Pictures that the teacher answers for at once; with views, that many views. Enough to keep every core busy, few enough
+ * to stop soon.
+ */
 export const TEACHER_BATCH = 16;
 
 /**
- * Fills the session's store: each picture is decoded once and each training picture, or each of its
- * views (with `teacher.val`, each validation picture, too), answered by the teacher once, the decoding of the next batch overlapping the teacher's work on this one.
+ * Fills the session's store. Each picture is decoded once, and the teacher answers once for each training picture, or for
+ * each of its views; with `teacher.val` also for each validation picture. The next batch is decoded while the teacher works.
  *
  * The store is memory or, beyond `cacheMemory`, a file without a name. With `cacheDir` it is written to a file, too, which
  * a later run with the same teacher, pictures and preprocessing takes over.
@@ -47,11 +50,11 @@ export async function prepare(
   const { store, file } = await planStore(dataset, options);
   const total = store.trainCapacity + store.valCapacity;
   const nameOf = (split: 'train' | 'val', sample: Sample) =>
-    pictureName(split, relativePath(dataset[split], sample));
+    imageName(split, relativePath(dataset[split], sample));
   const answered = (['train', 'val'] as const).slice(0, teacher?.val ? 2 : 1);
-  // What is passed over needs no answer; otherwise, better told now than in the middle.
+  // A picture that is passed over needs no answer. A missing one is refused now rather than in the middle.
   if (options.onBadImage === 'error') {
-    teacher?.logits?.demand(
+    teacher?.logits?.requireAll(
       answered.flatMap((split) => dataset[split].samples.map((sample) => nameOf(split, sample))),
     );
   }
@@ -104,7 +107,7 @@ export async function prepare(
         labels,
         sources: indices,
         answered: isAnswered,
-        teacherLogits: logits ? logits.of(names()) : null,
+        teacherLogits: logits ? logits.rowsOf(names()) : null,
       };
       await native(session.append(batch));
       for (const label of labels) perClass[label] = (perClass[label] ?? 0) + 1;

@@ -14,37 +14,37 @@ export interface Dataset {
   val: LabelledFolder;
 }
 
-/** Whose answers a store keeps. */
+/** The teacher whose answers a store keeps. */
 export interface Answering {
   /** The SHA-256 of the teacher's file, or of the file of its logits. */
   sha256: string;
-  /** The teacher's answers, where it is not there itself. */
+  /** The teacher's answers, where they come from a file. */
   logits: TeacherLogits | null;
-  /** Whether it answers for the validation pictures as well. */
+  /** Whether the teacher answers for the validation pictures as well. Default false. */
   val?: boolean;
   device: string;
   precision: 'fp32' | 'bf16';
 }
 
-/** What decides what a store holds, and where. */
+/** The facts that a store's contents and place follow from. */
 export interface StoreOptions {
-  /** What the network sees of a picture. */
+  /** The network's preprocessing. */
   preprocessing: Preprocessing;
   /** Side of the training pictures before augmentation, in pixels. */
   storeSize: number;
-  /** Augmented views that are kept of each training picture, and by what; `null`: the pictures are kept. */
+  /** The number of augmented views that are kept of each training picture, and the augmentation; `null`: the pictures are kept. */
   views: { count: number; by: NativeAugmentation } | null;
-  /** `null` where nobody answers for the training pictures. */
+  /** `null` where no teacher answers for the training pictures. */
   teacher: Answering | null;
   onBadImage: 'error' | 'skip';
   /** The largest picture that is read; with 'skip' it decides which ones there are. */
   maxPixels?: number | undefined;
-  /** Bytes. */
+  /** Bytes that the store may take in memory. */
   cacheMemory: number | undefined;
   cacheDir: string | undefined;
 }
 
-/** What a store is to hold, and where. */
+/** The plan of a store: its contents and place. */
 export interface StorePlan {
   store: NativeStore;
   bytes: number;
@@ -56,27 +56,37 @@ export interface StorePlan {
 export async function planStore(dataset: Dataset, options: StoreOptions): Promise<StorePlan> {
   const { storeSize, views, teacher, cacheDir } = options;
   const { imageSize } = options.preprocessing;
-  const store = {
+  const shape = {
     imageSize,
     classes: dataset.classes.length,
     trainCapacity: dataset.train.samples.length,
     valCapacity: dataset.val.samples.length,
     trainSize: views ? imageSize : storeSize,
     views: views?.count ?? 1,
-    view: views?.by ?? null,
     hasTeacher: teacher !== null,
-    kept: cacheDir !== undefined,
-    folder: cacheDir === undefined ? temporaryFolder() : path.resolve(cacheDir),
-    fingerprint: cacheDir === undefined ? '' : await fingerprint(dataset, options),
   };
-  const bytes = bytesOf(store);
-  const place = bytes <= (options.cacheMemory ?? freeMemory() / 2) ? 'memory' : 'temporary';
-  const file = store.kept ? path.join(store.folder, `${store.fingerprint}.store`) : null;
-  return { store: { ...store, place }, bytes, file };
+  const bytes = bytesOf(shape);
+  const folder = cacheDir === undefined ? temporaryFolder() : path.resolve(cacheDir);
+  const store: NativeStore = {
+    ...shape,
+    place: bytes <= (options.cacheMemory ?? freeMemory() / 2) ? 'memory' : 'temporary',
+    folder,
+    fingerprint: cacheDir === undefined ? '' : await fingerprint(dataset, options),
+    kept: cacheDir !== undefined,
+    view: views?.by ?? null,
+  };
+  const file = store.kept ? path.join(folder, `${store.fingerprint}.store`) : null;
+  return { store, bytes, file };
 }
 
-/** Bytes of a store, its page-sized paddings not counted. */
-function bytesOf(store: Omit<NativeStore, 'place'>): number {
+/** The facts of a store that its size follows from. */
+type StoreShape = Pick<
+  NativeStore,
+  'imageSize' | 'classes' | 'trainCapacity' | 'valCapacity' | 'trainSize' | 'views' | 'hasTeacher'
+>;
+
+/** Returns the bytes of a store, its page-sized paddings not counted. */
+function bytesOf(store: StoreShape): number {
   const { imageSize, trainSize, views, classes, trainCapacity, valCapacity } = store;
   const answer = store.hasTeacher ? classes * 4 : 0;
   return (
@@ -85,13 +95,13 @@ function bytesOf(store: Omit<NativeStore, 'place'>): number {
   );
 }
 
-/** For files without a name. Not the system's temporary folder, which may itself be memory. */
+/** Returns the folder for files without a name. The system's temporary folder may itself be memory. */
 function temporaryFolder(): string {
   const caches = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
   return path.join(process.env.DISTILL_CACHE || path.join(caches, 'node-distill'), 'stores');
 }
 
-/** The SHA-256 of all that a store's contents follow from. */
+/** Returns the SHA-256 of all that a store's contents follow from. */
 async function fingerprint(dataset: Dataset, options: StoreOptions): Promise<string> {
   const { storeSize, views, teacher, onBadImage } = options;
   const { imageSize, mean, std } = options.preprocessing;

@@ -2,30 +2,30 @@ import { isDeepStrictEqual } from 'node:util';
 import { checkFinite } from '../checks.js';
 import { type FolderSurvey, relativePath, type Sample } from '../data/dataset.js';
 import { decodeBatches } from '../data/decode.js';
-import { pictureName, type TeacherLogits } from '../data/logits-file.js';
+import { imageName, type TeacherLogits } from '../data/logits-file.js';
 import { TEACHER_BATCH } from '../data/prepare.js';
 import { makeClassifier } from '../model/classifier.js';
 import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
 import type { Preprocessing } from '../model/preprocessing.js';
 import { type NativeClassifier, native } from '../native.js';
 import { count, percent } from '../words.js';
-import type { Pictures } from './dataset.js';
+import type { Images } from './dataset.js';
 import type { DoctorProgress, Topic } from './findings.js';
+import { sampleEvenly } from './images.js';
 import type { Compute } from './machine.js';
-import { spread } from './pictures.js';
 import type { Teacher } from './teacher.js';
 
-/** How a teacher does on pictures whose class is known. */
+/** A teacher's scores on pictures whose class is known. */
 export interface Scores {
-  /** Pictures that it answered for. */
+  /** The number of pictures that it answered for. */
   images: number;
-  /** The share whose class it knew. */
+  /** The share of pictures whose class is right, 0..1. */
   accuracy: number;
   /** Cross entropy. */
   loss: number;
 }
 
-/** Where and how a teacher is asked. */
+/** Device, precision and reports of a teacher's answering. */
 export interface Asking extends Compute {
   threads: number;
   maxPixels?: number | undefined;
@@ -38,7 +38,7 @@ const ASKED = 2000;
 /** Pictures that other preprocessing is tried on, and that its speed is measured with. */
 const TRIED = 4 * TEACHER_BATCH;
 
-/** What networks are commonly trained with, besides what their file says. */
+/** Normalisations that networks are commonly trained with. */
 const COMMON: readonly { name: string; mean: Preprocessing['mean']; std: Preprocessing['std'] }[] =
   [
     { name: "ImageNet's", mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
@@ -47,10 +47,10 @@ const COMMON: readonly { name: string; mean: Preprocessing['mean']; std: Preproc
   ];
 
 /**
- * Asks the teacher about the validation pictures, and says whether it knows them.
+ * Asks the teacher about the validation pictures, and judges its accuracy.
  *
  * @param given.bad Pictures that do not decode.
- * @returns Its scores, and how many pictures a second it answers for by itself; `null` where it cannot be asked.
+ * @returns Its scores, and the pictures a second that it answers for; `null` where it cannot be asked.
  */
 export async function askTeacher(
   teacher: Teacher & { preprocessing: Preprocessing },
@@ -60,19 +60,19 @@ export async function askTeacher(
 ): Promise<{ scores: Scores; rate: number } | null> {
   const skipped = new Set(bad);
   const good = val.samples.filter(({ path }) => !skipped.has(path));
-  const samples = spread(good, ASKED);
+  const samples = sampleEvenly(good, ASKED);
   if (samples.length === 0) return null;
   return topic.attempt('accuracy', async () => {
     const classifier = makeClassifier(teacher.file, teacher.preprocessing, asking);
     try {
       await native(classifier.load());
-      const { tally, pixels, labels } = await ask(classifier, samples, teacher, asking);
-      const isLost = tally.isGuess() && !tally.renumbered;
+      const { confusion, pixels, labels } = await ask(classifier, samples, teacher, asking);
+      const isLost = confusion.isGuess() && !confusion.renumbered;
       const other = isLost ? await tryOthers(teacher, pixels, labels, asking) : null;
       const part = samples.length < good.length ? 'a sample of ' : '';
       const which = part + count(samples.length, 'validation picture');
-      judge(tally, which, val.classes, other, topic);
-      return { scores: tally.scores(), rate: await rateOf(classifier, pixels) };
+      judge(confusion, which, val.classes, other, topic);
+      return { scores: confusion.scores(), rate: await rateOf(classifier, pixels) };
     } finally {
       await classifier.close();
     }
@@ -85,7 +85,7 @@ async function ask(
   { file, preprocessing, classes }: Teacher & { preprocessing: Preprocessing },
   { maxPixels, onProgress, signal }: Asking,
 ) {
-  const tally = new Tally(classes);
+  const confusion = new ConfusionMatrix(classes);
   const kept: { pixels: Uint8Array[]; labels: number[] } = { pixels: [], labels: [] };
   const paths = samples.map(({ path }) => path);
   const batches = decodeBatches(paths, {
@@ -94,7 +94,7 @@ async function ask(
     maxPixels,
     signal,
   });
-  // Evenly over the classes, by which the samples are sorted.
+  // Kept pictures lie evenly over the classes, by which the samples are sorted.
   const place = (index: number) => Math.floor((index * TRIED) / Math.max(TRIED, samples.length));
   for await (const { pixels, indices } of batches) {
     const labels = Array.from(indices, (index) => samples[index]?.label ?? 0);
@@ -104,22 +104,22 @@ async function ask(
       model: file,
       nameOf: (row) => `the picture ${paths[indices[row] ?? 0]}`,
     });
-    tally.add(answers, labels);
+    confusion.add(answers, labels);
     const bytes = pixels.length / labels.length;
     for (const [i, index] of indices.entries()) {
       if (index > 0 && place(index) === place(index - 1)) continue;
       kept.pixels.push(pixels.slice(i * bytes, (i + 1) * bytes));
       kept.labels.push(labels[i] as number);
     }
-    onProgress?.({ check: 'accuracy', done: tally.images, total: samples.length });
+    onProgress?.({ check: 'accuracy', done: confusion.images, total: samples.length });
   }
-  return { tally, pixels: kept.pixels, labels: kept.labels };
+  return { confusion, pixels: kept.pixels, labels: kept.labels };
 }
 
-/** Pictures a second, once it is warm and nothing else is done. */
-async function rateOf(classifier: NativeClassifier, pictures: Uint8Array[]): Promise<number> {
+/** Measures pictures a second, once the teacher is warm and nothing else is done. */
+async function rateOf(classifier: NativeClassifier, images: Uint8Array[]): Promise<number> {
   const batch = Buffer.concat(
-    Array.from({ length: TEACHER_BATCH }, (_, i) => pictures[i % pictures.length] as Uint8Array),
+    Array.from({ length: TEACHER_BATCH }, (_, i) => images[i % images.length] as Uint8Array),
   );
   const batches = Math.max(1, TRIED / TEACHER_BATCH - 1);
   await native(classifier.logits(batch));
@@ -128,10 +128,10 @@ async function rateOf(classifier: NativeClassifier, pictures: Uint8Array[]): Pro
   return (batches * TEACHER_BATCH) / ((performance.now() - started) / 1000);
 }
 
-/** With other preprocessing, a teacher that seems to guess may turn out to know. */
+/** Looks for a normalisation with which a teacher that seems to guess does better. */
 async function tryOthers(
   { file, preprocessing, metadata, classes }: Teacher & { preprocessing: Preprocessing },
-  pictures: Uint8Array[],
+  images: Uint8Array[],
   labels: number[],
   asking: Asking,
 ): Promise<string | null> {
@@ -141,51 +141,51 @@ async function tryOthers(
   );
   for (const { name, mean, std } of others) {
     const classifier = makeClassifier(file, { ...preprocessing, mean, std }, asking);
-    const tally = new Tally(classes);
+    const confusion = new ConfusionMatrix(classes);
     try {
       await native(classifier.load());
       for (let first = 0; first < labels.length; first += TEACHER_BATCH) {
         const end = first + TEACHER_BATCH;
-        const batch = Buffer.concat(pictures.slice(first, end));
-        tally.add(await native(classifier.logits(batch)), labels.slice(first, end));
+        const batch = Buffer.concat(images.slice(first, end));
+        confusion.add(await native(classifier.logits(batch)), labels.slice(first, end));
       }
     } finally {
       await classifier.close();
     }
-    if (tally.isGuess() || !Number.isFinite(tally.scores().loss)) continue;
-    return `\`mean\` ${mean.join(',')} and \`std\` ${std.join(',')} (${name}): with these it is right for ${percent(tally.scores().accuracy)} of ${labels.length} of them`;
+    if (confusion.isGuess() || !Number.isFinite(confusion.scores().loss)) continue;
+    return `\`mean\` ${mean.join(',')} and \`std\` ${std.join(',')} (${name}): with these it is right for ${percent(confusion.scores().accuracy)} of ${labels.length} of them`;
   }
   return null;
 }
 
-/** The answers in a file of logits: for the validation pictures, or else for those to train with. */
+/** Judges the answers in a file of logits: for the validation pictures, or else for the training pictures. */
 export function checkAnswers(
   logits: TeacherLogits,
-  { train, val }: Pictures,
+  { train, val }: Images,
   topic: Topic,
 ): Scores | null {
   for (const [split, survey] of Object.entries({ val, train })) {
     if (!survey) continue;
     const names = survey.samples.map((sample) =>
-      pictureName(split as 'train' | 'val', relativePath(survey, sample)),
+      imageName(split as 'train' | 'val', relativePath(survey, sample)),
     );
     if (names.length === 0 || !logits.has(names)) continue;
-    const tally = new Tally(logits.classes);
-    tally.add(
-      logits.of(names),
+    const confusion = new ConfusionMatrix(logits.classes);
+    confusion.add(
+      logits.rowsOf(names),
       survey.samples.map(({ label }) => label),
     );
     const which = split === 'val' ? 'validation picture' : 'training picture';
-    judge(tally, count(names.length, which), survey.classes, null, topic);
-    return tally.scores();
+    judge(confusion, count(names.length, which), survey.classes, null, topic);
+    return confusion.scores();
   }
   return null;
 }
 
-/** Answers, counted by what would have been right. */
-class Tally {
+/** Counts answers by the right class. */
+class ConfusionMatrix {
   readonly #classes: number;
-  /** Pictures by the right class, then by the answer. */
+  /** Numbers of pictures by the right class, then by the answer. */
   readonly #counts = new Map<number, Map<number, number>>();
   #loss = 0;
   images = 0;
@@ -213,8 +213,8 @@ class Tally {
     return { images, accuracy: right / images, loss: this.#loss / images };
   }
 
-  /** The largest class and its share: what always answering with it would get right. */
-  get chance(): { share: number; label: number } {
+  /** The largest class and its share, which is the accuracy of always answering with it. */
+  get majority(): { share: number; label: number } {
     const sizes = [...this.#counts].map(
       ([label, counts]) => [label, sumOf(counts.values())] as const,
     );
@@ -224,10 +224,10 @@ class Tally {
 
   isGuess(): boolean {
     const { accuracy, images } = this.scores();
-    return isGuess({ accuracy, images, share: this.chance.share });
+    return isGuess({ accuracy, images, share: this.majority.share });
   }
 
-  /** The class that it answers with for nearly all; `null` where there is none. */
+  /** The class that nearly all answers are; `null` where there is none. */
   get favourite(): number | null {
     const answered = new Map<number, number>();
     for (const [answer, n] of [...this.#counts.values()].flatMap((counts) => [...counts])) {
@@ -237,8 +237,8 @@ class Tally {
   }
 
   /**
-   * Where the classes seem to be numbered otherwise, so that each one has its own usual answer and these would be right
-   * for most pictures: the answer by the right class. Else `null`.
+   * The usual answers by the right class where the classes seem to be in another order: each class has its own usual
+   * answer, and these would be right for most pictures. Else `null`.
    */
   get renumbered(): Map<number, number> | null {
     const usual = [...this.#counts].map(([label, counts]) => {
@@ -269,18 +269,18 @@ function crossEntropy(logits: Float32Array, label: number): number {
   return largest + Math.log(sum) - (logits[label] ?? 0);
 }
 
-/** Says what the accuracy means, and why it may be poor. */
+/** Reports the accuracy, and the likely cause where it is poor. */
 function judge(
-  tally: Tally,
+  confusion: ConfusionMatrix,
   which: string,
   classes: readonly string[],
   other: string | null,
   topic: Topic,
 ): void {
-  const { loss, ...scores } = tally.scores();
-  const { share, label } = tally.chance;
+  const { loss, ...scores } = confusion.scores();
+  const { share, label } = confusion.majority;
   const result = describeAccuracy({ ...scores, share }, which, loss, `${classes[label]}`);
-  const { renumbered, favourite } = tally;
+  const { renumbered, favourite } = confusion;
   if (renumbered) {
     const moved = [...renumbered].map(
       ([label, answer]) => `for '${classes[label]}' it answers '${classes[answer]}'`,
@@ -291,7 +291,7 @@ function judge(
       'Name the class folders so that they sort as at its training.',
       moved,
     );
-  } else if (tally.isGuess()) {
+  } else if (confusion.isGuess()) {
     const only = favourite === null ? '' : ` It answers '${classes[favourite]}' for nearly all.`;
     topic.warn(
       'accuracy',

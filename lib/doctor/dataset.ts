@@ -10,29 +10,29 @@ import { unreadImages } from '../data/ignored.js';
 import type { DatasetFolders } from '../data/layout.js';
 import type { Dataset } from '../data/store.js';
 import { sha256 } from '../files.js';
+import { FEWEST_IMAGES } from '../model/guessing.js';
 import { count } from '../words.js';
 import type { Topic } from './findings.js';
 
 /** The pictures that were found. */
-export interface Pictures {
+export interface Images {
   /** `null` where there is no such folder. */
   train: FolderSurvey | null;
   val: FolderSurvey | null;
-  /** What a run would take; `null` where it would refuse the folders. */
+  /** The dataset of a run; `null` where it would refuse the folders. */
   dataset: Dataset | null;
 }
 
 /** Training pictures of a class below which little is learnt of it. */
 const FEW_TRAIN = 10;
-/** Validation pictures below which one of them is more than 3 % of the accuracy. */
-const FEW_VAL = 30;
 /**
- * How many times the pictures of the smallest class the largest may have. Beyond about ten, a network that never
- * answers with the small class loses hardly any accuracy, and the loss has little reason to change that.
+ * The number of times that the largest class may have the pictures of the smallest one. Beyond about ten, a network that
+ * never answers with the small class loses hardly any accuracy, and the loss has little reason to change that.
  */
 const IMBALANCE = 10;
+
 /** Finds the pictures and counts them, without opening any. */
-export async function surveyPictures(folders: DatasetFolders, topic: Topic): Promise<Pictures> {
+export async function surveyImages(folders: DatasetFolders, topic: Topic): Promise<Images> {
   const train = await topic.attempt('train', () => surveySplit(folders, 'train'));
   const val = await topic.attempt('val', () => surveySplit(folders, 'val'));
   let isSound = true;
@@ -42,7 +42,7 @@ export async function surveyPictures(folders: DatasetFolders, topic: Topic): Pro
   ] as const) {
     if (!survey) continue;
     isSound = (await topic.passes(split, () => checkFolder(survey))) && isSound;
-    checkOthers(survey, topic);
+    reportIgnored(survey, topic);
   }
   if (!train || !val) return { train, val, dataset: null };
   isSound = (await topic.passes('classes', () => checkClasses(train, val))) && isSound;
@@ -55,9 +55,9 @@ function checkClasses(train: FolderSurvey, val: FolderSurvey): void {
   if (train.classes.length > 0) checkSeveral(train.classes, train.root);
 }
 
-/** Files that an ImageFolder passes over. */
-function checkOthers({ root, loose, others, classes }: FolderSurvey, topic: Topic): void {
-  const unread = unreadImages(others)?.files ?? [];
+/** Reports files that an ImageFolder passes over. */
+function reportIgnored({ root, loose, ignored, classes }: FolderSurvey, topic: Topic): void {
+  const unread = unreadImages(ignored)?.files ?? [];
   if (unread.length > 0) {
     topic.warn(
       'passed-over',
@@ -74,7 +74,7 @@ function checkOthers({ root, loose, others, classes }: FolderSurvey, topic: Topi
       loose,
     );
   }
-  const rest = others.length - unread.length;
+  const rest = ignored.length - unread.length;
   if (rest > 0) {
     topic.ok(
       'passed-over',
@@ -83,7 +83,7 @@ function checkOthers({ root, loose, others, classes }: FolderSurvey, topic: Topi
   }
 }
 
-/** Pictures of each class by name. */
+/** Counts the pictures of each class by its name. */
 export function countsOf({ classes, samples }: FolderSurvey): Map<string, number> {
   const counts = new Map(classes.map((name) => [name, 0]));
   for (const { label } of samples) {
@@ -101,7 +101,7 @@ function checkCounts(train: FolderSurvey, val: FolderSurvey, topic: Topic): void
     `${count(train.samples.length, 'training picture')} and ${count(val.samples.length, 'validation picture')} of ${count(names.length, 'class', 'classes')}.`,
     names.map((name) => `${name}: ${trained.get(name) ?? 0} and ${validated.get(name) ?? 0}`),
   );
-  const filled = [...trained].filter(([, pictures]) => pictures > 0).sort((a, b) => a[1] - b[1]);
+  const filled = [...trained].filter(([, images]) => images > 0).sort((a, b) => a[1] - b[1]);
   const [smallest, largest] = [filled[0], filled.at(-1)];
   if (!smallest || !largest) return;
 
@@ -112,28 +112,28 @@ function checkCounts(train: FolderSurvey, val: FolderSurvey, topic: Topic): void
       'Add pictures to the small classes, or take fewer of the large ones.',
     );
   }
-  const few = filled.filter(([, pictures]) => pictures < FEW_TRAIN);
+  const few = filled.filter(([, images]) => images < FEW_TRAIN);
   if (few.length > 0) {
     topic.warn(
       'few-pictures',
       `${count(few.length, 'class has', 'classes have')} fewer than ${FEW_TRAIN} training pictures.`,
       'Add pictures; `views` shows each one cut and mirrored in several ways.',
-      few.map(([name, pictures]) => `${name}: ${pictures}`),
+      few.map(([name, images]) => `${name}: ${images}`),
     );
   }
   const { length } = val.samples;
-  if (length > 0 && length < FEW_VAL) {
+  if (length > 0 && length < FEWEST_IMAGES) {
     topic.warn(
       'few-pictures',
       `Of ${count(length, 'validation picture')} each one is ${(100 / length).toFixed(1)} points of accuracy: the best epoch is a matter of chance.`,
-      `Take ${FEW_VAL} or more to validate with, out of the training pictures if need be.`,
+      `Take ${FEWEST_IMAGES} or more to validate with, out of the training pictures if need be.`,
     );
   }
 }
 
-/** Files with the same bytes in train/ and val/: a network is then judged by what it was shown. */
+/** Finds files with the same bytes in train/ and val/: a network would be validated on pictures that it was trained on. */
 export async function checkDuplicates(
-  { train, val }: Pictures,
+  { train, val }: Images,
   signal: AbortSignal | undefined,
   topic: Topic,
 ): Promise<void> {
@@ -150,15 +150,15 @@ export async function checkDuplicates(
     }
   }
   const pairs: string[] = [];
-  for (const same of bySize.values()) {
+  for (const files of bySize.values()) {
     // Only files of one size are read, and only where both folders have some.
-    if (same.train.length === 0 || same.val.length === 0) continue;
+    if (files.train.length === 0 || files.val.length === 0) continue;
     signal?.throwIfAborted();
     const trained = new Map<string, string>();
-    for (const file of same.train) trained.set(await digest(file, signal), file);
-    for (const file of same.val) {
-      const known = trained.get(await digest(file, signal));
-      if (known !== undefined) pairs.push(`${file} is ${known}`);
+    for (const file of files.train) trained.set(await digest(file, signal), file);
+    for (const file of files.val) {
+      const same = trained.get(await digest(file, signal));
+      if (same !== undefined) pairs.push(`${file} is ${same}`);
     }
   }
   if (pairs.length === 0) {
@@ -173,7 +173,7 @@ export async function checkDuplicates(
   );
 }
 
-/** The SHA-256 of a file; of one that cannot be read, something that no other has. */
+/** Returns the SHA-256 of a file; of one that cannot be read its path, which no other file has. */
 function digest(file: string, signal: AbortSignal | undefined): Promise<string> {
   return sha256(file, signal).catch(() => file);
 }

@@ -1,23 +1,23 @@
 import { DistillError, ERRORS, type ErrorCode } from '../errors.js';
 
-/** What one check came to. */
+/** The outcome of one check. */
 export interface Finding {
   topic: 'machine' | 'dataset' | 'teacher' | 'needs' | 'time';
-  /** What was looked at, such as `addon` or `pictures`: stable, for programs. */
+  /** The name of the check, such as `addon` or `pictures`: stable, for programs. */
   check: string;
   /** `problem`: the run would fail, or fail to do what it is for; `warning`: it would run, but look at this first. */
   status: 'ok' | 'warning' | 'problem';
-  /** The code that the run would fail with, where it would. */
+  /** The code of the error that the run would end with, where it would. */
   code: ErrorCode | null;
   /** One sentence. */
   message: string;
-  /** What mends it; `null` where all is well. */
+  /** The remedy in one sentence; `null` where all is well. */
   remedy: string | null;
-  /** Of many, such as the pictures that do not decode: a line each. */
+  /** A line for each of several, such as the pictures that do not decode. */
   details: string[];
 }
 
-/** How far a check of many pictures is. */
+/** The progress of a check of many pictures. */
 export interface DoctorProgress {
   check: string;
   done: number;
@@ -25,33 +25,36 @@ export interface DoctorProgress {
 }
 
 /** Lines of details at most; the last says how many more there would be. */
-const SHOWN = 20;
+const MAX_DETAILS = 20;
 
 /** The findings of one examination, by topic. */
 export class Findings {
   readonly all: Finding[] = [];
-  readonly #tell: (finding: Finding) => void;
+  readonly #onFinding: (finding: Finding) => void;
 
-  constructor(tell: (finding: Finding) => void = () => {}) {
-    this.#tell = tell;
+  constructor(onFinding: (finding: Finding) => void = () => {}) {
+    this.#onFinding = onFinding;
   }
 
   about(topic: Finding['topic']): Topic {
     return new Topic((finding) => {
       const whole: Finding = { topic, code: null, remedy: null, details: [], ...finding };
       const { details } = whole;
-      if (details.length > SHOWN) {
-        whole.details = [...details.slice(0, SHOWN - 1), `and ${details.length - SHOWN + 1} more`];
+      if (details.length > MAX_DETAILS) {
+        whole.details = [
+          ...details.slice(0, MAX_DETAILS - 1),
+          `and ${details.length - MAX_DETAILS + 1} more`,
+        ];
       }
       this.all.push(whole);
-      this.#tell(whole);
+      this.#onFinding(whole);
     });
   }
 }
 
 type Given = Pick<Finding, 'check' | 'status' | 'message'> & Partial<Finding>;
 
-/** Where the checks of one topic say what they find. */
+/** Collects the findings of one topic's checks. */
 export class Topic {
   readonly #add: (finding: Given) => void;
 
@@ -77,9 +80,9 @@ export class Topic {
   }
 
   /**
-   * Does what the run would do: what it would fail with is a problem, and the examination goes on.
+   * Does a part of the run's work. An error of it becomes a problem, and the examination goes on.
    *
-   * @returns What `work` comes to, or `null` where it fails.
+   * @returns The result of `work`, or `null` where it fails.
    */
   async attempt<T>(check: string, work: () => T | Promise<T>, remedy?: string): Promise<T | null> {
     try {
@@ -92,13 +95,13 @@ export class Topic {
     }
   }
 
-  /** Does a check of the run's own; says whether it passes. */
+  /** Makes one of the run's own checks, and tells whether it passes. */
   async passes(check: string, work: () => unknown, remedy?: string): Promise<boolean> {
     return (await this.attempt(check, async () => ({ done: await work() }), remedy)) !== null;
   }
 }
 
-/** An error's message, some of which go on from what a program has printed. */
+/** Returns an error's message as a sentence; some begin small, as they go on from a program's name. */
 function sentence(message: string): string {
   const whole = /[.?!]$/.test(message) ? message : `${message}.`;
   return whole.charAt(0).toUpperCase() + whole.slice(1);

@@ -17,7 +17,7 @@ import { count, size } from '../words.js';
 import type { Topic } from './findings.js';
 import { loadSetup, type Setup } from './setup.js';
 
-/** What a run would work on. */
+/** The machine and the installation that a run would use. */
 export interface Machine {
   versions: { 'node-distill': string; node: string; platform: string };
   /** `null` where the addon does not load. */
@@ -29,63 +29,73 @@ export interface Machine {
   } | null;
   cpu: {
     model: string;
-    /** That this process may use. */
+    /** Cores that this process may use. */
     cores: number;
-    /** Of the processor, those that make a difference here: 'AVX2', 'AVX-512', 'NEON', 'bf16', 'bf16 matrices'. */
+    /** Features of the processor that make a difference here: 'AVX2', 'AVX-512', 'NEON', 'bf16', 'bf16 matrices'. */
     features: string[];
   };
   /** Bytes, within the limits of a container. */
   memory: { total: number; free: number };
-  /** With their memory in bytes. */
+  /** The GPUs that LibTorch can use, with their memory in bytes. */
   gpus: { device: string; memory: number; free: number }[];
   /** Threads that LibTorch would compute on. */
   threads: number | null;
-  /** What the run would compute on and in; `null` where that cannot be had. */
+  /** Device and precision of the run; `null` where the device cannot be used. */
   chosen: Compute | null;
-  /** What 'auto' comes to. */
+  /** Device and precision that 'auto' stands for. */
   auto: Compute | null;
-  /** What decodes ordinary JPEGs. */
+  /** The decoder of ordinary JPEGs. */
   jpeg: 'libjpeg-turbo' | 'sharp';
 }
 
-/** Where convolutions are computed, and in what type. */
+/** The device that convolutions run on, and their precision. */
 export interface Compute {
   /** Such as 'cpu' or 'cuda:0'. */
   device: string;
   precision: 'fp32' | 'bf16';
 }
 
-/** Looks at the installation, and at what it would work on. */
+/** Checks the installation and the machine. */
 export async function examineMachine(
   options: CheckedDoctorOptions,
   topic: Topic,
 ): Promise<Machine> {
   const setup = await loadSetup();
-  const platform = `${process.platform}-${process.arch}`;
-  topic.ok('versions', `node-distill ${version} on Node ${process.versions.node}, ${platform}.`);
-  const addon = await checkAddon(setup, topic);
-  const told = addon && (await native(addon.machine()));
-  const machine: Machine = {
-    versions: { 'node-distill': version, node: process.versions.node, platform },
-    libtorch: addon && told && checkLibtorch(addon, told, setup, topic),
-    cpu: {
-      model: os.cpus()[0]?.model.trim() || 'unknown',
-      cores: os.availableParallelism(),
-      features: told?.features ?? [],
-    },
-    memory: { total: totalMemory(), free: freeMemory() },
-    gpus: told?.gpus.map(({ peak: _, ...gpu }) => gpu) ?? [],
-    threads: told && (options.threads ?? told.threads),
-    chosen: null,
-    auto: null,
-    jpeg: loadJpegAddon() ? 'libjpeg-turbo' : 'sharp',
+  const versions = {
+    'node-distill': version,
+    node: process.versions.node,
+    platform: `${process.platform}-${process.arch}`,
   };
-  checkProcessor(machine, topic);
-  const { total, free } = machine.memory;
-  topic.ok('memory', `${size(free)} of ${size(total)} of memory are free.`);
-  if (addon && told) await checkCompute(addon, told, options, machine, topic);
-  checkJpeg(machine, setup, topic);
-  return machine;
+  topic.ok('versions', `node-distill ${version} on Node ${versions.node}, ${versions.platform}.`);
+  const addon = await checkAddon(setup, topic);
+  const found = addon && (await native(addon.machine()));
+  const libtorch = addon && found && checkLibtorch(addon, found, setup, topic);
+  const cpu = {
+    model: os.cpus()[0]?.model.trim() || 'unknown',
+    cores: os.availableParallelism(),
+    features: found?.features ?? [],
+  };
+  const threads = found && (options.threads ?? found.threads);
+  checkProcessor(cpu, threads, topic);
+  const memory = { total: totalMemory(), free: freeMemory() };
+  topic.ok('memory', `${size(memory.free)} of ${size(memory.total)} of memory are free.`);
+  const { chosen, auto } =
+    addon && found
+      ? await checkCompute(addon, found, libtorch?.cuda ?? null, options, topic)
+      : { chosen: null, auto: null };
+  const jpeg = loadJpegAddon() ? 'libjpeg-turbo' : 'sharp';
+  checkJpeg(jpeg, setup, topic);
+  return {
+    versions,
+    libtorch,
+    cpu,
+    memory,
+    gpus: found?.gpus.map(({ peak: _, ...gpu }) => gpu) ?? [],
+    threads,
+    chosen,
+    auto,
+    jpeg,
+  };
 }
 
 async function checkAddon(setup: Setup, topic: Topic): Promise<NativeAddon | null> {
@@ -94,7 +104,7 @@ async function checkAddon(setup: Setup, topic: Topic): Promise<NativeAddon | nul
   return addon;
 }
 
-/** Where the LibTorch that the addon was built with no longer serves, that is why. */
+/** Returns the remedy of a missing addon; it names the LibTorch that the addon was built with, where that is the cause. */
 function remedyOfAddon(setup: Setup): string {
   const folder = setup.builtWith(packageRoot);
   const { problem } = folder ? setup.inspect(folder) : { problem: '' };
@@ -104,31 +114,34 @@ function remedyOfAddon(setup: Setup): string {
 
 function checkLibtorch(
   addon: NativeAddon,
-  told: NativeMachine,
+  found: NativeMachine,
   setup: Setup,
   topic: Topic,
 ): Machine['libtorch'] {
-  const { version } = setup.inspect(told.libtorch);
-  // Where a library of CUDA's is missing, its name still says what the build is for: `2.13.0+cu130`.
-  const [, major, minor] = /\+cu(\d+)(\d)$/.exec(version) ?? [];
-  const cuda = told.cuda || (major ? `${major}.${minor}` : null);
-  const found = { version: version || addon.libtorch, cuda, folder: told.libtorch };
-  if (found.version.split('+')[0] === addon.libtorch) {
+  const inspected = setup.inspect(found.libtorch);
+  // The version names the build even where a library of CUDA's is missing: `2.13.0+cu130`.
+  const [, major, minor] = /\+cu(\d+)(\d)$/.exec(inspected.version) ?? [];
+  const cuda = found.cuda || (major ? `${major}.${minor}` : null);
+  const version = inspected.version || addon.libtorch;
+  if (version.split('+')[0] === addon.libtorch) {
     const build = cuda ? `built for CUDA ${cuda}` : 'built for the CPU alone';
-    topic.ok('libtorch', `LibTorch ${found.version}, ${build}, in ${told.libtorch}.`);
+    topic.ok('libtorch', `LibTorch ${version}, ${build}, in ${found.libtorch}.`);
   } else {
     topic.problem(
       'libtorch',
       'ERR_ADDON_MISSING',
-      `The addon was built with LibTorch ${addon.libtorch}, but loads LibTorch ${version} from ${told.libtorch}.`,
+      `The addon was built with LibTorch ${addon.libtorch}, but loads LibTorch ${version} from ${found.libtorch}.`,
       { remedy: 'Build it anew: `npx distill setup --force`.' },
     );
   }
-  return found;
+  return { version, cuda, folder: found.libtorch };
 }
 
-function checkProcessor({ cpu, threads }: Machine, topic: Topic): void {
-  const { model, cores, features } = cpu;
+function checkProcessor(
+  { model, cores, features }: Machine['cpu'],
+  threads: number | null,
+  topic: Topic,
+): void {
   const usable = Math.min(cores, quota() ?? cores);
   const what = `${model}, ${count(cores, 'core')}`;
   if (threads === null) {
@@ -154,7 +167,7 @@ function checkProcessor({ cpu, threads }: Machine, topic: Topic): void {
   }
 }
 
-/** Cores that a Linux container's processes may use together, where it limits their time; `null` where not. */
+/** Returns the cores that a Linux container's limit of processor time stands for; `null` without a limit. */
 function quota(): number | null {
   try {
     const [time, period] = readFileSync('/sys/fs/cgroup/cpu.max', 'utf8').split(' ').map(Number);
@@ -167,18 +180,15 @@ function quota(): number | null {
 async function checkCompute(
   addon: NativeAddon,
   { gpus, features }: NativeMachine,
+  cuda: string | null,
   options: CheckedDoctorOptions,
-  machine: Machine,
   topic: Topic,
-): Promise<void> {
+): Promise<{ chosen: Compute | null; auto: Compute }> {
   const { device, precision } = options;
-  const { cuda = null } = machine.libtorch ?? {};
   const { compute: auto, warning } = await choose(addon, 'auto', 'auto');
-  machine.auto = auto;
-  const choice = await topic.attempt('device', () => choose(addon, device, precision));
-  if (!choice) return;
-  const { compute: chosen } = choice;
-  machine.chosen = chosen;
+  const picked = await topic.attempt('device', () => choose(addon, device, precision));
+  if (!picked) return { chosen: null, auto };
+  const { compute: chosen } = picked;
 
   const memory = gpus.map((gpu) => `${gpu.device}: ${size(gpu.free)} of ${size(gpu.memory)} free`);
   const why =
@@ -187,23 +197,24 @@ async function checkCompute(
       : cuda
         ? `this LibTorch is built for CUDA, but finds no GPU (${warning})`
         : 'this LibTorch is built for the CPU alone';
-  const told = `The run computes on ${chosen.device}; \`device\` auto is ${auto.device}: ${why}`;
+  const choice = `The run computes on ${chosen.device}; \`device\` auto is ${auto.device}: ${why}`;
   if (gpus.length === 0 && !cuda && existsSync('/proc/driver/nvidia/version')) {
     topic.warn(
       'device',
-      `${told}, and there is an NVIDIA GPU here.`,
+      `${choice}, and there is an NVIDIA GPU here.`,
       'Build for it: `DISTILL_LIBTORCH=cuda npx distill setup --force`.',
     );
   } else if (gpus.length === 0 && cuda && device === 'auto') {
     topic.warn(
       'device',
-      `${told}.`,
+      `${choice}.`,
       "Install NVIDIA's driver (`nvidia-smi` shows whether it works) and give the container its GPU, or set `device` to cpu.",
     );
   } else {
-    topic.ok('device', `${told}.`);
+    topic.ok('device', `${choice}.`);
   }
   checkPrecision(chosen, auto.precision, features.includes('bf16'), topic);
+  return { chosen, auto };
 }
 
 function checkPrecision(
@@ -230,7 +241,7 @@ function checkPrecision(
   }
 }
 
-/** What LibTorch would compute on, and why on no GPU where it is built for one. */
+/** Returns the device and precision that LibTorch would take, and the reason where it is built for a GPU but takes none. */
 async function choose(
   addon: NativeAddon,
   device: string,
@@ -252,7 +263,7 @@ async function choose(
   }
 }
 
-function checkJpeg({ jpeg }: Machine, setup: Setup, topic: Topic): void {
+function checkJpeg(jpeg: Machine['jpeg'], setup: Setup, topic: Topic): void {
   if (jpeg === 'libjpeg-turbo') {
     topic.ok('jpeg', 'libjpeg-turbo decodes JPEGs.');
     return;

@@ -9,22 +9,22 @@ import type { CheckedDoctorOptions } from '../options/doctor.js';
 import { size } from '../words.js';
 import type { Topic } from './findings.js';
 
-/** Where the prepared pictures would be kept. */
+/** The place of the prepared pictures. */
 export interface StoreNeeds {
-  /** Of one copy of them. */
+  /** Bytes of one copy of them. */
   bytes: number;
   place: 'memory' | 'file';
   /** Bytes that are free there. */
   free: number;
-  /** The file's folder. */
+  /** The folder of the file. */
   folder: string | null;
   /** Whether an earlier run has prepared these pictures already. */
   reused: boolean;
-  /** Whether the run has them in memory while it trains, of a file's as well. */
+  /** Whether the run holds them in memory while it trains, those of a kept file as well. */
   inMemory: boolean;
 }
 
-/** Whether the student can be written, and what is lost by that. */
+/** Checks that the student can be written without a loss, and that it can start from `initialStudent`. */
 export async function checkOutput(
   { student, initialStudent, overwrite }: CheckedDoctorOptions,
   {
@@ -51,7 +51,7 @@ export async function checkOutput(
       (await topic.passes('output', () =>
         refuseOthers({ option: 'student', file: student, kind: 'student', overwrite }),
       ));
-    if (passes && isOther && isFree) await tellOutput(student, initialStudent, topic);
+    if (passes && isOther && isFree) await reportOutput(student, initialStudent, topic);
   }
   if (initialStudent !== undefined && hasAddon && classes !== null) {
     const passes = await topic.passes(
@@ -70,7 +70,7 @@ async function checkFolder(file: string): Promise<void> {
   });
 }
 
-async function tellOutput(
+async function reportOutput(
   student: string,
   initialStudent: string | undefined,
   topic: Topic,
@@ -87,7 +87,7 @@ async function tellOutput(
   );
 }
 
-/** Whether there is room for the prepared pictures. */
+/** Checks that there is room for the prepared pictures. */
 export async function checkStore(
   dataset: Dataset,
   options: StoreOptions,
@@ -147,7 +147,7 @@ export async function checkStore(
   return { bytes, place: 'file', free: room, folder, reused, inMemory };
 }
 
-/** Bytes left on the disk of a folder, which need not be there yet. */
+/** Returns the bytes left on the disk of a folder, which need not exist yet. */
 async function freeDisk(folder: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(folder);
@@ -159,7 +159,7 @@ async function freeDisk(folder: string): Promise<number> {
   }
 }
 
-/** Whether the run fits into memory, by what the steps that were measured took at most. */
+/** Checks that the run fits into memory, by the most that the measured steps took; returns the bytes it takes. */
 export async function checkMemory(
   { store, free, device }: { store: StoreNeeds; free: number; device: string },
   topic: Topic,

@@ -9,38 +9,38 @@ import {
   type TeacherSource,
 } from '../checks.js';
 import { relativePath } from '../data/dataset.js';
-import { pictureName, TeacherLogits } from '../data/logits-file.js';
+import { imageName, TeacherLogits } from '../data/logits-file.js';
 import { DistillError } from '../errors.js';
 import { sha256 } from '../files.js';
 import { inspect } from '../model/inspect.js';
 import type { ModelMetadata } from '../model/metadata.js';
 import { type Preprocessing, preprocessingOf } from '../model/preprocessing.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
-import type { Pictures } from './dataset.js';
+import type { Images } from './dataset.js';
 import type { Topic } from './findings.js';
 
-/** Whose answers are to be learnt. */
+/** The teacher whose answers are to be learnt. */
 export interface Teacher {
   file: string;
   /** Such as 'densenet121'; `null` of a file of logits. */
   architecture: string | null;
-  /** Classes that it tells apart. */
+  /** The number of its classes. */
   classes: number;
-  /** Its answers, where it is not to be asked itself. */
+  /** Its answers, where they come from a file. */
   logits: TeacherLogits | null;
-  /** What its file says of it. */
+  /** The metadata of its file. */
   metadata: ModelMetadata | null;
-  /** What it is to see of a picture; `null` where nobody says mean and std. */
+  /** The preprocessing of a run; `null` where neither its file nor the options say mean and std. */
   preprocessing: Preprocessing | null;
   sha256: string;
-  /** Whether its classes are those of the pictures, as far as can be told from their number and names. */
-  fits: boolean;
+  /** Whether its classes are those of the pictures, by their number and names. */
+  classesFit: boolean;
 }
 
-/** Looks at a teacher's file, without asking it anything. */
+/** Checks a teacher's file, without asking the teacher anything. */
 export async function examineTeacher(
   { file, isLogits }: TeacherSource,
-  pictures: Pictures | null,
+  images: Images | null,
   options: CheckedDoctorOptions,
   topic: Topic,
 ): Promise<Teacher | null> {
@@ -52,63 +52,63 @@ export async function examineTeacher(
     'teacher',
     `'${file}' holds ${logits ? 'logits' : `a ${architecture}`} for ${classes} classes.`,
   );
-  const survey = pictures?.train ?? pictures?.val;
-  const fits =
+  const survey = images?.train ?? images?.val;
+  const classesFit =
     !survey ||
     (await topic.passes('teacher-classes', () => {
       checkClasses(survey.classes, classes, file, survey.root);
       if (logits) checkLogits(logits, survey.classes, survey.root);
       else checkClassNames(survey.classes, { path: file, metadata }, survey.root);
     }));
-  if (logits && pictures) await checkRows(logits, pictures, options, topic);
+  if (logits && images) await checkRows(logits, images, options, topic);
   const preprocessing = await topic.attempt('preprocessing', () =>
     readPreprocessing(file, found, options),
   );
   if (preprocessing) checkPreprocessing(preprocessing, { file, ...found }, options, topic);
-  return { file, ...found, preprocessing, sha256: await sha256(file, options.signal), fits };
+  return { file, ...found, preprocessing, sha256: await sha256(file, options.signal), classesFit };
 }
 
-/** What can be told of a teacher's file without the addon: whether it is there. */
-export async function checkThere(file: string, topic: Topic): Promise<void> {
+/** Checks that a teacher's file is there, which is all that can be checked without the addon. */
+export async function checkExists(file: string, topic: Topic): Promise<void> {
   await topic.attempt('teacher', async () => {
     if (await stat(file).catch(() => null)) return;
     throw new DistillError('ERR_CHECKPOINT_NOT_FOUND', `There is no file '${file}'.`);
   });
 }
 
-type Read = Pick<Teacher, 'architecture' | 'classes' | 'logits' | 'metadata'>;
+type Contents = Pick<Teacher, 'architecture' | 'classes' | 'logits' | 'metadata'>;
 
-async function readNetwork(file: string): Promise<Read> {
+async function readNetwork(file: string): Promise<Contents> {
   const contents = await inspect(file);
   const { architecture } = checkTeacher(contents);
   const { classes, metadata } = contents;
   return { architecture, classes: classes ?? 0, logits: null, metadata };
 }
 
-async function readLogits(file: string): Promise<Read> {
+async function readLogits(file: string): Promise<Contents> {
   const logits = await TeacherLogits.read(file);
   const { classes, metadata } = logits;
   return { architecture: null, classes, logits, metadata };
 }
 
-/** Every training picture needs an answer, unless it may be passed over. */
+/** Checks that every training picture has an answer, unless it may be passed over. */
 async function checkRows(
   logits: TeacherLogits,
-  { train }: Pictures,
+  { train }: Images,
   { onBadImage }: CheckedDoctorOptions,
   topic: Topic,
 ): Promise<void> {
   if (!train || onBadImage === 'skip') return;
-  const names = train.samples.map((sample) => pictureName('train', relativePath(train, sample)));
-  await topic.passes('rows', () => logits.demand(names));
+  const names = train.samples.map((sample) => imageName('train', relativePath(train, sample)));
+  await topic.passes('rows', () => logits.requireAll(names));
 }
 
 async function readPreprocessing(
   file: string,
-  { architecture, classes, metadata }: Read,
+  { architecture, classes, metadata }: Contents,
   options: CheckedDoctorOptions,
 ): Promise<Preprocessing> {
-  // Whether the names are the right ones is another question.
+  // Any names do, as they are checked elsewhere.
   const labels = new Array<string>(classes).fill('');
   const contents = { path: file, architecture, classes, metadata };
   const { preprocessing } = await preprocessingOf(contents, { ...options, labels });
@@ -126,8 +126,8 @@ function checkPreprocessing(
     topic.warn(
       'preprocessing',
       (logits && otherPreprocessing(logits, preprocessing)) ??
-        `The teacher '${file}' was trained with ${name} ${metadata[name]}, and is to see pictures with ${preprocessing[name]}.`,
-      `Leave \`${name}\` out; then the file's own is taken.`,
+        `The teacher '${file}' was trained with ${name} ${metadata[name]}, but is to see pictures with ${name} ${preprocessing[name]}.`,
+      `Leave \`${name}\` out: then the one in the file is taken.`,
     );
     return;
   }

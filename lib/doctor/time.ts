@@ -15,41 +15,41 @@ import { count, span } from '../words.js';
 import type { Topic } from './findings.js';
 import type { Compute } from './machine.js';
 
-/** How long a run would take: an estimate, from a few real steps. Seconds. */
+/** An estimate of a run's time from a few real steps, in seconds. */
 export interface Estimate {
   /** Decoding, and the teacher's answers; 0 where an earlier run has kept them. */
   prepare: number;
   /** Training and validation. */
   epoch: number;
   epochs: number;
-  /** With all epochs; a run may end earlier. */
+  /** Of all epochs; a run may end earlier. */
   total: number;
-  /** Pictures a second that the estimate is made of; `teacher` is `null` where it need not be asked. */
+  /** The rates that the estimate is made of, in pictures a second; `teacher` is `null` where it need not be asked. */
   imagesPerSecond: { decode: number; teacher: number | null; train: number; validate: number };
 }
 
 /** Training pictures in the steps that are measured, unless a batch alone is larger. */
-const PICTURES = 64;
+const IMAGES = 64;
 /** Steps at least. */
 const STEPS = 3;
 
 /**
- * What a student's steps take with these options.
+ * Measures a student's steps with these options.
  *
  * @param pixels Some of the pictures, uint8 (n, imageSize, imageSize, 3).
- * @param on.pictures Training pictures in all, which a batch has at most.
+ * @param on.images The number of all training pictures, which a batch has at most.
  * @returns Pictures a second, and steps that were measured.
  */
 export async function measureSteps(
   options: CheckedDoctorOptions,
   preprocessing: Preprocessing,
   pixels: Uint8Array,
-  on: Compute & { classes: number; pictures: number },
+  on: Compute & { classes: number; images: number },
   topic: Topic,
 ): Promise<{ train: number; validate: number; steps: number } | null> {
   const { threads = 0, signal } = options;
-  const batchSize = Math.min(options.batchSize, on.pictures);
-  const steps = Math.max(STEPS, Math.ceil(PICTURES / batchSize));
+  const batchSize = Math.min(options.batchSize, on.images);
+  const steps = Math.max(STEPS, Math.ceil(IMAGES / batchSize));
   const images = steps * batchSize;
   const { device, precision, classes } = on;
   const execution: NativeExecution = { device, precision, threads };
@@ -74,7 +74,7 @@ export async function measureSteps(
     });
 }
 
-/** A store of the given pictures, over and over, each with another class: no student is ever right about all. */
+/** Fills a store with the given pictures, over and over, each with another class: no student is ever right about all. */
 async function fill(
   session: NativeSession,
   shape: { preprocessing: Preprocessing; classes: number; images: number; batchSize: number },
@@ -157,7 +157,7 @@ async function trainTwice(
   return epochs;
 }
 
-/** Puts the rates together. */
+/** Estimates a run's time from the rates. */
 export function estimate(
   { train, val }: Dataset,
   { epochs, views }: CheckedDoctorOptions,

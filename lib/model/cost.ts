@@ -5,12 +5,12 @@ import { makeClassifier } from './classifier.js';
 import { inspect } from './inspect.js';
 import { type Preprocessing, pixelBytes } from './preprocessing.js';
 
-/** What a model takes to keep and to ask. */
+/** The size of a model and the time of an answer. */
 export interface ModelCost {
   architecture: string;
-  /** BatchNorm's statistics are none. */
+  /** Trainable numbers; BatchNorm's statistics are not counted. */
   parameters: number;
-  /** Of its file. */
+  /** Size of its file. */
   bytes: number;
   /**
    * Seconds from one picture's pixels to its probabilities, on this machine: the median of {@link LATENCY_RUNS}
@@ -23,7 +23,7 @@ export interface ModelCost {
 export const LATENCY_RUNS = 31;
 const WARM_UP = 5;
 
-/** Measures a model in its file, on the device and in the type that are given. */
+/** Measures the model in a file, on the device and in the precision that are given. */
 export async function costOf(
   file: string,
   preprocessing: Preprocessing,
@@ -31,7 +31,7 @@ export async function costOf(
 ): Promise<ModelCost> {
   const { architecture, parameters } = await inspect(file);
   const { size: bytes } = await stat(file);
-  // Any picture takes as long as another.
+  // All pictures take equally long.
   const pixels = new Uint8Array(pixelBytes(preprocessing)).fill(128);
   const classifier = makeClassifier(file, preprocessing, execution);
   const seconds: number[] = [];

@@ -3,27 +3,27 @@ import { checkOptions } from '../options/check.js';
 import { inspectOptions } from '../options/inspect.js';
 import { type ModelMetadata, parseMetadata } from './metadata.js';
 
-/** What a checkpoint holds. */
+/** The contents of a checkpoint. */
 export interface CheckpointContents {
   path: string;
   /** PyTorch's zip format of today, its older sequence of pickles, or safetensors. */
   format: 'zip' | 'legacy' | 'safetensors';
   /** 'student', 'densenet121', 'densenet161', 'densenet169', 'densenet201', or `null` for another. */
   architecture: string | null;
-  /** Classes told apart, where the architecture is known. */
+  /** The number of classes, where the architecture is known. */
   classes: number | null;
   /** Trainable numbers; running statistics are not counted. */
   parameters: number;
   tensors: { name: string; shape: number[]; dtype: string }[];
-  /** What this package keeps in a student's file; `null` in others. */
+  /** The metadata in a file of this package; `null` in others. */
   metadata: ModelMetadata | null;
 }
 
 /**
- * Tells what a `.pth` or a safetensors file holds. Nothing in the file is executed.
+ * Lists the contents of a `.pth` or a safetensors file. Nothing in the file is executed.
  *
  * @param path A PyTorch checkpoint (a state dict, bare or under `state_dict`, `model` or
- * `model_state_dict`) or a safetensors file, told apart by their content.
+ * `model_state_dict`) or a safetensors file, recognised by its content.
  * @throws DistillError `ERR_OPTION`, and `ERR_CHECKPOINT_…` where it is not one, damaged, or asks to run something.
  */
 export async function inspect(path: string): Promise<CheckpointContents> {

@@ -2,7 +2,7 @@ import { DistillError } from '../errors.js';
 import { readFile, type UnreadableFile } from '../files.js';
 import { printable } from '../words.js';
 
-/** What a file of labels may have, bytes: far above a name for each of a hundred thousand classes. */
+/** Bytes of the largest file of labels: far above a name for each of a hundred thousand classes. */
 const LARGEST = 16e6;
 
 /**
@@ -10,7 +10,7 @@ const LARGEST = 16e6;
  * order mark that Windows writes. Names may contain spaces; blank lines and Windows line ends are fine.
  *
  * @returns The names by index.
- * @throws {DistillError} `ERR_LABELS` if the file cannot be read or is in another encoding, a line is no `index name`, an
+ * @throws DistillError `ERR_LABELS` if the file cannot be read or is in another encoding, a line is no `index name`, an
  *   index occurs twice, or one between 0 and the largest is missing.
  */
 export async function readLabels(path: string): Promise<string[]> {
@@ -69,7 +69,7 @@ export async function readLabels(path: string): Promise<string[]> {
 
 const LINE_END = /\r\n|\n|\r/;
 
-/** The text of a file, without its byte order mark. */
+/** Decodes the text of a file, without its byte order mark. */
 function textOf(bytes: Uint8Array, path: string): string {
   const mark = Buffer.from(bytes.subarray(0, 2)).toString('hex');
   const encoding = mark === 'fffe' ? 'utf-16le' : mark === 'feff' ? 'utf-16be' : 'utf-8';
@@ -92,7 +92,7 @@ function textOf(bytes: Uint8Array, path: string): string {
   return text;
 }
 
-/** The beginning of a line, fit for a message. */
+/** Shortens a line for a message. */
 function shortened(line: string): string {
   return printable(line.length > 80 ? `${line.slice(0, 80)}…` : line);
 }

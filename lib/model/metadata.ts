@@ -5,29 +5,30 @@ import { loadAddon } from '../native.js';
 import { preprocessing } from '../options/fields.js';
 import { version } from '../package.js';
 
-/** What a student's or a teacher's file says of itself, besides its weights. */
+/** The facts in a student's, a teacher's or a logits' file besides its tensors. */
 export interface ModelMetadata {
   /** Class names by index. */
   classes: string[];
-  /** R, G, B, of values in 0..1. */
+  /** Means of R, G, B, in 0..1. */
   mean: readonly [number, number, number];
+  /** Standard deviations of R, G, B, in 0.0001..1. */
   std: readonly [number, number, number];
-  /** Pixels a side of the centre crop. */
+  /** Side of the centre crop, in pixels. */
   imageSize: number;
   /** Options of the run that made it. */
   options?: Record<string, unknown> | undefined;
-  /** Whose answers it learnt. */
+  /** The teacher of a student: file, architecture and SHA-256. */
   teacher?: Record<string, unknown> | undefined;
-  /** What a teacher started from. */
+  /** The weights that a teacher started from: file, architecture and SHA-256. */
   weights?: Record<string, unknown> | undefined;
   /** The epoch, from 1, and its losses and accuracies. */
   epoch?: number | undefined;
   metrics?: Record<string, number> | undefined;
-  /** Of node-distill, LibTorch and Node. */
+  /** Versions of node-distill, LibTorch and Node. */
   versions?: Record<string, string> | undefined;
 }
 
-/** What makes a file now: its `versions`. */
+/** Returns the `versions` of a file that is made now. */
 export function madeWith(): Record<string, string> {
   return { 'node-distill': version, libtorch: loadAddon().libtorch, node: process.versions.node };
 }
@@ -44,9 +45,9 @@ const metadataSchema = z.looseObject({
 });
 
 /**
- * Reads the metadata of a file; it comes from outside and is checked as such.
+ * Parses a file's metadata, which may come from anywhere.
  *
- * @throws DistillError `ERR_CHECKPOINT_CORRUPT` where it is not what this package writes.
+ * @throws DistillError `ERR_CHECKPOINT_CORRUPT` where this package did not write it so.
  */
 export function parseMetadata(json: string, path: string): ModelMetadata {
   let value: unknown;

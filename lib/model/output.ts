@@ -6,9 +6,9 @@ import { loadAddon, native } from '../native.js';
 import { inspect } from './inspect.js';
 import { ModelProtoSchema } from './onnx/onnx_pb.js';
 
-// Files that are written, and what is lost by that.
+// Files that are written, and the refusal to replace what this package did not write.
 
-/** What this package writes, each of which replaces its own kind alone. */
+/** The kinds of files that this package writes, each of which replaces its own kind alone. */
 const KINDS = {
   student: 'a student',
   teacher: 'a teacher',
@@ -21,18 +21,18 @@ export type Kind = keyof typeof KINDS;
 
 /** A file to be written. */
 export interface OutputFile {
-  /** What it is given as. */
+  /** The option that it is given as. */
   option: string;
   file: string;
   kind: Kind;
-  /** Whether it may replace what is there, whatever that is. */
+  /** Whether it may replace any file that is there. */
   overwrite: boolean;
 }
 
 /**
  * Makes sure before the work begins that a file can be written, and that nothing is lost by it.
  *
- * @param source What it is made of, which must not be written over.
+ * @param source The model that it is made of, which must not be written over.
  * @throws DistillError `ERR_WRITE`, `ERR_OPTION` where it is the source, and `ERR_EXISTS`.
  */
 export async function checkOutput(
@@ -45,10 +45,10 @@ export async function checkOutput(
 }
 
 /**
- * A file written over the model that it is made of would be the loss of the more valuable of the two.
+ * Refuses to write a file over the model that it is made of, which would lose the more valuable of the two.
  *
- * @param model What the option with the model is called.
- * @param option What the option with the file to write is called.
+ * @param model The option with the model.
+ * @param option The option with the file to write.
  */
 export async function refuseSource(
   model: 'teacher' | 'student' | 'model',
@@ -72,7 +72,7 @@ export async function refuseSource(
  */
 export async function refuseOthers({ option, file, kind, overwrite }: OutputFile): Promise<void> {
   if (overwrite || !(await stat(file).catch(() => null))) return;
-  const found = await look(file);
+  const found = await recognise(file);
   if (found.kind === kind) return;
   throw new DistillError(
     'ERR_EXISTS',
@@ -89,8 +89,8 @@ export async function writeOutput(output: OutputFile, bytes: Uint8Array): Promis
 /** Bytes of the largest file that is looked into: figures and ONNX models are much smaller. */
 const LIMIT = 256 * 2 ** 20;
 
-/** What a file is, where this package wrote it, and what it holds, as far as that can be told. */
-async function look(file: string): Promise<{ kind: Kind | null; holds: string | null }> {
+/** Recognises a file: its kind, where this package wrote it, and its contents in words, as far as they are known. */
+async function recognise(file: string): Promise<{ kind: Kind | null; holds: string | null }> {
   const checkpoint = await inspect(file).catch(() => null);
   if (checkpoint) {
     const { architecture, metadata, tensors } = checkpoint;

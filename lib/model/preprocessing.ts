@@ -2,7 +2,7 @@ import { DistillError } from '../errors.js';
 import type { CheckpointContents } from './inspect.js';
 import { readLabels } from './labels.js';
 
-/** How a picture becomes pixels, uint8 RGB (imageSize, imageSize, 3). A further step of decoding is a field here. */
+/** The steps from a picture's file to its pixels, uint8 RGB (imageSize, imageSize, 3). A further step is a field here. */
 export interface PixelPreprocessing {
   /** Side of the square that is cut out of the middle, in pixels. */
   imageSize: number;
@@ -13,11 +13,11 @@ export function pixelBytes({ imageSize }: PixelPreprocessing): number {
   return imageSize * imageSize * 3;
 }
 
-/** How a picture becomes a network's input: `(pixels / 255 - mean) / std`. */
+/** The steps from a picture's file to a network's input, `(pixels / 255 - mean) / std`. */
 export interface Preprocessing extends PixelPreprocessing {
-  /** Of R, G, B, in 0..1. */
+  /** Means of R, G, B, in 0..1. */
   mean: readonly [number, number, number];
-  /** Of R, G, B, in 0.0001..1. */
+  /** Standard deviations of R, G, B, in 0.0001..1. */
   std: readonly [number, number, number];
 }
 
@@ -56,10 +56,10 @@ export async function preprocessingOf(
     const missing = Object.entries({ labels, mean, std }).filter(([, value]) => !value);
     throw new DistillError(
       'ERR_NO_METADATA',
-      `'${path}' carries no ${missing.map(([name]) => name).join(', ')}; pass ${missing.length > 1 ? 'them' : 'it'} as options.`,
+      `'${path}' has no ${missing.map(([name]) => name).join(', ')}; pass ${missing.length > 1 ? 'them as options' : 'it as an option'}.`,
     );
   }
-  // Where the architecture is unknown, loading says so.
+  // An unknown architecture is refused when it is loaded.
   if (architecture !== null && classes !== labels.length) {
     throw new DistillError(
       'ERR_LABELS',

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import type { PictureSource } from '../data/decode.js';
-import type { DistillError } from '../errors.js';
-import { callback, execution, fields, pixels, preprocessing } from './fields.js';
+import type { DistillWarning } from '../warnings.js';
+import { callback, execution, fields, pixels, preprocessing, reports } from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { metaOf, option } from './option.js';
 
@@ -13,8 +12,8 @@ export interface DatasetStatsOptions {
   onBadImage?: 'error' | 'skip' | undefined;
   /** The largest picture that is read, in pixels. Default: as in `distill()`, 178,956,970, and half of it for some kinds. */
   maxPixels?: number | undefined;
-  /** Receives each picture that is skipped, with the reason. */
-  onSkip?: ((path: PictureSource, error: DistillError) => void) | undefined;
+  /** Receives the warnings of pictures that are skipped, and of files that are passed over. Default: `process.emitWarning`. */
+  onWarning?: ((warning: DistillWarning) => void) | undefined;
   /** Receives how many pictures of how many have been read. */
   onProgress?: ((done: number, total: number) => void) | undefined;
   /** Ends the work: the promise rejects with `ERR_ABORTED`. */
@@ -28,7 +27,7 @@ export const datasetStatsOptions = z.strictObject({
   imageSize: option(pixels(1, 4096).default(224), metaOf(preprocessing.imageSize)),
   onBadImage: execution.onBadImage,
   maxPixels: execution.maxPixels,
-  onSkip: callback<(path: PictureSource, error: DistillError) => void>().optional(),
+  onWarning: reports.onWarning,
   onProgress: option(callback<(done: number, total: number) => void>().optional(), {
     synonyms: 'progress onEpoch progressCallback',
   }),

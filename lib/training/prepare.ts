@@ -51,7 +51,7 @@ export async function findDataset(
   const dataset = await scanDataset(folders);
   const { classes, train, val } = dataset;
   task.report('dataset', { classes, train: train.samples.length, val: val.samples.length });
-  const ignored = filesIgnored([...train.others, ...val.others]);
+  const ignored = filesIgnored([...train.ignored, ...val.ignored]);
   if (ignored) task.report('warning', ignored);
   return dataset;
 }

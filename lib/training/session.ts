@@ -12,7 +12,7 @@ import type { training } from '../options/fields.js';
 import type { CommonEvents } from '../run/events.js';
 import type { RunSetup } from '../run/reports.js';
 import type { TaskContext } from '../run/task.js';
-import { noGpu } from '../warnings.js';
+import { imageSkipped, noGpu } from '../warnings.js';
 
 // The session of a run: a thread of the addon, with the prepared pictures in its store.
 
@@ -87,7 +87,7 @@ export async function fillStore(
     onProgress: (progress) => task.report('prepare', progress),
     onSkip: (file, message) => {
       skipped.push(file);
-      task.report('warning', { code: 'WARN_IMAGE_SKIPPED', message, path: file });
+      task.report('warning', imageSkipped(file, { message }));
     },
   }).catch((error: unknown) => {
     if (task.stopping.aborted && error === task.stopping.reason) return null;

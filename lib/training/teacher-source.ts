@@ -83,9 +83,6 @@ async function readLogits(
   };
 }
 
-/** With fewer pictures an accuracy is too uncertain to warn of. */
-const FEW = 30;
-
 /**
  * Warns where the teacher's answers for the training pictures are no better than guesses.
  *
@@ -101,7 +98,7 @@ export async function warnOfGuessing(
     session.native.validateTeacher('train'),
   );
   const measured = { accuracy, share, images: images.train };
-  if (images.train < FEW || !isGuess(measured)) return;
+  if (!isGuess(measured)) return;
   const which = count(images.train, 'training picture');
   const description = describeAccuracy(measured, which, loss, `${classes[commonest]}`);
   task.report('warning', {

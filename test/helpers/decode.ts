@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import { decodeBatches, decodeCrop, type PictureSource } from '../../lib/data/decode.js';
+import { decodeBatches, decodeCrop, type ImageSource } from '../../lib/data/decode.js';
 import type { DistillError } from '../../lib/errors.js';
 import { refusalOf } from './results.js';
 
@@ -12,7 +12,7 @@ export const fixtures = fileURLToPath(new URL('../fixtures/pictures', import.met
 export const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest('hex');
 
 /** Returns the SHA-256 of a crop, or null if the picture is refused. */
-export async function digest(source: PictureSource, size: number): Promise<string | null> {
+export async function digest(source: ImageSource, size: number): Promise<string | null> {
   try {
     return sha256(await decodeCrop(source, { imageSize: size }));
   } catch (error) {
@@ -22,7 +22,7 @@ export async function digest(source: PictureSource, size: number): Promise<strin
 }
 
 /** Returns the error that refuses a picture. */
-export async function refusal(source: PictureSource, name?: string): Promise<DistillError> {
+export async function refusal(source: ImageSource, name?: string): Promise<DistillError> {
   const error = await refusalOf(
     decodeCrop(source, { imageSize: 16 }, name === undefined ? {} : { name }),
   );
@@ -56,7 +56,7 @@ export const SIZE = 24;
 
 /** Decodes pictures of side SIZE, three a batch unless told otherwise. */
 export async function collect(
-  sources: readonly PictureSource[],
+  sources: readonly ImageSource[],
   options: Partial<Parameters<typeof decodeBatches>[1]> = {},
 ) {
   const batches: { pixels: Uint8Array; indices: number[]; count: number }[] = [];

@@ -20,13 +20,13 @@ describe('a model', () => {
       const { check } = await exportOnnx(student, out('checked.onnx'), options);
       expect(check).toMatchObject({
         runtime: expect.stringMatching(/^onnxruntime-\w+ \d/),
-        pictures: 6,
+        images: 6,
       });
       expect(check?.maxDifference).toBeGreaterThan(0);
       expect(check?.maxDifference).toBeLessThanOrEqual(1e-4);
     }
     const { check } = await exportOnnx(student, out('checked.onnx'), { dynamicSize: true });
-    expect(check?.pictures).toBe(12);
+    expect(check?.images).toBe(12);
     expect(filesIn(inFolder('out')).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 
@@ -226,7 +226,7 @@ describe('exportOnnx() refuses', () => {
     [
       'a student without its metadata',
       'ERR_NO_METADATA',
-      /carries no labels, mean, std/,
+      /has no labels, mean, std/,
       async () => [await writeStudent(inFolder('bare.pth')), out('never.onnx')],
     ],
     [

@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { scanPictures } from '../../lib/data/dataset.js';
+import { scanImages } from '../../lib/data/dataset.js';
 import { decodeBatches } from '../../lib/data/decode.js';
 import { type DistillWarning, distill, type Prediction, predict } from '../../lib/index.js';
 import { loadAddon } from '../../lib/native.js';
@@ -21,7 +21,7 @@ beforeAll(async () => {
   base = await smallRun(folder);
   await distill(base);
   images = path.join(base.dataset, 'val');
-  files = await scanPictures(images);
+  ({ files } = await scanImages(images));
   plain = await writeStudent(path.join(folder, 'plain.pth'), { classes: 4, seed: 3 });
 });
 

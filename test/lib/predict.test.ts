@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { scanPictures } from '../../lib/data/dataset.js';
+import { scanImages } from '../../lib/data/dataset.js';
 import { distill, type Prediction, predict } from '../../lib/index.js';
 import { runChild } from '../helpers/child.js';
 import { smallRun, temporaryFolder, writeStudent } from '../helpers/dataset.js';
@@ -20,7 +20,7 @@ beforeAll(async () => {
   base = await smallRun(folder);
   await distill(base);
   images = path.join(base.dataset, 'val');
-  files = await scanPictures(images);
+  ({ files } = await scanImages(images));
   plain = await writeStudent(path.join(folder, 'plain.pth'), { classes: 4, seed: 3 });
 });
 
@@ -154,13 +154,15 @@ describe('a model', () => {
     const refused = (message: string) => ({
       name: 'DistillError',
       code: 'ERR_NO_METADATA',
-      message: `'${plain}' carries no ${message} as options.`,
+      message: `'${plain}' has no ${message}.`,
     });
     const { mean, std } = preprocessing;
     const given = { student: plain, images };
-    await expect(collect(given)).rejects.toMatchObject(refused('labels, mean, std; pass them'));
+    await expect(collect(given)).rejects.toMatchObject(
+      refused('labels, mean, std; pass them as options'),
+    );
     await expect(collect({ ...given, labels, mean })).rejects.toMatchObject(
-      refused('std; pass it'),
+      refused('std; pass it as an option'),
     );
     // 224 pixels, where neither says otherwise.
     expect(await collect({ ...given, labels, mean, std, images: files.slice(0, 1) })).toHaveLength(

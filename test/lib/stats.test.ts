@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { datasetStats } from '../../lib/stats.js';
+import type { DistillWarning } from '../../lib/warnings.js';
 import { python, runPython } from '../helpers/python.js';
 
 const hymenoptera = fileURLToPath(new URL('../../../shared/data/hymenoptera', import.meta.url));
@@ -80,14 +81,42 @@ test('stop at a bad picture, or leave it out', async () => {
     code: 'ERR_BAD_IMAGE',
   });
 
-  const skipped: string[] = [];
+  const warnings: DistillWarning[] = [];
   const found = await datasetStats(root, {
     imageSize: 1,
     onBadImage: 'skip',
-    onSkip: (file) => skipped.push(path.basename(String(file))),
+    onWarning: (warning) => warnings.push(warning),
   });
   expect(found).toEqual({ mean: [0.2, 0.2, 0.2], std: [0, 0, 0], images: 1 });
-  expect(skipped).toEqual(['b.ppm']);
+  expect(warnings).toEqual([
+    {
+      code: 'WARN_IMAGE_SKIPPED',
+      message: expect.stringContaining('is cut short'),
+      path: path.join(root, 'b.ppm'),
+    },
+  ]);
+});
+
+test.each([
+  ['classes', 'ants/'],
+  ['no class', ''],
+])('warn of files that look like pictures and are passed over, in %s', async (_, folder) => {
+  picture(`${folder}a.ppm`, 1, 1, [51, 51, 51]);
+  picture(`${folder}b.heic`, 1, 1, [0, 0, 0]);
+  picture(`${folder}notes.txt`, 1, 1, [0, 0, 0]);
+  const warnings: DistillWarning[] = [];
+  const found = await datasetStats(root, {
+    imageSize: 1,
+    onWarning: (warning) => warnings.push(warning),
+  });
+  expect(found.images).toBe(1);
+  expect(warnings).toEqual([
+    {
+      code: 'WARN_FILES_IGNORED',
+      message: expect.stringContaining('1 file that looks like a picture'),
+      path: path.join(root, `${folder}b.heic`),
+    },
+  ]);
 });
 
 test('of bad pictures only are an error', async () => {

@@ -274,7 +274,7 @@ describe('a student of a taught teacher', () => {
     const silent = await writeTeacher(path.join(folder, 'silent.pth'));
     await expect(distill(student({ teacher: silent }))).rejects.toMatchObject({
       code: 'ERR_NO_METADATA',
-      message: `'${silent}' carries no mean, std; pass them as options.`,
+      message: `'${silent}' has no mean, std; pass them as options.`,
     });
   });
 });

@@ -254,7 +254,7 @@ describe('teacherLogits() refuses', () => {
     [
       'a teacher that does not say its mean',
       'ERR_NO_METADATA',
-      /carries no mean;/,
+      /has no mean;/,
       () => ({ mean: undefined }),
     ],
     [

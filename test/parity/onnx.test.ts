@@ -3,7 +3,7 @@ import * as ort from 'onnxruntime-web';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeCrop } from '../../lib/data/decode.js';
 import { exportOnnx, type OnnxOptions } from '../../lib/index.js';
-import { feed, samplePictures } from '../../lib/model/onnx/pictures.js';
+import { feed, sampleImages } from '../../lib/model/onnx/samples.js';
 import { mean, std } from '../helpers/dataset.js';
 import { classes, kinds, out, pictures, pth, softmax, student } from '../helpers/onnx.js';
 import { python, pythonWith, runPython } from '../helpers/python.js';
@@ -73,7 +73,7 @@ describe.runIf(python)('PyTorch’s probabilities', () => {
     const file = out('any-size.onnx');
     await exportOnnx(pth, file, { dynamicSize: true });
     const [height, width] = [53, 90];
-    const pixels = samplePictures(7, 90).subarray(0, 7 * height * width * 3);
+    const pixels = sampleImages(7, 90).subarray(0, 7 * height * width * 3);
     const script = `
 import base64, json, sys
 import reference, torch

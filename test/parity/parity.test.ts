@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scanDataset } from '../../lib/data/dataset.js';
-import { decodeBatches, type PictureBatch } from '../../lib/data/decode.js';
+import { decodeBatches, type ImageBatch } from '../../lib/data/decode.js';
 import { predict } from '../../lib/index.js';
 import { loadAddon } from '../../lib/native.js';
 import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
@@ -134,7 +134,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
       const ours = await loadAddon().gradients({
         ...common,
         loss: 'distillation',
-        pixels: (decoded.value as PictureBatch).pixels,
+        pixels: (decoded.value as ImageBatch).pixels,
         labels: Int32Array.from(labels),
         teacherLogits: Float32Array.from(teacherLogits.flat()),
       });

@@ -6,13 +6,13 @@
  * packages for the format read fewer kinds, round 16-bit colours otherwise, and allocate what a header says.
  */
 import {
-  BadPicture,
+  BadImage,
   checkSize,
   MAX_PIXELS,
-  type Picture,
+  type OpenedImage,
   type Region,
   truncated,
-} from './picture.js';
+} from './image.js';
 
 // Compression values of the header.
 const RAW = 0;
@@ -20,14 +20,14 @@ const RLE8 = 1;
 const RLE4 = 2;
 const BITFIELDS = 3;
 
-/** What the headers say, sizes in pixels and bytes. */
+/** The facts of the headers, sizes in pixels and bytes. */
 interface Header {
   width: number;
   height: number;
   topDown: boolean;
   bits: number;
   compression: number;
-  /** Where the pixels start in the file. */
+  /** The byte of the file at which the pixels start. */
   start: number;
   /** RGB by index; black where the file gives no colour. Empty above 8 bits. */
   palette: Uint8Array;
@@ -36,7 +36,7 @@ interface Header {
 }
 
 /** Reads a bitmap's headers; null if the data is not a bitmap. */
-export function openBmp(data: Uint8Array, maxPixels = MAX_PIXELS): Picture | null {
+export function openBmp(data: Uint8Array, maxPixels = MAX_PIXELS): OpenedImage | null {
   if (data[0] !== 0x42 || data[1] !== 0x4d) return null; // 'BM'
   const header = readHeader(data);
   checkSize(header.width, header.height, maxPixels);
@@ -53,7 +53,7 @@ function readHeader(data: Uint8Array): Header {
   if (data.length < 26) throw truncated('BMP');
   const size = view.getUint32(14, true); // of the second header, which follows 14 bytes of the first
   if (![12, 40, 52, 56, 64, 108, 124].includes(size)) {
-    throw new BadPicture(`is a BMP file with an unknown header of ${size} bytes`);
+    throw new BadImage(`is a BMP file with an unknown header of ${size} bytes`);
   }
   if (data.length < 14 + size) throw truncated('BMP');
 
@@ -74,7 +74,7 @@ function readHeader(data: Uint8Array): Header {
 
   const colours = bits > 8 ? 0 : (old ? 0 : view.getUint32(46, true)) || 2 ** bits;
   if (colours > 256)
-    throw new BadPicture(`is a BMP file with ${colours} colours, at most 256 are read`);
+    throw new BadImage(`is a BMP file with ${colours} colours, at most 256 are read`);
   const palette = new Uint8Array(bits > 8 ? 0 : 3 * 256);
   for (let i = 0; i < colours; i++) {
     for (let c = 0; c < 3; c++) palette[3 * i + c] = data[end + entry * i + 2 - c] ?? 0;
@@ -121,7 +121,7 @@ type PixelReader = (row: number, x: number, rgb: Uint8Array, at: number) => void
 function pixelReader(data: Uint8Array, header: Header): PixelReader {
   const { bits, compression, palette, masks } = header;
   if (compression !== RAW && compression !== BITFIELDS) {
-    throw new BadPicture(`is a BMP file with compression ${compression}, which is not read`);
+    throw new BadImage(`is a BMP file with compression ${compression}, which is not read`);
   }
   if (bits === 1 || bits === 4 || bits === 8) {
     const perByte = 8 / bits;
@@ -158,7 +158,7 @@ function pixelReader(data: Uint8Array, header: Header): PixelReader {
   }
   const layout =
     compression === BITFIELDS ? ` and masks ${masks.map((mask) => mask.toString(16))}` : '';
-  throw new BadPicture(`is a BMP file with ${bits} bits a pixel${layout}, which is not read`);
+  throw new BadImage(`is a BMP file with ${bits} bits a pixel${layout}, which is not read`);
 }
 
 /**
@@ -169,9 +169,7 @@ function readRuns(data: Uint8Array, header: Header, region: Region): Uint8Array 
   const { width, height, bits, compression, palette } = header;
   const nibbles = compression === RLE4;
   if (bits !== (nibbles ? 4 : 8)) {
-    throw new BadPicture(
-      `is a BMP file with ${bits} bits a pixel in run lengths, which is not read`,
-    );
+    throw new BadImage(`is a BMP file with ${bits} bits a pixel in run lengths, which is not read`);
   }
   const total = width * height;
   const indices = new Uint8Array(region.width * region.height); // what no run covers is index 0

@@ -1,9 +1,10 @@
 /**
- * What files are that are taken for pictures by their names and are not read: told by their content, in words that complete
- * "The picture … is not read: it", with what mends it.
+ * Recognises by their content files that are not read though their names are a picture's. The sentences complete
+ * "The picture … is not read: it" and say what mends it.
  */
 
 const CONVERT = 'convert it to JPEG or PNG';
+const ARCHIVE = 'is an archive or compressed: unpack it first';
 const VIDEO = 'is a video: export its frames as JPEG or PNG';
 
 /** The beginnings of files that are no pictures: where, in Latin-1, and what they are. */
@@ -15,12 +16,18 @@ const FOREIGN: readonly (readonly [at: number, magic: string, what: string])[] =
   ],
   [0, '%PDF', 'is a PDF document: export its pages as PNG'],
   [0, '%!PS', `is PostScript: ${CONVERT}`],
-  ...['PK\x03\x04', '\x1f\x8b', '7z\xbc\xaf', 'Rar!', 'BZh', '\xfd7zXZ', '\x28\xb5\x2f\xfd'].map(
-    (magic) => [0, magic, 'is an archive or compressed: unpack it first'] as const,
-  ),
-  ...['\x1aE\xdf\xa3', 'OggS', 'FLV\x01', '\0\0\x01\xba', '\0\0\x01\xb3'].map(
-    (magic) => [0, magic, VIDEO] as const,
-  ),
+  [0, 'PK\x03\x04', ARCHIVE],
+  [0, '\x1f\x8b', ARCHIVE],
+  [0, '7z\xbc\xaf', ARCHIVE],
+  [0, 'Rar!', ARCHIVE],
+  [0, 'BZh', ARCHIVE],
+  [0, '\xfd7zXZ', ARCHIVE],
+  [0, '\x28\xb5\x2f\xfd', ARCHIVE],
+  [0, '\x1aE\xdf\xa3', VIDEO],
+  [0, 'OggS', VIDEO],
+  [0, 'FLV\x01', VIDEO],
+  [0, '\0\0\x01\xba', VIDEO],
+  [0, '\0\0\x01\xb3', VIDEO],
   [8, 'AVI LIST', VIDEO],
   [4, 'moov', VIDEO],
 ];
@@ -65,8 +72,8 @@ const COMPRESSIONS: Readonly<Record<number, string>> = {
   50002: 'JPEG XL',
 };
 
-/** What a file is whose beginning shows that it is no picture; `null` where it may be one. */
-export function notAPicture(head: Uint8Array): string | null {
+/** Says what a file is whose beginning shows that it is no picture; `null` where it may be one. */
+export function notAnImage(head: Uint8Array): string | null {
   const text = latin1(head);
   if (head.length > 0 && head.every((byte) => byte === 0)) {
     return 'is filled with zeros, as an unfinished download or copy leaves it: fetch it again';
@@ -88,8 +95,8 @@ export function notAPicture(head: Uint8Array): string | null {
   return null;
 }
 
-/** What a picture is that could not be read, where it is of a kind that is not; `null` where it may be damaged. */
-export function unreadPicture(data: Uint8Array): string | null {
+/** Names the kind of a picture that could not be read, where that kind is not read; `null` where it may be damaged. */
+export function unreadKind(data: Uint8Array): string | null {
   const text = latin1(data.subarray(0, 4096));
   const found = UNREAD.find(([at, magic]) => text.startsWith(magic, at));
   const brand = brandOf(text);
@@ -106,7 +113,7 @@ export function unreadPicture(data: Uint8Array): string | null {
   return null;
 }
 
-/** Whether a file begins as the kinds do that sharp reads. */
+/** Tells whether a file begins as one of the kinds that sharp reads. */
 export function beginsAsRead(data: Uint8Array): boolean {
   return /^(\xff\xd8\xff|\x89PNG|RIFF....WEBP|II\*\0|MM\0\*|GIF8)/s.test(
     latin1(data.subarray(0, 16)),
@@ -117,7 +124,7 @@ function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
-/** What an ISO media file is: `heic`, `avif`, or its first brand; `null` for another file. */
+/** Returns the kind of an ISO media file: `heic`, `avif`, or its first brand; `null` for another file. */
 function brandOf(text: string): string | null {
   if (!text.startsWith('ftyp', 4)) return null;
   // The first brand, a version, and the brands that it is compatible with.

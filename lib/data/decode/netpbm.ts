@@ -3,21 +3,21 @@
  * as Pillow scales them, which for grey above 8 bits means: to 16 bits, then cut off at 255.
  */
 import {
-  BadPicture,
+  BadImage,
   checkSize,
   MAX_PIXELS,
-  type Picture,
+  type OpenedImage,
   type Region,
   roundHalfEven,
   truncated,
-} from './picture.js';
+} from './image.js';
 
 const HASH = 0x23;
 const LINE_ENDS = [0x0a, 0x0d];
 const SPACES = [0x20, 0x09, 0x0a, 0x0b, 0x0c, 0x0d];
 
 /** Reads the header of a PBM, PGM or PPM file; null if the data is none. */
-export function openNetpbm(data: Uint8Array, maxPixels = MAX_PIXELS): Picture | null {
+export function openNetpbm(data: Uint8Array, maxPixels = MAX_PIXELS): OpenedImage | null {
   const kind = (data[1] ?? 0) - 0x30;
   if (data[0] !== 0x50 || kind < 1 || kind > 6 || !SPACES.includes(data[2] ?? 0)) return null; // 'P1 '
 
@@ -28,7 +28,7 @@ export function openNetpbm(data: Uint8Array, maxPixels = MAX_PIXELS): Picture | 
   const maxval = bitmap ? 1 : header.number();
   checkSize(width, height, maxPixels);
   if (maxval < 1 || maxval > 65535) {
-    throw new BadPicture(
+    throw new BadImage(
       `is a PNM file with the largest value ${maxval}, which should be 1 to 65535`,
     );
   }
@@ -51,7 +51,7 @@ interface Samples {
   /** 1 for grey, which is repeated, or 3 for RGB. */
   channels: 1 | 3;
   maxval: number;
-  /** From a value of the file to 0..255. */
+  /** Maps a value of the file to 0..255. */
   scale: (value: number) => number;
 }
 
@@ -117,9 +117,7 @@ function readPlain(next: () => number, samples: Samples, region: Region): Uint8A
       for (let c = 0; c < channels; c++) {
         const value = next();
         if (value > maxval) {
-          throw new BadPicture(
-            `is a PNM file with a value of ${value} above its largest, ${maxval}`,
-          );
+          throw new BadImage(`is a PNM file with a value of ${value} above its largest, ${maxval}`);
         }
         if (wanted) put(rgb, row * region.width + column, c, channels, scale(value));
       }
@@ -128,7 +126,7 @@ function readPlain(next: () => number, samples: Samples, region: Region): Uint8A
   return rgb;
 }
 
-/** The tokens of a header or of plain samples: apart from white space, with comments from `#` to a line's end. */
+/** The tokens of a header or of plain samples, between white space; comments go from `#` to a line's end. */
 class Tokens {
   readonly #data: Uint8Array;
   /** The next byte to read. */
@@ -156,9 +154,9 @@ class Tokens {
     if (character === -1) throw truncated('PNM');
     let value = 0;
     for (let digits = 1; character !== -1 && !SPACES.includes(character); digits++) {
-      // As many digits as Pillow reads: a file of one endless number is refused early.
+      // Pillow reads as many digits: a file of one endless number is refused early.
       if (character < 0x30 || character > 0x39 || digits > 10) {
-        throw new BadPicture(
+        throw new BadImage(
           `is a PNM file with something else than a number at byte ${this.at - 1}`,
         );
       }
@@ -174,7 +172,7 @@ class Tokens {
     while (SPACES.includes(character)) character = this.#next();
     if (character === -1) throw truncated('PNM');
     if (character !== 0x30 && character !== 0x31) {
-      throw new BadPicture(`is a PNM file with something else than a bit at byte ${this.at - 1}`);
+      throw new BadImage(`is a PNM file with something else than a bit at byte ${this.at - 1}`);
     }
     return character - 0x30;
   }

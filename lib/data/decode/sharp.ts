@@ -8,26 +8,26 @@
  */
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { DistillError } from '../../errors.js';
-import { beginsAsRead, unreadPicture } from './kinds.js';
+import { limitConcurrency } from './concurrency.js';
 import {
-  BadPicture,
+  BadImage,
   checkSize,
   MAX_PIXELS,
   MAX_PIXELS_KEPT,
-  type Picture,
+  type OpenedImage,
   type Region,
-} from './picture.js';
-import { turns } from './turns.js';
+} from './image.js';
+import { beginsAsRead, unreadKind } from './kinds.js';
 
 /** Pixels from which a picture that is kept as a whole is decoded alone: it takes 130 MB and more. */
 const LARGE = 2 ** 24;
-const alone = turns(1);
+const alone = limitConcurrency(1);
 
 /** Scans of a progressive JPEG; others have about ten, and each is a pass over the whole picture. */
 const MAX_SCANS = 100;
 
 /**
- * Reads a picture's header; throws a {@link BadPicture} if sharp knows no such format.
+ * Reads a picture's header; throws a {@link BadImage} if sharp knows no such format.
  *
  * @param given.maxPixels The largest picture that is read; by default half of {@link MAX_PIXELS} where it is kept as a whole.
  * @param given.signal Ends the waiting for another large picture.
@@ -35,16 +35,16 @@ const MAX_SCANS = 100;
 export async function openWithSharp(
   data: Uint8Array,
   { maxPixels, signal }: { maxPixels?: number | undefined; signal?: AbortSignal | undefined } = {},
-): Promise<Picture> {
+): Promise<OpenedImage> {
   const options: SharpOptions = {
     // The level at which libvips and Pillow refuse the same damaged files: warnings pass, missing data does not.
     failOn: 'error',
     ignoreIcc: true,
-    limitInputPixels: false, // `checkSize` tells of it
+    limitInputPixels: false, // `checkSize` refuses it in plain words
   };
   const header = await inPlainWords(data, () => sharp(data, options).metadata());
   if (header.format === 'svg' || header.format === 'pdf') {
-    throw new BadPicture(`is a drawing (${header.format}) without pixels of its own`);
+    throw new BadImage(`is a drawing (${header.format}) without pixels of its own`);
   }
   if (header.format === 'tiff') options.autoOrient = true;
   const { width, height } = options.autoOrient ? header.autoOrient : header;
@@ -70,7 +70,7 @@ export async function openWithSharp(
   return { width, height, read };
 }
 
-/** Whether libvips has all of a picture in memory to decode it; the others it reads row by row. */
+/** Tells whether libvips has all of a picture in memory to decode it; it reads others row by row. */
 function isKeptWhole({ format, isProgressive, orientation = 1 }: Metadata): boolean {
   const isTurned = format === 'tiff' && orientation > 1;
   return isProgressive || isTurned || !['jpeg', 'png', 'tiff'].includes(format);
@@ -84,7 +84,7 @@ function checkScans(data: Uint8Array): void {
     scans += 1;
   }
   if (scans <= MAX_SCANS) return;
-  throw new BadPicture(
+  throw new BadImage(
     `is a JPEG of ${scans} scans, and at most ${MAX_SCANS} are read: save it as an ordinary one`,
   );
 }
@@ -92,16 +92,16 @@ function checkScans(data: Uint8Array): void {
 /** A marker that cannot come up within a scan. */
 const START_OF_SCAN = Buffer.of(0xff, 0xda);
 
-/** How sharp is asked for the samples of a picture, and how they become RGB. */
+/** A way to ask sharp for the samples of a picture, and to make RGB of them. */
 interface Samples {
-  select: (picture: Sharp) => Sharp;
+  select: (image: Sharp) => Sharp;
   toRgb: (samples: Buffer) => Uint8Array;
 }
 
 function samplesOf({ space, depth, format, hasAlpha }: Metadata, data: Uint8Array): Samples {
   if (space === 'cmyk' && (depth === 'uchar' || depth === 'ushort')) {
     return {
-      select: (picture) => picture.pipelineColourspace('cmyk').toColourspace('cmyk').raw({ depth }),
+      select: (image) => image.pipelineColourspace('cmyk').toColourspace('cmyk').raw({ depth }),
       toRgb: (samples) => cmykToRgb(depth === 'uchar' ? samples : highBytes(samples)),
     };
   }
@@ -110,20 +110,20 @@ function samplesOf({ space, depth, format, hasAlpha }: Metadata, data: Uint8Arra
   const alpha = hasAlpha && !(format === 'png' && data[25] === 0);
   if (depth !== 'uchar' && !alpha && (space === 'grey16' || space === 'b-w')) {
     return {
-      select: (picture) => picture.toColourspace(space).raw({ depth: 'float' }),
+      select: (image) => image.toColourspace(space).raw({ depth: 'float' }),
       toRgb: cutOff,
     };
   }
   if (depth === 'uchar' || depth === 'ushort') {
     return {
-      select: (picture) => picture.toColourspace('srgb').raw(),
+      select: (image) => image.toColourspace('srgb').raw(),
       toRgb: (samples) => samples,
     };
   }
-  throw new BadPicture(`has samples that are not read: ${depth} in the colour space ${space}`);
+  throw new BadImage(`has samples that are not read: ${depth} in the colour space ${space}`);
 }
 
-/** Pillow's conversion of inks, uint8 (pixels, 4): `255 - K - C * (255 - K) / 255`. */
+/** Converts inks as Pillow does, uint8 (pixels, 4): `255 - K - C * (255 - K) / 255`. */
 function cmykToRgb(cmyk: Uint8Array): Uint8Array {
   const rgb = new Uint8Array((cmyk.length / 4) * 3);
   for (let from = 0, to = 0; from < cmyk.length; from += 4, to += 3) {
@@ -149,7 +149,7 @@ function cutOff(samples: Buffer): Uint8Array {
   return rgb;
 }
 
-/** Says what libvips has against a picture, keeping its own error as the cause. */
+/** Turns libvips's error into a {@link BadImage} in plain words, with its own error as the cause. */
 async function inPlainWords<T>(data: Uint8Array, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -162,13 +162,13 @@ async function inPlainWords<T>(data: Uint8Array, work: () => Promise<T>): Promis
         { cause: error },
       );
     }
-    throw new BadPicture(unreadPicture(data) ?? reason(error, data), { cause: error });
+    throw new BadImage(unreadKind(data) ?? reason(error, data), { cause: error });
   }
 }
 
 function reason(error: unknown, data: Uint8Array): string {
-  const said = error instanceof Error ? error.message : String(error);
-  return /unsupported image format/.test(said) && !beginsAsRead(data)
+  const message = error instanceof Error ? error.message : String(error);
+  return /unsupported image format/.test(message) && !beginsAsRead(data)
     ? 'is not a JPEG, PNG, WebP, TIFF, GIF, BMP, PPM or PGM file, whatever its name'
-    : `is damaged or cut short (${said.split('\n', 1)[0]})`;
+    : `is damaged or cut short (${message.split('\n', 1)[0]})`;
 }

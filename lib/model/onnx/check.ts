@@ -1,8 +1,8 @@
 import { DistillError } from '../../errors.js';
 
-// Whether an ONNX model says what the student says: onnxruntime answers for the same pictures.
+// Compares an ONNX model's answers, by onnxruntime, with the student's for the same pictures.
 
-/** How far apart two answers may be; beyond 1, as logits may be, by their size. */
+/** The largest difference of two answers; relative to the answer where that is beyond 1, as logits may be. */
 const TOLERANCE = 1e-4;
 
 /** Some pictures as the model is fed them, and the student's answers, row by row. */
@@ -11,13 +11,13 @@ export interface Trial {
   expected: Float32Array;
 }
 
-/** What a check found. */
+/** The outcome of the comparison. */
 export interface OnnxCheck {
   /** Such as `onnxruntime-web 1.30.0`. */
   runtime: string;
-  /** Pictures answered. */
-  pictures: number;
-  /** The largest difference between two answers; beyond 1, in parts of the answer. At most 1e-4. */
+  /** The number of pictures that were compared. */
+  images: number;
+  /** The largest difference of two answers, relative to the answer where that is beyond 1. At most 1e-4. */
   maxDifference: number;
 }
 
@@ -25,11 +25,11 @@ export interface OnnxCheck {
 export interface Runtime {
   /** Such as `onnxruntime-web 1.30.0`. */
   name: string;
-  /** Answers for each of the inputs. */
+  /** Returns the answers for each of the inputs. */
   run(model: Uint8Array, inputs: readonly Trial['input'][]): Promise<Float32Array[]>;
 }
 
-/** The onnxruntime that is installed; where there is none, why. */
+/** Finds the onnxruntime that is installed; returns the reason where there is none. */
 export async function findRuntime(): Promise<Runtime | string> {
   const reasons: string[] = [];
   for (const name of ['onnxruntime-node', 'onnxruntime-web']) {
@@ -65,7 +65,7 @@ export async function findRuntime(): Promise<Runtime | string> {
 }
 
 /**
- * Lets onnxruntime answer.
+ * Compares onnxruntime's answers with the expected ones.
  *
  * @throws DistillError `ERR_EXPORT_CHECK` where it does not, or answers otherwise.
  */
@@ -89,14 +89,14 @@ export async function checkModel(
         Math.abs((answers[i]?.[k] ?? Number.NaN) - right) / Math.max(1, Math.abs(right));
       if (!(difference <= TOLERANCE)) {
         throw failure(
-          `${runtime.name} answers ${answers[i]?.[k]} by it where the student answers ${right}; take a student whose answers are finite, or report it`,
+          `${runtime.name} answers ${answers[i]?.[k]} where the student answers ${right}; take a student whose answers are finite, or report it`,
         );
       }
       maxDifference = Math.max(maxDifference, difference);
     }
   }
-  const pictures = inputs.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
-  return { runtime: runtime.name, pictures, maxDifference };
+  const images = inputs.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
+  return { runtime: runtime.name, images, maxDifference };
 }
 
 function failure(what: string, cause?: unknown): DistillError {

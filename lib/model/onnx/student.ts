@@ -11,7 +11,7 @@ import {
 // onnx_pb.ts is what protoc-gen-es makes of the onnx.proto in onnx 1.23.2:
 //   protoc --es_out=lib/onnx --es_opt=target=ts,import_extension=js onnx.proto
 
-/** What the graph is fed. */
+/** The kind of the graph's input. */
 export type OnnxInput = 'uint8' | 'float' | 'normalized';
 
 export interface StudentTensor {
@@ -19,7 +19,7 @@ export interface StudentTensor {
   data: Float32Array;
 }
 
-/** What goes in or comes out. */
+/** The input or the output of a model. */
 export interface OnnxValue {
   name: string;
   type: 'uint8' | 'float32';
@@ -27,7 +27,7 @@ export interface OnnxValue {
   shape: (number | string)[];
 }
 
-/** The tensors that a graph is made of: all of the student's but counts. */
+/** The tensors that a graph is made of: all of the student's but `num_batches_tracked`. */
 export const STUDENT_TENSORS: readonly string[] = [
   ...[0, 4, 8, 12].flatMap((conv) => [
     ...['weight', 'bias'].map((name) => `features.${conv}.${name}`),
@@ -163,7 +163,7 @@ export function studentModel(options: StudentGraph) {
   return { bytes: toBinary(ModelProtoSchema, model), irVersion, input, output };
 }
 
-/** Whatever is fed, as the network takes it: in the order of torchvision's ToTensor and Normalize. */
+/** Makes the network's input of the model's, in the order of torchvision's ToTensor and Normalize. */
 function normalized(graph: Graph, images: string, { input, mean, std }: StudentGraph): string {
   if (input === 'normalized') return images;
   const channels = (name: string, values: readonly number[]) =>
@@ -189,12 +189,12 @@ function convolution(graph: Graph, x: string, block: number, options: StudentGra
     const shift = graph.weight(`${conv}.bias`, shape.slice(0, 1), bias);
     return graph.node('Conv', [x, kernel, shift], attributes);
   }
-  const kept = (name: string) => asItIs(graph, name, options);
-  const y = graph.node('Conv', [x, kept(`${conv}.weight`), kept(`${conv}.bias`)], attributes);
+  const weight = (name: string) => weightOf(graph, name, options);
+  const y = graph.node('Conv', [x, weight(`${conv}.weight`), weight(`${conv}.bias`)], attributes);
   const statistics = ['weight', 'bias', 'running_mean', 'running_var'];
   return graph.node(
     'BatchNormalization',
-    [y, ...statistics.map((name) => kept(`${norm}.${name}`))],
+    [y, ...statistics.map((name) => weight(`${norm}.${name}`))],
     { epsilon: EPSILON },
   );
 }
@@ -224,12 +224,12 @@ function linear(
   output?: string,
 ): string {
   const [weight, bias] = ['weight', 'bias'].map((name) =>
-    asItIs(graph, `${layer}.${name}`, options),
+    weightOf(graph, `${layer}.${name}`, options),
   ) as [string, string];
   return graph.node('Gemm', [x, weight, bias], { transB: 1 }, output);
 }
 
-function asItIs(graph: Graph, name: string, { tensors }: StudentGraph): string {
+function weightOf(graph: Graph, name: string, { tensors }: StudentGraph): string {
   const { shape, data } = tensors.get(name) as StudentTensor;
   return graph.weight(name, shape, data);
 }

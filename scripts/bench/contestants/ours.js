@@ -44,8 +44,8 @@ await serve({
     let trainEnd = start;
     const dataset = {
       classes,
-      train: { root: path.join(task.dataset, 'train'), classes, samples: train, others: [] },
-      val: { root: path.join(task.dataset, 'val'), classes, samples: val, others: [] },
+      train: { root: path.join(task.dataset, 'train'), classes, samples: train, ignored: [] },
+      val: { root: path.join(task.dataset, 'val'), classes, samples: val, ignored: [] },
     };
     await prepare(session, dataset, {
       preprocessing: { imageSize, mean, std },

@@ -36,7 +36,7 @@ describe('the command export', () => {
       irVersion: 9,
       input: { name: 'images', shape: ['N', 3, 'height', 'width'] },
       output: { name: 'logits' },
-      check: { pictures: 12 },
+      check: { images: 12 },
     });
     const model = fromBinary(ModelProtoSchema, readFileSync(output));
     const properties = model.metadataProps.map(({ key, value }) => [key, value]);

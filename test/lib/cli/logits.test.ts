@@ -47,7 +47,7 @@ describe('the command', () => {
     [
       'no mean',
       1,
-      /carries no mean, std.*ERR_NO_METADATA/,
+      /has no mean, std.*ERR_NO_METADATA/,
       () => [base.dataset, '--teacher', base.teacher, '-o', inFolder('x')],
     ],
     [

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { decodeBatches, decodeCrop, type PictureSource } from '../../../lib/data/decode.js';
+import { decodeBatches, decodeCrop, type ImageSource } from '../../../lib/data/decode.js';
 import { collect, SIZE } from '../../helpers/decode.js';
 import { fixture, noise } from '../../helpers/pictures.js';
 
@@ -86,7 +86,7 @@ describe('batches', () => {
   });
 
   test('bad pictures are left out on demand, and reported in order', async () => {
-    const skipped: [PictureSource, string, number][] = [];
+    const skipped: [ImageSource, string, number][] = [];
     const sources = [good[0], bad, good[1], bad, bad, 'nothing.jpg', good[2], bad].map(
       (file) => file ?? '',
     );

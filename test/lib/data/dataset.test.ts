@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { scanDataset, scanFolder, scanPictures, statSamples } from '../../../lib/data/dataset.js';
+import { scanDataset, scanFolder, scanImages, statSamples } from '../../../lib/data/dataset.js';
 import { python, runPython } from '../../helpers/python.js';
 
 const temporary = mkdtempSync(path.join(tmpdir(), 'distill-dataset-'));
@@ -194,11 +194,12 @@ describe('scanDataset', () => {
   });
 });
 
-describe('scanPictures', () => {
+describe('scanImages', () => {
   test('takes the pictures below a folder, sorted', async () => {
     files('b.jpg', 'a.png', 'deep/c.jpg', 'notes.txt', 'x.jpg/d.jpg');
-    const found = await scanPictures(root);
-    expect(found.map((file) => path.relative(root, file))).toEqual([
+    const found = await scanImages(root);
+    expect(found.ignored).toEqual([path.join(root, 'notes.txt')]);
+    expect(found.files.map((file) => path.relative(root, file))).toEqual([
       'a.png',
       'b.jpg',
       'deep/c.jpg',
@@ -209,7 +210,8 @@ describe('scanPictures', () => {
   test('takes a named file whatever its name ends in, and keeps the order of several inputs', async () => {
     files('z.dat', 'folder/b.jpg', 'folder/a.jpg');
     const inputs = [path.join(root, 'z.dat'), path.join(root, 'folder')];
-    expect((await scanPictures(inputs)).map((file) => path.relative(root, file))).toEqual([
+    const found = await scanImages(inputs);
+    expect(found.files.map((file) => path.relative(root, file))).toEqual([
       'z.dat',
       'folder/a.jpg',
       'folder/b.jpg',
@@ -220,11 +222,11 @@ describe('scanPictures', () => {
     files('folder/notes.txt', 'a.jpg');
     const folder = path.join(root, 'folder');
     const nothing = path.join(root, 'nothing');
-    await expect(scanPictures([path.join(root, 'a.jpg'), nothing])).rejects.toMatchObject({
+    await expect(scanImages([path.join(root, 'a.jpg'), nothing])).rejects.toMatchObject({
       code: 'ERR_IMAGES_NOT_FOUND',
       message: `Expected a picture or a folder of pictures at ${nothing}, but there is nothing.`,
     });
-    await expect(scanPictures(folder)).rejects.toMatchObject({
+    await expect(scanImages(folder)).rejects.toMatchObject({
       code: 'ERR_IMAGES_NOT_FOUND',
       message: expect.stringContaining(`in ${folder}, but it has none`),
     });

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { centerCrop, MAX_PIXELS } from '../../../lib/data/decode/picture.js';
+import { centerCrop, MAX_PIXELS } from '../../../lib/data/decode/image.js';
 import { openWithSharp } from '../../../lib/data/decode/sharp.js';
-import { decodeCrop, type PictureSource } from '../../../lib/data/decode.js';
+import { decodeCrop, type ImageSource } from '../../../lib/data/decode.js';
 import { loadJpegAddon } from '../../../lib/native.js';
 import { collect, digest, expectedIn, fixtures, refusal, sha256 } from '../../helpers/decode.js';
 import { fixture, noise } from '../../helpers/pictures.js';
@@ -14,7 +14,7 @@ if (jpegAddon === null) {
 }
 
 /** The SHA-256 of what the addon makes of a JPEG by itself; null where it leaves it to sharp. */
-async function byAddon(source: PictureSource, size: number): Promise<string | null> {
+async function byAddon(source: ImageSource, size: number): Promise<string | null> {
   const crop = new Uint8Array(size * size * 3).fill(7);
   const options = { source, size, maxPixels: MAX_PIXELS, crop };
   return (await jpegAddon?.cropJpeg(options)) ? sha256(crop) : null;

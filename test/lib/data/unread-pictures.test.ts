@@ -2,8 +2,8 @@ import { truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { MAX_PIXELS } from '../../../lib/data/decode/picture.js';
-import { decodeCrop, type PictureSource } from '../../../lib/data/decode.js';
+import { MAX_PIXELS } from '../../../lib/data/decode/image.js';
+import { decodeCrop, type ImageSource } from '../../../lib/data/decode.js';
 import type { DistillError } from '../../../lib/errors.js';
 import {
   datasetStats,
@@ -27,7 +27,7 @@ function write(name: string, data: string | Uint8Array): string {
   return file;
 }
 
-async function refusal(source: PictureSource): Promise<DistillError> {
+async function refusal(source: ImageSource): Promise<DistillError> {
   const error = await refusalOf(decodeCrop(source, { imageSize: 16 }));
   expect(error.code).toBe('ERR_BAD_IMAGE');
   return error;

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { scanDataset } from '../../../lib/data/dataset.js';
-import { pictureName, writeLogits } from '../../../lib/data/logits-file.js';
+import { imageName, writeLogits } from '../../../lib/data/logits-file.js';
 import { compare, type DistillWarning, distill, sweep, teacherLogits } from '../../../lib/index.js';
 import { mean, std, temporaryFolder, writePicture, writeTeacher } from '../../helpers/dataset.js';
 
@@ -88,7 +88,7 @@ test('is warned of where its logits are given, and one that knows is not', async
     val: at('dataset/val'),
   });
   const names = train.samples.map(({ path: picture }) =>
-    pictureName('train', path.relative(train.root, picture)),
+    imageName('train', path.relative(train.root, picture)),
   );
   for (const [right, warned] of [
     [31, 0],

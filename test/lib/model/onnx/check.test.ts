@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { exportOnnx } from '../../../../lib/index.js';
 import { checkModel, findRuntime } from '../../../../lib/model/onnx/check.js';
-import { feed, samplePictures } from '../../../../lib/model/onnx/pictures.js';
+import { feed, sampleImages } from '../../../../lib/model/onnx/samples.js';
 import { filesIn, mean, std } from '../../../helpers/dataset.js';
 import { inFolder, out, student } from '../../../helpers/onnx.js';
 import { refusalOf } from '../../../helpers/results.js';
@@ -37,7 +37,7 @@ describe('a model that would not answer as its student', () => {
     const model = readFileSync(out('right.onnx'));
     const runtime = await findRuntime();
     if (typeof runtime === 'string') throw new Error(runtime);
-    const pixels = samplePictures(3, 48);
+    const pixels = sampleImages(3, 48);
     const input = feed(pixels, 3, 48, { input: 'uint8', mean, std });
     const [expected = new Float32Array()] = await runtime.run(model, [input]);
     const shifted = (by: number) => expected.map((value, i) => (i === 11 ? value + by : value));

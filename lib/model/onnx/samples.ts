@@ -1,11 +1,11 @@
 import type { OnnxInput } from './student.js';
 
 /**
- * Pictures as photographs are: smooth, with an edge and with noise. The same each time.
+ * Makes pictures like photographs: smooth, with an edge and with noise; the same each time.
  *
  * @returns uint8 RGB (count, size, size, 3).
  */
-export function samplePictures(count: number, size: number): Uint8Array {
+export function sampleImages(count: number, size: number): Uint8Array {
   const pixels = new Uint8Array(count * size * size * 3);
   let state = 1;
   /** 0..1 */
@@ -13,7 +13,7 @@ export function samplePictures(count: number, size: number): Uint8Array {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 32;
   };
-  for (let picture = 0; picture < count; picture++) {
+  for (let image = 0; image < count; image++) {
     const waves = Array.from({ length: 12 }, (_, i) => ({
       channel: i % 3,
       height: 40 * random(),
@@ -32,10 +32,7 @@ export function samplePictures(count: number, size: number): Uint8Array {
             if (wave.channel !== channel) continue;
             value += wave.height * Math.cos(2 * Math.PI * (wave.x * x + wave.y * y + wave.phase));
           }
-          pixels[((picture * size + y) * size + x) * 3 + channel] = Math.min(
-            255,
-            Math.max(0, value),
-          );
+          pixels[((image * size + y) * size + x) * 3 + channel] = Math.min(255, Math.max(0, value));
         }
       }
     }
@@ -43,7 +40,7 @@ export function samplePictures(count: number, size: number): Uint8Array {
   return pixels;
 }
 
-/** uint8 RGB (count, size, size, 3) as a model with such an input is fed it. */
+/** Returns pixels, uint8 RGB (count, size, size, 3), as a model with such an input takes them. */
 export function feed(
   pixels: Uint8Array,
   count: number,
@@ -55,12 +52,12 @@ export function feed(
   }
   const data = new Float32Array(pixels.length);
   const area = size * size;
-  for (let picture = 0; picture < count; picture++) {
+  for (let image = 0; image < count; image++) {
     for (let channel = 0; channel < 3; channel++) {
       const [shift, scale] = [Math.fround(mean[channel] ?? 0), Math.fround(std[channel] ?? 1)];
       for (let i = 0; i < area; i++) {
-        const value = Math.fround((pixels[(picture * area + i) * 3 + channel] ?? 0) / 255);
-        data[(picture * 3 + channel) * area + i] =
+        const value = Math.fround((pixels[(image * area + i) * 3 + channel] ?? 0) / 255);
+        data[(image * 3 + channel) * area + i] =
           input === 'float' ? value : Math.fround(value - shift) / scale;
       }
     }

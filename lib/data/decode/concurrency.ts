@@ -1,5 +1,5 @@
-/** Lets at most `limit` tasks run at the same time, in the order in which they came. */
-export function turns(limit: number): <T>(task: () => Promise<T>) => Promise<T> {
+/** Returns a function that runs tasks in the order in which they come, at most `limit` of them at the same time. */
+export function limitConcurrency(limit: number): <T>(task: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = [];
   let running = 0;
   return async (task) => {
@@ -8,8 +8,8 @@ export function turns(limit: number): <T>(task: () => Promise<T>) => Promise<T> 
     try {
       return await task();
     } finally {
-      const first = waiting.shift();
-      if (first) first();
+      const next = waiting.shift();
+      if (next) next();
       else running -= 1;
     }
   };

@@ -1,34 +1,35 @@
-import { decodeBatches, pictureSize } from '../data/decode.js';
+import { decodeBatches, readImageSize } from '../data/decode.js';
 import type { DistillError } from '../errors.js';
 import type { PixelPreprocessing } from '../model/preprocessing.js';
 import { count, percent, quoted } from '../words.js';
-import type { Pictures } from './dataset.js';
+import type { Images } from './dataset.js';
 import type { DoctorProgress, Topic } from './findings.js';
 
-/** What the decoding of every picture came to. */
+/** The outcome of decoding every picture. */
 export interface Decoded {
-  /** Pictures that decode. */
+  /** The number of pictures that decode. */
   good: number;
+  /** Files that do not decode. */
   bad: string[];
   /** Pictures a second. */
   rate: number;
-  /** Of the first training pictures, uint8 (n, imageSize, imageSize, 3): for steps that are measured. */
+  /** Pixels of the first training pictures, uint8 (n, imageSize, imageSize, 3): for steps that are measured. */
   pixels: Uint8Array;
 }
 
 const BATCH = 16;
 /** Training pictures whose pixels are kept. */
-const KEPT = 64;
-/** Pictures whose size is looked at, at most. */
-const SIZED = 5000;
-/** Above this share of pictures with a black border, that is not a matter of a few. */
-const MANY = 0.05;
+const KEPT_IMAGES = 64;
+/** Pictures at most whose size is read. */
+const SIZED_IMAGES = 5000;
+/** The share of pictures with a black border from which on it is a warning. */
+const MANY_SMALL = 0.05;
 /** Below this share of the picture in the crop, the network sees a detail and not the picture. */
 const SMALL_SHARE = 0.1;
 
 /** Decodes every picture, as preparing would. */
 export async function decodeAll(
-  pictures: Pictures,
+  images: Images,
   options: {
     preprocessing: PixelPreprocessing;
     onBadImage: 'error' | 'skip';
@@ -39,7 +40,7 @@ export async function decodeAll(
   topic: Topic,
 ): Promise<Decoded> {
   const { preprocessing, onBadImage, maxPixels, onProgress, signal } = options;
-  const paths = pathsOf(pictures);
+  const paths = pathsOf(images);
   const bad: string[] = [];
   const reasons: string[] = [];
   const kept: Uint8Array[] = [];
@@ -58,17 +59,17 @@ export async function decodeAll(
   });
   for await (const { pixels, count } of batches) {
     good += count;
-    if (kept.length * BATCH < KEPT) kept.push(pixels);
+    if (kept.length * BATCH < KEPT_IMAGES) kept.push(pixels);
     onProgress?.({ check: 'pictures', done: good + bad.length, total: paths.length });
   }
   const rate = paths.length / ((performance.now() - started) / 1000);
-  tellBad(paths.length, reasons, onBadImage, topic);
-  await checkLost(pictures, new Set(bad), topic);
+  reportBad(paths.length, reasons, onBadImage, topic);
+  await checkLost(images, new Set(bad), topic);
   return { good, bad, rate, pixels: Buffer.concat(kept) };
 }
 
-/** So many of some things at most, evenly from all of them. */
-export function spread<T>(things: readonly T[], most: number): T[] {
+/** Takes at most so many things, evenly from all of them. */
+export function sampleEvenly<T>(things: readonly T[], most: number): T[] {
   const taken = Math.min(most, things.length);
   return Array.from(
     { length: taken },
@@ -76,11 +77,11 @@ export function spread<T>(things: readonly T[], most: number): T[] {
   );
 }
 
-function pathsOf({ train, val }: Pictures): string[] {
+function pathsOf({ train, val }: Images): string[] {
   return [train, val].flatMap((survey) => survey?.samples.map((sample) => sample.path) ?? []);
 }
 
-function tellBad(
+function reportBad(
   total: number,
   reasons: string[],
   onBadImage: 'error' | 'skip',
@@ -98,9 +99,9 @@ function tellBad(
   }
 }
 
-/** A class without a picture that decodes ends a run, whatever it does about bad pictures. */
-async function checkLost(pictures: Pictures, bad: Set<string>, topic: Topic): Promise<void> {
-  for (const survey of [pictures.train, pictures.val]) {
+/** Finds classes without a picture that decodes: they end a run, whatever `onBadImage` says. */
+async function checkLost(images: Images, bad: Set<string>, topic: Topic): Promise<void> {
+  for (const survey of [images.train, images.val]) {
     if (!survey) continue;
     const found = new Set(survey.samples.map(({ label }) => label));
     const alive = new Set(
@@ -117,9 +118,9 @@ async function checkLost(pictures: Pictures, bad: Set<string>, topic: Topic): Pr
   }
 }
 
-/** Whether the crop suits the pictures: it is taken from their middle, and they are not resized. */
+/** Checks that the crop suits the pictures: it is taken from their middle, and they are not resized. */
 export async function checkSizes(
-  pictures: Pictures,
+  images: Images,
   {
     preprocessing: { imageSize },
     bad,
@@ -127,6 +128,7 @@ export async function checkSizes(
     signal,
   }: {
     preprocessing: PixelPreprocessing;
+    /** Files that do not decode. */
     bad: string[];
     maxPixels?: number | undefined;
     signal?: AbortSignal | undefined;
@@ -134,14 +136,14 @@ export async function checkSizes(
   topic: Topic,
 ): Promise<void> {
   const skipped = new Set(bad);
-  const good = pathsOf(pictures).filter((path) => !skipped.has(path));
-  const paths = spread(good, SIZED);
+  const good = pathsOf(images).filter((path) => !skipped.has(path));
+  const paths = sampleEvenly(good, SIZED_IMAGES);
   const sizes: { width: number; height: number }[] = [];
   for (let first = 0; first < paths.length; first += BATCH) {
     signal?.throwIfAborted();
     const some = paths
       .slice(first, first + BATCH)
-      .map((path) => pictureSize(path, { maxPixels, signal }));
+      .map((path) => readImageSize(path, { maxPixels, signal }));
     sizes.push(...(await Promise.all(some)));
   }
   const typical = sizes.sort((a, b) => a.width * a.height - b.width * b.height)[sizes.length >> 1];
@@ -153,7 +155,7 @@ export async function checkSizes(
   const all = `${paths.length < good.length ? 'a sample of ' : ''}${count(sizes.length, 'picture')}`;
   const have = `${small} of ${all} ${small === 1 ? 'has' : 'have'} a side shorter than ${crop}, and so a black border`;
   const shows = `Of a typical picture, ${typical.width} x ${typical.height} pixels, ${crop} shows ${percent(share)}`;
-  if (small > MANY * sizes.length) {
+  if (small > MANY_SMALL * sizes.length) {
     topic.warn(
       'sizes',
       `${shows}; ${have}.`,

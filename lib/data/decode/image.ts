@@ -11,15 +11,15 @@ export interface Region {
 }
 
 /** A picture whose header has been read and whose pixels have not. */
-export interface Picture {
+export interface OpenedImage {
   width: number;
   height: number;
-  /** The RGB values of a region, uint8 (height, width, 3); throws a {@link BadPicture}. */
+  /** The RGB values of a region, uint8 (height, width, 3); throws a {@link BadImage}. */
   read(region: Region): Uint8Array | Promise<Uint8Array>;
 }
 
-/** Says in plain words why a picture cannot be read: `message` completes "The picture … is not read: it". */
-export class BadPicture extends Error {}
+/** The reason why a picture cannot be read: `message` completes "The picture … is not read: it". */
+export class BadImage extends Error {}
 
 /** The largest picture that is read unless another limit is given, in pixels: Pillow's limit. */
 export const MAX_PIXELS = 178_956_970;
@@ -27,7 +27,7 @@ export const MAX_PIXELS = 178_956_970;
 export const MAX_PIXELS_KEPT = 89_478_485;
 
 /**
- * What torchvision's `CenterCrop(size)` takes from a picture. A side longer than `size` loses
+ * Returns the region that torchvision's `CenterCrop(size)` takes from a picture. A side longer than `size` loses
  * `round((side - size) / 2)` at its start, halves rounded to even; a shorter one is padded with
  * `floor((size - side) / 2)` at its start and the rest at its end.
  */
@@ -50,7 +50,7 @@ function along(side: number, size: number): { from: number; to: number; length: 
     : { from: roundHalfEven((side - size) / 2), to: 0, length: size };
 }
 
-/** Python's `round`: to the nearest integer, halves to the even one. */
+/** Rounds as Python does: to the nearest integer, halves to the even one. */
 export function roundHalfEven(value: number): number {
   const floor = Math.floor(value);
   const rest = value - floor;
@@ -64,16 +64,16 @@ export function roundHalfEven(value: number): number {
  */
 export function checkSize(width: number, height: number, limit: number): void {
   if (width < 1 || height < 1) {
-    throw new BadPicture(`has no pixels: its header says ${width} x ${height}`);
+    throw new BadImage(`has no pixels: its header says ${width} x ${height}`);
   }
   if (width * height > limit) {
-    throw new BadPicture(
+    throw new BadImage(
       `is too large: ${width} x ${height} are ${width * height} pixels, and at most ${limit} are read; resize it, or raise \`maxPixels\``,
     );
   }
 }
 
-/** The refusal of a file that ends before its pixels do. */
-export function truncated(format: string): BadPicture {
-  return new BadPicture(`is cut short: the ${format} file ends before its pixels do`);
+/** Returns the refusal of a file that ends before its pixels do. */
+export function truncated(format: string): BadImage {
+  return new BadImage(`is cut short: the ${format} file ends before its pixels do`);
 }
