@@ -29,14 +29,15 @@ at::Tensor random(at::IntArrayRef sizes) {
   return sizes.size() == 4 ? x.contiguous(at::MemoryFormat::ChannelsLast) : x;
 }
 
-// By the size of the whole: rounding decides now and then which way a ReLU sends a single value.
+// The relative error of the whole tensor: rounding sometimes decides whether a ReLU passes a single
+// value.
 double difference(const at::Tensor& actual, const at::Tensor& expected) {
   if (actual.sizes() != expected.sizes()) return 1e9;
   const at::Tensor of = expected.to(at::kDouble);
   return ((actual.to(at::kDouble) - of).norm() / of.norm().clamp_min(1e-6)).item<double>();
 }
 
-// Parameters and running statistics by name, and the layers that share them.
+// A model of its own: parameters and running statistics by name.
 struct Model {
   StateDict state;
   Layers layers;
@@ -97,19 +98,19 @@ at::Tensor norm_relu_by_operators(const BatchNorm2d& norm, const at::Tensor& x) 
       .relu();
 }
 
-// Computes the stage layer by layer, as torchvision does.
-at::Tensor stage_by_operators(const Model& model, const at::Tensor& x, StagePool pool) {
+// The same layer by layer, as in torchvision.
+at::Tensor stage_by_operators(const Model& model, const at::Tensor& x, Pool pool) {
   at::Tensor features = x;
   for (const auto& [norm1, conv1, norm2, conv2] : model.layers) {
     const at::Tensor squeezed = conv1(norm_relu_by_operators(norm1, features));
     features = at::cat({features, conv2(norm_relu_by_operators(norm2, squeezed))}, 1);
   }
   const at::Tensor y = norm_relu_by_operators(*model.last, features);
-  return pool == StagePool::average2 ? at::avg_pool2d(y, 2, 2) : y.mean({2, 3});
+  return pool == Pool::average2 ? at::avg_pool2d(y, 2, 2) : y.mean({2, 3});
 }
 
-// In float32 as near as sums of thousands come. In bfloat16 no further than plain operators in
-// bfloat16 are, whose rounding sends ReLUs the other way as well.
+// Float32 may differ by the error of sums of thousands; bfloat16 about as much as plain operators
+// in bfloat16 do, whose rounding changes ReLUs as well.
 void compare(const std::string& name, const Step& ours, const Step& exact, const Step& rounded) {
   const bool is_bf16 = !rounded.empty();
   for (size_t i = 0; i < exact.size(); ++i) {
@@ -157,10 +158,10 @@ int main() {
     at::set_num_threads(threads);
     for (const auto dtype : {at::kFloat, at::kBFloat16}) {
       for (const Case& given : cases) {
-        for (const StagePool pool : {StagePool::average, StagePool::average2}) {
-          if (pool == StagePool::average2 && given.sizes[2] == 1) continue;
+        for (const Pool pool : {Pool::average, Pool::average2}) {
+          if (pool == Pool::average2 && given.sizes[2] == 1) continue;
           given.check(
-              pool == StagePool::average2 ? "stage average2" : "stage average", dtype,
+              pool == Pool::average2 ? "stage average2" : "stage average", dtype,
               [&](const Model& model, const at::Tensor& x) {
                 return dense_stage(x, model.layers, *model.last, pool);
               },

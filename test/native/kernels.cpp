@@ -69,7 +69,7 @@ struct Case {
     if (poison != 0) text << " with " << poison;
     return text.str() + ", " + std::to_string(at::get_num_threads()) + " threads";
   }
-  // Sums of thousands in float32; one rounding to bfloat16.
+  // The error of sums of thousands in float32, or of one rounding to bfloat16.
   double tolerance() const { return dtype == at::kFloat ? 2e-5 : 8e-3; }
   at::Tensor make() const {
     at::Tensor x = random(sizes, dtype);
@@ -132,9 +132,9 @@ void check_norm_relu(const Case& given) {
   const at::Tensor expected =
       (in_double(x) * in_double(scale).view({1, -1, 1, 1}) + in_double(shift).view({1, -1, 1, 1}))
           .relu();
-  compare("norm_relu " + given.name(), norm_relu(x, scale, shift), expected, given.tolerance());
+  compare("norm_relu " + given.name(), norm_relu(x, {scale, shift}), expected, given.tolerance());
   if (sizes[2] < 2 || sizes[3] < 2) return;
-  compare("norm_relu_average2 " + given.name(), norm_relu_average2(x, scale, shift),
+  compare("norm_relu_average2 " + given.name(), norm_relu_average2(x, {scale, shift}),
           at::avg_pool2d(expected, 2, 2), given.tolerance());
 }
 
@@ -188,7 +188,7 @@ void check_convolution(int64_t out, const Case& given) {
   const auto check = [&](const std::string& what, const at::Tensor& actual,
                          const at::Tensor& exact) {
     if (given.dtype == at::kFloat) return compare(what, actual, exact, given.tolerance());
-    // Factors are rounded to bfloat16 after the transforms, which weigh that up.
+    // The operands are rounded to bfloat16 after the transforms, which enlarge the error.
     compare_norms(what, actual, exact, 2e-2);
   };
   const int64_t in = given.sizes[1];

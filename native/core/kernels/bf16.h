@@ -20,7 +20,7 @@ struct Bf16 {
 [[gnu::always_inline]] inline void store(float& to, float value) {
   to = value;
 }
-// To the nearest, halves to even; NaN stays NaN.
+// Rounds to the nearest, halves to even; NaN stays NaN.
 [[gnu::always_inline]] inline void store(Bf16& to, float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   const uint32_t nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;

@@ -8,13 +8,9 @@
 namespace distill {
 namespace {
 
-at::Tensor empty_channels_last(const at::Tensor& x, int64_t height, int64_t width) {
-  return at::empty({x.size(0), x.size(1), height, width},
-                   x.options().memory_format(at::MemoryFormat::ChannelsLast));
-}
-
-at::Tensor by_operators(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
-  // Of a mean of 0 and a variance of 1: one pass that computes in float32 and rounds once.
+at::Tensor by_operators(const at::Tensor& x, const Affine& affine) {
+  const auto& [scale, shift] = affine;
+  // A mean of 0 and a variance of 1: one pass that computes in float32 and rounds once.
   return at::batch_norm(x, scale, shift, at::zeros_like(scale), at::ones_like(scale),
                         /*training=*/false, /*momentum=*/0, /*eps=*/0, /*cudnn_enabled=*/false)
       .relu_();
@@ -22,9 +18,9 @@ at::Tensor by_operators(const at::Tensor& x, const at::Tensor& scale, const at::
 
 }  // namespace
 
-at::Tensor norm_relu(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
-  if (!x.is_cpu()) return by_operators(x, scale, shift);
-  const rows::Affine affine{scale.const_data_ptr<float>(), shift.const_data_ptr<float>()};
+at::Tensor norm_relu(const at::Tensor& x, const Affine& affine) {
+  if (!x.is_cpu()) return by_operators(x, affine);
+  const rows::Affine values = affine.values();
   const int64_t channels = x.size(1), height = x.size(2), width = x.size(3);
   const at::Tensor y = empty_channels_last(x, height, width);
   for_type_of(x, [&]<typename T>(T) {
@@ -32,18 +28,17 @@ at::Tensor norm_relu(const at::Tensor& x, const at::Tensor& scale, const at::Ten
     T* to = mutable_values_of<T>(y);
     at::parallel_for(0, x.size(0) * height, 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        rows::norm_relu(from + row / height * x.stride(0) + row % height * x.stride(2), x.stride(3),
-                        affine, to + row * width * channels, width, channels);
+        rows::norm_relu(row_of(from, x, row), x.stride(3), values, to + row * width * channels,
+                        width, channels);
       }
     });
   });
   return y;
 }
 
-at::Tensor norm_relu_average2(const at::Tensor& x, const at::Tensor& scale,
-                              const at::Tensor& shift) {
-  if (!x.is_cpu()) return at::avg_pool2d(by_operators(x, scale, shift), 2, 2);
-  const rows::Affine affine{scale.const_data_ptr<float>(), shift.const_data_ptr<float>()};
+at::Tensor norm_relu_average2(const at::Tensor& x, const Affine& affine) {
+  if (!x.is_cpu()) return at::avg_pool2d(by_operators(x, affine), 2, 2);
+  const rows::Affine values = affine.values();
   const int64_t channels = x.size(1), height = x.size(2) / 2, width = x.size(3) / 2;
   const at::Tensor y = empty_channels_last(x, height, width);
   for_type_of(x, [&]<typename T>(T) {
@@ -52,7 +47,7 @@ at::Tensor norm_relu_average2(const at::Tensor& x, const at::Tensor& scale,
     at::parallel_for(0, x.size(0) * height, 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const T* upper = from + row / height * x.stride(0) + row % height * 2 * x.stride(2);
-        rows::norm_relu_average2(upper, upper + x.stride(2), x.stride(3), affine,
+        rows::norm_relu_average2(upper, upper + x.stride(2), x.stride(3), values,
                                  to + row * width * channels, width, channels);
       }
     });

@@ -1,19 +1,19 @@
 #include "core/kernels/norm_relu_pool.h"
 
 #include <ATen/Parallel.h>
-#include <torch/csrc/autograd/custom_function.h>
 
-#include <cmath>
+#include <algorithm>
 #include <vector>
 
 #include "core/kernels/activation.h"
+#include "core/kernels/batch_norm.h"
 #include "core/kernels/rows.h"
-#include "core/kernels/statistics.h"
+#include "core/kernels/saved_norm.h"
 
 namespace distill {
 namespace {
 
-// The sizes of an activation in channels-last memory and of what pooling makes of it.
+// The sizes of an activation in channels-last memory, before and after pooling.
 struct Geometry {
   Geometry(const at::Tensor& x, Pool pool)
       : batch(x.size(0)), channels(x.size(1)), height(x.size(2)), width(x.size(3)), pool(pool) {}
@@ -35,66 +35,8 @@ struct Geometry {
   Pool pool;
 };
 
-// Sums two values a channel over `count` rows. Each row is summed in float, the rows in double: as
-// accurate as summing all in double, at float's speed. The same for the same number of threads.
-struct Sums {
-  std::vector<double> first, second;  // (C)
-};
-template <typename AddRow>  // (row, float* first, float* second)
-Sums sum_rows(int64_t count, int64_t channels, const AddRow& add_row) {
-  std::vector<Sums> of_thread(at::get_num_threads());
-  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
-    Sums sums{std::vector<double>(channels), std::vector<double>(channels)};
-    std::vector<float> first(channels), second(channels);
-    for (int64_t row = begin; row < end; ++row) {
-      std::fill(first.begin(), first.end(), 0);
-      std::fill(second.begin(), second.end(), 0);
-      add_row(row, first.data(), second.data());
-      for (int64_t c = 0; c < channels; ++c) {
-        sums.first[c] += first[c];
-        sums.second[c] += second[c];
-      }
-    }
-    of_thread[at::get_thread_num()] = std::move(sums);
-  });
-  Sums total{std::vector<double>(channels), std::vector<double>(channels)};
-  for (const Sums& sums : of_thread) {
-    for (size_t c = 0; c < sums.first.size(); ++c) {
-      total.first[c] += sums.first[c];
-      total.second[c] += sums.second[c];
-    }
-  }
-  return total;
-}
-
 template <typename T>
-Statistics measure_batch(const at::Tensor& x, const at::Tensor& input_bias,
-                         const Geometry& geometry, const BatchNorm2d& norm) {
-  const T* data = values_of<T>(x);
-  // Measured from some value of the channel, so that a large mean does not swallow a small
-  // variance.
-  std::vector<float> origin(geometry.channels);
-  for (int64_t c = 0; c < geometry.channels; ++c) {
-    const float first = load(data[c]);
-    origin[c] = std::isfinite(first) ? first : 0;
-  }
-  const Sums sums =
-      sum_rows(geometry.rows(), geometry.channels, [&](int64_t row, float* sum, float* square) {
-        rows::moments(geometry.row(data, row), geometry.channels, origin.data(), sum, square,
-                      geometry.width, geometry.channels);
-      });
-  const auto count = static_cast<double>(geometry.pixels());
-  std::vector<double> mean(geometry.channels), var(geometry.channels);
-  for (int64_t c = 0; c < geometry.channels; ++c) {
-    const double offset = sums.first[c] / count;
-    mean[c] = origin[c] + offset;
-    var[c] = sums.second[c] / count - offset * offset;
-  }
-  return batch_statistics(mean, var, geometry.pixels(), input_bias, norm);
-}
-
-template <typename T>
-at::Tensor forward(const at::Tensor& x, const Geometry& geometry, const AffineValues& affine) {
+at::Tensor forward(const at::Tensor& x, const Geometry& geometry, const rows::Affine& affine) {
   const auto options = x.options().memory_format(at::MemoryFormat::ChannelsLast);
   const T* data = values_of<T>(x);
   const int64_t channels = geometry.channels, width = geometry.width;
@@ -132,11 +74,7 @@ at::Tensor forward(const at::Tensor& x, const Geometry& geometry, const AffineVa
   return y;
 }
 
-struct Gradients {
-  at::Tensor x, weight, bias;
-};
-
-// The last odd row and column, which no pool looks at.
+// Writes the gradient of the last odd row and column, which no pool reads.
 template <typename T>
 void unpooled_backward(const T* x, const Geometry& geometry, const rows::Backward& values, T* dx) {
   const int64_t channels = geometry.channels, width = geometry.width;
@@ -149,40 +87,38 @@ void unpooled_backward(const T* x, const Geometry& geometry, const rows::Backwar
   }
 }
 
-// With g what reaches the BatchNorm through pool and ReLU, and averages over the batch's pixels:
+// g is the gradient of the BatchNorm's result, dy passed through pool and ReLU; means are over the
+// batch's pixels:
 //   dbias = Σ g,  dweight = Σ g x̂,  dx = scale · (g − mean(g) − x̂ · mean(g x̂))
 template <typename T>
-Gradients backward(const at::Tensor& x, const at::Tensor& dy, const Geometry& geometry,
-                   const Statistics& statistics, const AffineValues& affine) {
+NormGradients backward(const at::Tensor& x, const at::Tensor& dy, const Geometry& geometry,
+                       const BatchAffine& affine) {
   const T* data = values_of<T>(x);
   const int64_t channels = geometry.channels, width = geometry.width;
   const int64_t height = geometry.pooled_height(), count = geometry.pooled_width();
   const bool is_max = geometry.pool == Pool::max2;
-  const T* of_max = is_max ? values_of<T>(dy) : nullptr;
-  const float* of_average = is_max ? nullptr : values_of<float>(dy);
-  rows::Backward values{affine, statistics.mean.const_data_ptr<float>(),
-                        statistics.inverse_std.const_data_ptr<float>(), nullptr, nullptr};
+  const T* dy_of_max = is_max ? values_of<T>(dy) : nullptr;
+  const float* dy_of_average = is_max ? nullptr : values_of<float>(dy);
+  rows::Backward values = affine.for_backward();
 
-  const Sums sums = sum_rows(
-      is_max ? geometry.batch * height : geometry.rows(), channels,
+  const ChannelSums sums = sum_channels(
+      is_max ? geometry.batch * height : geometry.rows(), /*pieces_in_float=*/1, channels,
       [&](int64_t i, float* sum, float* product) {
         if (is_max) {
           const int64_t upper = i / height * geometry.height + i % height * 2;
           rows::max2_sums(geometry.row(data, upper), geometry.row(data, upper + 1),
-                          of_max + i * count * channels, values, sum, product, count, channels);
+                          dy_of_max + i * count * channels, values, sum, product, count, channels);
         } else {
-          rows::average_sums(geometry.row(data, i), of_average + i / geometry.height * channels,
+          rows::average_sums(geometry.row(data, i), dy_of_average + i / geometry.height * channels,
                              values, sum, product, width, channels);
         }
       });
 
-  Gradients gradients{at::empty_like(x), at::empty({channels}), at::empty({channels})};
+  const NormGradients gradients{at::empty_like(x), to_tensor(sums.second), to_tensor(sums.first)};
   std::vector<float> slope(channels), offset(channels);
   const auto pixels = static_cast<double>(geometry.pixels());
   for (int64_t c = 0; c < channels; ++c) {
     const double scale = values.affine.scale[c];
-    gradients.bias.data_ptr<float>()[c] = static_cast<float>(sums.first[c]);
-    gradients.weight.data_ptr<float>()[c] = static_cast<float>(sums.second[c]);
     slope[c] = static_cast<float>(-scale * values.inverse_std[c] * sums.second[c] / pixels);
     offset[c] = static_cast<float>(-scale * sums.first[c] / pixels);
   }
@@ -194,7 +130,7 @@ Gradients backward(const at::Tensor& x, const at::Tensor& dy, const Geometry& ge
     at::parallel_for(0, geometry.rows(), 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         rows::average_backward(geometry.row(data, row),
-                               of_average + row / geometry.height * channels, values,
+                               dy_of_average + row / geometry.height * channels, values,
                                geometry.row(dx, row), width, channels);
       }
     });
@@ -204,7 +140,7 @@ Gradients backward(const at::Tensor& x, const at::Tensor& dy, const Geometry& ge
     for (int64_t i = begin; i < end; ++i) {
       const int64_t upper = i / height * geometry.height + i % height * 2, lower = upper + 1;
       rows::max2_backward(geometry.row(data, upper), geometry.row(data, lower),
-                          of_max + i * count * channels, values, geometry.row(dx, upper),
+                          dy_of_max + i * count * channels, values, geometry.row(dx, upper),
                           geometry.row(dx, lower), count, channels);
     }
   });
@@ -215,29 +151,27 @@ Gradients backward(const at::Tensor& x, const at::Tensor& dy, const Geometry& ge
 class NormReluPool : public torch::autograd::Function<NormReluPool> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
-                            const at::Tensor& input_bias, const at::Tensor& weight,
-                            const at::Tensor& bias, const BatchNorm2d& norm, Pool pool) {
-    const Geometry geometry(x, pool);
+                            const at::Tensor& input_bias, const at::Tensor& /*weight*/,
+                            const at::Tensor& /*bias*/, const BatchNorm2d& norm, Pool pool) {
+    const ChannelMoments moments = channel_moments(x, /*rows_in_float=*/1);
+    move_running_statistics(norm, moments, input_bias);
+    const BatchAffine affine = batch_affine(to_tensors(moments), norm);
+    save_norm(*context, x, affine);
+    context->saved_data["pool"] = static_cast<int64_t>(pool);
     return for_type_of(x, [&]<typename T>(T) {
-      const auto statistics = measure_batch<T>(x, input_bias, geometry, norm);
-      context->save_for_backward({x, weight, bias, statistics.mean, statistics.inverse_std});
-      context->saved_data["pool"] = static_cast<int64_t>(pool);
-      return distill::forward<T>(x, geometry, AffineValues(statistics, weight, bias));
+      return distill::forward<T>(x, Geometry(x, pool), affine.affine.values());
     });
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor& x = saved[0];
-    const Statistics statistics{saved[3], saved[4]};
-    const Geometry geometry(x, static_cast<Pool>(context->saved_data["pool"].toInt()));
+    const SavedNorm saved = saved_norm(*context);
+    const Geometry geometry(saved.x, static_cast<Pool>(context->saved_data["pool"].toInt()));
     at::Tensor dy = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
     // Each pixel has its share of an average.
     if (geometry.pool == Pool::average) dy = dy / (geometry.height * geometry.width);
-    const Gradients result = for_type_of(x, [&]<typename T>(T) {
-      return distill::backward<T>(x, dy, geometry, statistics,
-                                  AffineValues(statistics, saved[1], saved[2]));
+    const NormGradients result = for_type_of(saved.x, [&]<typename T>(T) {
+      return distill::backward<T>(saved.x, dy, geometry, saved.affine);
     });
     return {result.x,    at::zeros({geometry.channels}), result.weight, result.bias, at::Tensor(),
             at::Tensor()};
@@ -252,9 +186,10 @@ at::Tensor norm_relu_pool(const at::Tensor& x, const at::Tensor& input_bias,
   if (training) {
     return NormReluPool::apply(input, input_bias, norm.weight, norm.bias, norm, pool);
   }
-  const AffineValues affine(running_statistics(input_bias, norm), norm.weight, norm.bias);
-  return for_type_of(
-      input, [&]<typename T>(T) { return forward<T>(input, Geometry(input, pool), affine); });
+  const Affine affine = running_affine(norm, input_bias);
+  return for_type_of(input, [&]<typename T>(T) {
+    return forward<T>(input, Geometry(input, pool), affine.values());
+  });
 }
 
 }  // namespace distill

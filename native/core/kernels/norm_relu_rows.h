@@ -4,26 +4,28 @@
 
 #include "core/kernels/rows.h"
 
-// The inner loops of norm_relu_train: those of rows.h for pixels whose channels are the first of
-// `stride` values, as in a dense block.
+// The inner loops of norm_relu_train and FeatureGradient: those of rows.h for pixels whose channels
+// are the first of `stride` values, as in a dense block.
+//
+// g is the gradient of the norm's result: dy where the ReLU passed, else 0.
 namespace distill::rows {
 
-// With g = dy · share where the ReLU passed, else 0: sum += g, product += g * x̂. (C) each.
-// Each pixel of dy stands for `repeat` pixels of x.
+// An average pool: each pixel of dy belongs to `repeat` neighbouring pixels of x, each of which has
+// this share of it.
 struct Incoming {
   int64_t repeat = 1;
   float share = 1;
 };
-// dx += scale * g.
+// dx += scale * g, sum += g, product += g * x̂, where g = dy · share. (C) each.
 template <typename T, typename G>
 void add_norm_relu_backward(const T* x, int64_t stride, const G* dy, Incoming incoming,
                             Backward backward, float* dx, float* sum, float* product, int64_t count,
                             int64_t channels);
-// The sums alone; x and dy without gaps.
+// Adds to the sums alone; x and dy without gaps.
 template <typename T>
 void norm_relu_sums(const T* x, const T* dy, Backward backward, float* sum, float* product,
                     int64_t count, int64_t channels);
-// And then dx = scale * g + slope * (x - mean) + offset.
+// The second pass: dx = scale * g + slope * (x - mean) + offset.
 template <typename T>
 void norm_relu_backward(const T* x, const T* dy, Backward backward, T* dx, int64_t count,
                         int64_t channels);

@@ -13,14 +13,12 @@
 // instead of 12 x 2 are within 1 % of that, but need channels in multiples of 64.
 
 #define INLINE [[gnu::always_inline]] inline
-// For lambdas: code of theirs that is not inlined would be the baseline's.
+// For lambdas: where one is not inlined, its code is compiled for the baseline.
 #define INLINED __attribute__((always_inline))
 
 namespace distill::panels {
 
-// What the words of a product's operands, each as long as a float, hold.
-//
-// Floats: a factor each.
+// The operands of a product are words as long as a float. Floats: each holds one factor.
 struct Floats {
   static constexpr int64_t depth = 1;  // factors a word
 
@@ -29,8 +27,9 @@ struct Floats {
     sum += line * factor;
   }
 };
-// Pairs of bfloat16, neighbours in depth: AVX-512's BF16 instructions multiply both and add them to
-// a float32. As assembly, since the compiler's names for them differ from version to version.
+// Each word holds two bfloat16, neighbours in depth: AVX-512's BF16 instructions multiply both and
+// add them to a float32. Written as assembly, since the compilers' names for them differ from
+// version to version.
 struct PairsOfBf16 {
   static constexpr int64_t depth = 2;
 
@@ -42,8 +41,8 @@ struct PairsOfBf16 {
   }
 };
 
-// What a kind of processor holds in registers: a block of Rows x Vectors sums, a line of Vectors
-// factors and one more. AVX-512 has 32 registers, AVX2 and SSE 16, NEON 32.
+// The registers of a kind of processor hold a block of Rows x Vectors sums, a line of Vectors
+// factors and one more factor. AVX-512 has 32 registers, AVX2 and SSE 16, NEON 32.
 template <int Lanes, int Vectors, int Rows, typename Words = Floats>
 struct Registers : Words {
   typedef float Vector __attribute__((vector_size(Lanes * sizeof(float))));
@@ -111,7 +110,7 @@ INLINE void store_values(Bf16* to, const typename R::Vector& values) {
   std::memcpy(to, &halves, sizeof(halves));
 }
 
-// Factors as words: those of one vector, which are neighbours in depth …
+// Stores factors as words: those of one vector, which are neighbours in depth …
 template <typename R>
 INLINE void store_neighbours(float* to, const typename R::Vector& values) {
   if constexpr (R::depth == 2) {
@@ -189,7 +188,8 @@ INLINE void multiply_group(int64_t count, Operand x, Lines<const float> y, int64
   }
 }
 
-// For any number of rows: in groups as equal as can be, as small ones leave the processor waiting.
+// Multiplies any number of rows, in groups as equal as can be: small ones leave the processor
+// waiting.
 template <typename R, bool add>
 INLINE void multiply(int64_t rows, Operand x, Lines<const float> y, int64_t depth, Lines<float> c) {
   const int64_t groups = (rows + R::rows - 1) / R::rows;
@@ -200,8 +200,8 @@ INLINE void multiply(int64_t rows, Operand x, Lines<const float> y, int64_t dept
   }
 }
 
-// Calls `kernel` with the processor's Registers, compiled for it. T: what activations are stored
-// as; of Bf16 the products are too, where the processor multiplies them.
+// Calls `kernel` with the processor's Registers, compiled for it. T: the type that activations are
+// stored as; where the processor multiplies bfloat16, products of Bf16 use it.
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
 template <typename R, typename Kernel>
 __attribute__((target("arch=x86-64-v4"))) void with_avx512(const Kernel& kernel) {

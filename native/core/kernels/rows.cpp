@@ -5,8 +5,8 @@
 namespace distill::rows {
 namespace {
 
-// The largest of the four normalised values of a pool and the x that it came from. As PyTorch's
-// MaxPool: the first of equals, and NaN beats everything.
+// The largest of the four normalised values of a pool and the x that it came from. As in PyTorch's
+// MaxPool, the first of equals wins, and NaN beats everything.
 struct Winner {
   float value, x;
   int32_t position;
@@ -75,8 +75,8 @@ VERSIONS void max2_winners(const float* __restrict upper, const float* __restric
   }
 }
 
-// In fixed steps: of a row of bytes the compiler makes vectors longer than a pixel's channels, and
-// leaves these to a loop of single ones.
+// Goes in fixed steps: from a row of bytes the compiler would make vectors longer than a pixel's
+// channels, and leave the channels to a loop of single ones.
 template <typename T>
 VERSIONS void max2_spread(const T* __restrict dy, const uint8_t* __restrict winners,
                           float* __restrict upper, float* __restrict lower, float* __restrict sum,

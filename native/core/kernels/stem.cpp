@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "core/kernels/activation.h"
-#include "core/kernels/statistics.h"
+#include "core/kernels/batch_norm.h"
+#include "core/kernels/channel_sums.h"
 #include "core/kernels/stem_rows.h"
 
 namespace distill {
@@ -33,7 +34,7 @@ struct Padded {
   const float* row(int64_t picture, int64_t y) const {  // y: from -1 to height
     return values.const_data_ptr<float>() + (picture * (height + 2) + y + 1) * step();
   }
-  // What the two rows of results see that become a pooled one.
+  // The four rows that the results behind a pooled row read.
   void rows_of_pooled(int64_t index, const float* (&rows)[4]) const {
     const int64_t picture = index / (height / 2), y = index % (height / 2) * 2;
     for (int r = 0; r < 4; ++r) rows[r] = row(picture, y - 1 + r);
@@ -65,28 +66,6 @@ Padded pad(const at::Tensor& images) {
   return padded;
 }
 
-// Adds up float sums of rows in double, thread by thread; the same for the same number of threads.
-template <typename SumRow>  // (row, float* sums, float* scratch)
-std::vector<double> sum_rows(int64_t rows, int64_t size, int64_t scratch_size,
-                             const SumRow& sum_row) {
-  std::vector<std::vector<double>> of_thread(at::get_num_threads());
-  at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
-    std::vector<double> total(size);
-    std::vector<float> sums(size), scratch(scratch_size);
-    for (int64_t row = begin; row < end; ++row) {
-      std::fill(sums.begin(), sums.end(), 0);
-      sum_row(row, sums.data(), scratch.data());
-      for (int64_t i = 0; i < size; ++i) total[i] += sums[i];
-    }
-    of_thread[at::get_thread_num()] = std::move(total);
-  });
-  std::vector<double> total(size);
-  for (const auto& part : of_thread) {
-    for (size_t i = 0; i < part.size(); ++i) total[i] += part[i];
-  }
-  return total;
-}
-
 // s = Σ p and P = Σ p pᵀ over all pixels.
 struct PatchSums {
   double products[taps][taps];
@@ -100,17 +79,19 @@ PatchSums patch_sums(const Padded& images) {
   constexpr int64_t size = row_taps * line;
   const int64_t last = images.height - 1;
   const std::vector<double> all =
-      sum_rows(images.batch * images.height, size, 0, [&](int64_t row, float* sums, float*) {
-        const int64_t picture = row / images.height, y = row % images.height;
-        patch_products({images.row(picture, y), images.row(picture, y + 1),
-                        images.row(picture, std::min(y + 2, images.height))},
-                       images.width, sums);
-      });
+      sum_pieces(images.batch * images.height, /*pieces_in_float=*/1, size, /*scratch_size=*/0,
+                 [&](int64_t row, float* sums, float*) {
+                   const int64_t picture = row / images.height, y = row % images.height;
+                   patch_products({images.row(picture, y), images.row(picture, y + 1),
+                                   images.row(picture, std::min(y + 2, images.height))},
+                                  images.width, sums);
+                 });
   const auto of_row = [&](int64_t y) {
-    return sum_rows(images.batch, size, 0, [&](int64_t picture, float* sums, float*) {
-      patch_products({images.row(picture, y), images.row(picture, y), images.row(picture, y)},
-                     images.width, sums);
-    });
+    return sum_pieces(images.batch, /*pieces_in_float=*/1, size, /*scratch_size=*/0,
+                      [&](int64_t picture, float* sums, float*) {
+                        const float* const row = images.row(picture, y);
+                        patch_products({row, row, row}, images.width, sums);
+                      });
   };
   const std::vector<double> of_first = of_row(0), of_last = of_row(last);
 
@@ -157,21 +138,22 @@ std::array<double, taps> product(const PatchSums& patches, const float* weight, 
   return result;
 }
 
-Statistics measure_batch(const PatchSums& patches, const at::Tensor& weight, int64_t pixels,
-                         const Conv2d& convolution, const BatchNorm2d& norm) {
+ChannelMoments moments_of(const PatchSums& patches, const at::Tensor& weight, int64_t pixels) {
   const int64_t out = weight.size(1);
   const float* w = weight.const_data_ptr<float>();
-  std::vector<double> mean(out), var(out);
+  ChannelMoments moments{std::vector<double>(out), std::vector<double>(out),
+                         static_cast<double>(pixels)};
   for (int64_t c = 0; c < out; ++c) {
-    mean[c] = dot(w, out, c, patches.sums) / static_cast<double>(pixels);
+    const double mean = dot(w, out, c, patches.sums) / moments.count;
     const double square = dot(w, out, c, product(patches, w, out, c).data());
-    var[c] = square / static_cast<double>(pixels) - mean[c] * mean[c];
+    moments.mean[c] = mean;
+    moments.var[c] = clamp_variance(square / moments.count - mean * mean);
   }
-  return batch_statistics(mean, var, pixels, convolution.bias, norm);
+  return moments;
 }
 
 // winners: uint8 like the result, or undefined where not wanted.
-at::Tensor forward(const Padded& images, const at::Tensor& weight, const AffineValues& affine,
+at::Tensor forward(const Padded& images, const at::Tensor& weight, const rows::Affine& affine,
                    at::ScalarType dtype, const at::Tensor& winners) {
   const int64_t out = weight.size(1), height = images.height / 2, width = images.width / 2;
   const at::Tensor y = at::empty({images.batch, out, height, width},
@@ -205,13 +187,13 @@ Gradients backward(const Padded& images, const PatchSums& patches, const at::Ten
   const std::vector<double> sums = for_type_of(dy, [&]<typename T>(T) {
     const T* from = values_of<T>(dy);
     const uint8_t* winner = winners.const_data_ptr<uint8_t>();
-    return sum_rows(images.pooled_rows(), (taps + 1) * out, scratch_size(out),
-                    [&](int64_t i, float* row_sums, float* scratch) {
-                      const float* rows[4];
-                      images.rows_of_pooled(i, rows);
-                      add_products(rows, from + i * width * out, winner + i * width * out, width,
-                                   out, row_sums, row_sums + taps * out, scratch);
-                    });
+    return sum_pieces(images.pooled_rows(), /*pieces_in_float=*/1, (taps + 1) * out,
+                      scratch_size(out), [&](int64_t i, float* row_sums, float* scratch) {
+                        const float* rows[4];
+                        images.rows_of_pooled(i, rows);
+                        add_products(rows, from + i * width * out, winner + i * width * out, width,
+                                     out, row_sums, row_sums + taps * out, scratch);
+                      });
   });
 
   const Gradients gradients{
@@ -242,22 +224,22 @@ Gradients backward(const Padded& images, const PatchSums& patches, const at::Ten
 class Stem : public torch::autograd::Function<Stem> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& images,
-                            const at::Tensor& convolution_weight, const at::Tensor& /*its bias*/,
-                            const at::Tensor& weight, const at::Tensor& bias,
-                            const Conv2d& convolution, const BatchNorm2d& norm) {
+                            const at::Tensor& convolution_weight,
+                            const at::Tensor& convolution_bias, const at::Tensor& /*weight*/,
+                            const at::Tensor& /*bias*/, const BatchNorm2d& norm) {
     const Padded padded = pad(images);
     const at::Tensor by_tap = by_taps(convolution_weight);
     const PatchSums patches = patch_sums(padded);
-    const Statistics statistics =
-        measure_batch(patches, by_tap, padded.pixels(), convolution, norm);
-    const AffineValues affine(statistics, weight, bias);
+    const ChannelMoments moments = moments_of(patches, by_tap, padded.pixels());
+    move_running_statistics(norm, moments, convolution_bias);
+    const auto [batch_moments, affine] = batch_affine(to_tensors(moments), norm);
     const at::Tensor winners =
         at::empty({padded.batch, padded.height / 2, padded.width / 2, by_tap.size(1)}, at::kByte);
     const at::Tensor kept_patches = at::empty({static_cast<int64_t>(sizeof(PatchSums))}, at::kByte);
     std::memcpy(kept_patches.mutable_data_ptr(), &patches, sizeof(patches));
     context->save_for_backward(
-        {padded.values, kept_patches, winners, by_tap, affine.scale, statistics.inverse_std});
-    return distill::forward(padded, by_tap, affine, images.scalar_type(), winners);
+        {padded.values, kept_patches, winners, by_tap, affine.scale, batch_moments.inverse_std});
+    return distill::forward(padded, by_tap, affine.values(), images.scalar_type(), winners);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -274,7 +256,6 @@ class Stem : public torch::autograd::Function<Stem> {
             at::zeros({weight.size(1)}),
             result.weight,
             result.bias,
-            at::Tensor(),
             at::Tensor()};
   }
 };
@@ -285,11 +266,10 @@ at::Tensor stem(const at::Tensor& images, const Conv2d& convolution, const Batch
                 bool training) {
   const at::Tensor input = images.contiguous(channels_last);
   if (training) {
-    return Stem::apply(input, convolution.weight, convolution.bias, norm.weight, norm.bias,
-                       convolution, norm);
+    return Stem::apply(input, convolution.weight, convolution.bias, norm.weight, norm.bias, norm);
   }
-  const AffineValues affine(running_statistics(convolution.bias, norm), norm.weight, norm.bias);
-  return forward(pad(input), by_taps(convolution.weight), affine, input.scalar_type(),
+  const Affine affine = running_affine(norm, convolution.bias);
+  return forward(pad(input), by_taps(convolution.weight), affine.values(), input.scalar_type(),
                  /*winners=*/{});
 }
 

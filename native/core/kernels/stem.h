@@ -10,9 +10,10 @@ namespace distill {
 // BatchNorm, ReLU and MaxPool2. The convolution's result, by far the largest activation of the
 // network, is never stored: neither its statistics nor the gradients need it.
 //
-// With p the 27 values (and zeros outside) that a pixel's result sees, x = w·p is linear in p, so
-// everything that sums over pixels follows from two sums, one of which no weight has a part in:
-//   s = Σ p,  P = Σ p pᵀ,  and backward D = Σ g p, where g reaches x through pool and ReLU
+// p are the 27 values (zeros beyond the picture) that a pixel's result is computed from. x = w·p is
+// linear in p, so all sums over pixels follow from sums of p, of which those of the forward pass
+// contain no weight:
+//   s = Σ p,  P = Σ p pᵀ,  and backward D = Σ g p, where g is dy passed through pool and ReLU
 //   mean = w·s / N,  var = w·P w / N − mean²
 //   dbias = Σ g,  dweight = Σ g x̂ = (w·D − mean Σ g) / std
 //   dw = scale · (D − s Σ g / N − (P w − mean s) · dweight / (N std))

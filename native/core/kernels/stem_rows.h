@@ -10,13 +10,14 @@
 // values of three neighbouring pixels of a row then lie side by side.
 namespace distill::stem_rows {
 
-inline constexpr int64_t row_taps = 9;  // of a row that a pixel's result sees: 3 pixels x RGB
-inline constexpr int64_t taps = 27;     // of all three rows
-// Floats that patch_products writes a line: the taps, a one, and zeros.
+inline constexpr int64_t row_taps = 9;  // the values of a row for a pixel's result: 3 pixels x RGB
+inline constexpr int64_t taps = 27;     // those of all three rows
+// The floats of a line that patch_products writes: the taps, a one, and zeros.
 inline constexpr int64_t line = 32;
-// Numbers of out channels are multiples of it.
+// The number of out channels is a multiple of it.
 inline constexpr int64_t channel_step = 32;
-// So many pooled pixels, of four pixels each, go through the first-level cache at a time.
+// The number of pooled pixels, of four pixels each, that go through the first-level cache at a
+// time.
 inline constexpr int64_t block_pixels = 16;
 
 // Floats of scratch for the functions that ask for some.
@@ -32,14 +33,14 @@ void pad_row(const T* row, int64_t width, float* padded);
 void patch_products(const float* const (&rows)[3], int64_t width, float* sums);
 
 // Two rows of results, convolved, normalised, rectified and pooled to `count` pixels.
-// weight: (taps, out). rows: the four that the results see. winners: see rows.h; null if not
-// wanted.
+// weight: (taps, out). rows: the four that the results are computed from. winners: see rows.h; null
+// if not wanted.
 template <typename T>
 void convolve(const float* const (&rows)[4], const float* weight, rows::Affine affine, T* y,
               uint8_t* winners, int64_t count, int64_t out, float* scratch);
 
 // products (taps, out) += Σ p gᵀ, sums (out) += Σ g over two rows of results, where p are a
-// result's taps and g is what reaches it of dy through pool and ReLU.
+// result's taps and g is dy passed through pool and ReLU.
 template <typename T>
 void add_products(const float* const (&rows)[4], const T* dy, const uint8_t* winners, int64_t count,
                   int64_t out, float* products, float* sums, float* scratch);

@@ -3,10 +3,10 @@
 #include <bit>
 #include <cstdint>
 
-// What loops in plain C++ need to be vectorised by the compiler, for each kind of processor.
+// The means by which the compiler vectorises loops in plain C++, for each kind of processor.
 
-// One version for AVX-512, one for AVX2 with FMA, one for any x86-64; elsewhere (NEON) the
-// compiler's baseline has vectors of its own.
+// Compiles a function once for AVX-512, once for AVX2 with FMA and once for any x86-64. Elsewhere
+// (NEON) the compiler's baseline has vectors of its own.
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
 #define VERSIONS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -15,8 +15,8 @@
 
 namespace distill::rows {
 
-// The value or 0, by a mask: of `condition ? value : 0` the compiler may make a branch, and a loop
-// with one is not vectorised, which makes it fifteen times as slow.
+// The value or 0, by a mask: from `condition ? value : 0` the compiler may make a branch, and a
+// loop with a branch is not vectorised, which makes it fifteen times as slow.
 [[gnu::always_inline]] inline float keep_if(bool condition, float value) {
   const uint32_t mask = -static_cast<uint32_t>(condition);
   return std::bit_cast<float>(std::bit_cast<uint32_t>(value) & mask);

@@ -22,8 +22,8 @@ Range part_of(Range whole, int64_t index, int64_t count) {
           whole.first + (index + 1) * whole.count() / count};
 }
 
-// Into how many blocks to cut tiles, so that what a block is transformed to takes half of a
-// second-level cache of 1 MiB. A quarter or all of it is up to 15 % slower.
+// The number of blocks to cut tiles into, so that a transformed block takes half of a second-level
+// cache of 1 MiB. A quarter or all of it is up to 15 % slower.
 int64_t block_count(const Convolution& c, int64_t tiles) {
   constexpr int64_t cache_floats = 128 * 1024;
   const int64_t tile_floats = positions * (c.in + channel_block);
@@ -31,7 +31,7 @@ int64_t block_count(const Convolution& c, int64_t tiles) {
   return (tiles + at_most - 1) / at_most;
 }
 
-// For the blocks of one thread, one after the other.
+// Memory for the blocks of one thread, one after the other.
 at::Tensor tile_scratch(const Convolution& c, int64_t tiles, int64_t blocks) {
   return at::empty({scratch_size(c, (tiles + blocks - 1) / blocks)});
 }
@@ -54,7 +54,7 @@ at::Tensor convolve_blocks(const at::Tensor& x, int64_t out, const at::Tensor& w
       at::empty({c.batch, out, c.height, c.width}, x.options().memory_format(channels_last));
   const T* const from = values_of<T>(x);
   T* const to = mutable_values_of<T>(y);
-  // As many for each thread.
+  // The same number for each thread.
   const int64_t threads = at::get_num_threads();
   const int64_t blocks =
       std::min((block_count(c, c.tiles()) + threads - 1) / threads * threads, c.tiles());
@@ -68,7 +68,7 @@ at::Tensor convolve_blocks(const at::Tensor& x, int64_t out, const at::Tensor& w
   return y;
 }
 
-// The same for the same number of threads.
+// Gives the same for the same number of threads.
 template <typename T>
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& dy) {
   const Convolution c{x.size(0), x.size(2), x.size(3), x.size(1), dy.size(1)};

@@ -14,9 +14,9 @@
 namespace distill::winograd {
 
 inline constexpr int64_t positions = 36;
-// Numbers of channels are multiples of it.
+// The numbers of channels are multiples of it.
 inline constexpr int64_t channel_step = 32;
-// So many output channels go through a tile's scratch at a time.
+// The number of output channels that go through a tile's scratch at a time.
 inline constexpr int64_t channel_block = 64;
 
 // A 3x3 convolution with stride 1 and padding 1 of (batch, height, width, in) to
@@ -32,9 +32,9 @@ struct Range {
   int64_t count() const { return last - first; }
 };
 
-// T is what activations are stored as, float or Bf16. Transforms are computed in float; where the
-// processor multiplies bfloat16, the products of Bf16's are rounded to that before. What is between
-// two of these functions is laid out for T's products.
+// T is the type that activations are stored as, float or Bf16. Transforms are computed in float;
+// where the processor multiplies bfloat16, the operands of Bf16's products are rounded to that.
+// Values that one of these functions hands to another are laid out for T's products.
 
 // G w Gᵀ in the order in which convolve() reads it, at most positions * in * out words.
 // `lines`: some of the weight_lines() that there are, to share among threads.
@@ -57,8 +57,8 @@ template <typename T>
 void convolve(const Convolution& convolution, const T* x, const float* transformed, T* y,
               Range tiles, float* scratch);
 
-// sums += what the tiles add to the gradient of G w Gᵀ for the out channels `channels`, whose first
-// is a multiple of channel_block; `start`: sums have no values yet. sums: positions * in floats for
+// sums += the tiles' part of the gradient of G w Gᵀ for the out channels `channels`, whose first is
+// a multiple of channel_block; `start`: sums have no values yet. sums: positions * in floats for
 // each out channel.
 template <typename T>
 void add_weight_gradient(const Convolution& convolution, const T* x, const T* dy, Range tiles,

@@ -100,9 +100,9 @@ at::Tensor DenseNet::forward(const at::Tensor& images, const at::Tensor& /*dropo
                                 /*stride=*/2, /*padding=*/1);
   for (const Stage& stage : stages) {
     if (const auto& transition = stage.transition) {
-      x = transition->conv(dense_stage(x, stage.layers, transition->norm, StagePool::average2));
+      x = transition->conv(dense_stage(x, stage.layers, transition->norm, Pool::average2));
     } else {
-      x = dense_stage(x, stage.layers, norm5, StagePool::average);
+      x = dense_stage(x, stage.layers, norm5, Pool::average);
     }
   }
   return classifier(x);

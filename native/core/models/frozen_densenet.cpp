@@ -23,7 +23,7 @@ at::Tensor call(const c10::OperatorHandle& operation, std::vector<c10::IValue> a
 }  // namespace
 
 at::Tensor FrozenDenseNet::Convolution::operator()(const at::Tensor& x) const {
-  // Of pictures that are smaller than its tiles most of a tile would be empty.
+  // A picture that is smaller than Winograd's tiles would leave most of a tile empty.
   if (winograd && std::min(x.size(2), x.size(3)) >= 4) return winograd_convolution(x, weight);
   const std::vector<int64_t> strides(2, stride), paddings(2, padding), dilations(2, 1);
   if (packed_weight.defined()) {
@@ -36,7 +36,7 @@ at::Tensor FrozenDenseNet::Convolution::operator()(const at::Tensor& x) const {
   return relu ? at::Tensor(y).relu_() : y;
 }
 
-FrozenDenseNet::Affine FrozenDenseNet::affine(const BatchNorm2d& norm) const {
+Affine FrozenDenseNet::affine(const BatchNorm2d& norm) const {
   const auto in_double = [](const at::Tensor& x) { return x.to(at::kDouble); };
   const at::Tensor scale =
       in_double(norm.weight) * (in_double(norm.running_var) + BatchNorm2d::eps).rsqrt();
@@ -56,7 +56,7 @@ FrozenDenseNet::Convolution FrozenDenseNet::convolution(const Conv2d& layer,
   weight = weight.contiguous(at::MemoryFormat::ChannelsLast);
   Convolution result{weight,        bias, at::Tensor(),      layer.stride,
                      layer.padding, relu, /*winograd=*/false};
-  // In bfloat16 the teacher keeps to the direct way, which errs less.
+  // A teacher in bfloat16 keeps to direct convolutions, which err less.
   if (!norm && !relu && compute_.dtype == at::kFloat &&
       winograd_applies(compute_.device, compute_.dtype, weight, layer.stride, layer.padding)) {
     result.winograd = true;
@@ -122,9 +122,9 @@ std::vector<at::Tensor> FrozenDenseNet::tensors() const {
   };
   for (const Stage& stage : stages_) {
     for (const DenseLayer& layer : stage.layers) {
-      add(layer.norm);
-      add_convolution(layer.squeeze);
-      add_convolution(layer.grow);
+      add(layer.norm1);
+      add_convolution(layer.conv1);
+      add_convolution(layer.conv2);
     }
     if (stage.transition) {
       add(stage.transition->norm);
@@ -143,8 +143,8 @@ at::Tensor FrozenDenseNet::forward(const at::Tensor& images) const {
 at::Tensor FrozenDenseNet::features(const at::Tensor& images) const {
   at::Tensor x = at::max_pool2d(stem_(images), /*kernel_size=*/3, /*stride=*/2, /*padding=*/1);
   for (const Stage& stage : stages_) {
-    // Every layer sees what all layers before it made: it reads the channels that are there and
-    // writes behind them.
+    // Every layer reads the results of all layers before it, and writes its own channels behind
+    // them.
     const at::Tensor features =
         at::empty({x.size(0), stage.channels_out, x.size(2), x.size(3)},
                   x.options().memory_format(at::MemoryFormat::ChannelsLast));
@@ -152,18 +152,16 @@ at::Tensor FrozenDenseNet::features(const at::Tensor& images) const {
     int64_t channels = stage.channels_in;
     for (const DenseLayer& layer : stage.layers) {
       const at::Tensor input = features.narrow(1, 0, channels);
-      const at::Tensor made =
-          layer.grow(layer.squeeze(norm_relu(input, layer.norm.scale, layer.norm.shift)));
-      features.narrow(1, channels, made.size(1)).copy_(made);
-      channels += made.size(1);
+      const at::Tensor output = layer.conv2(layer.conv1(norm_relu(input, layer.norm1)));
+      features.narrow(1, channels, output.size(1)).copy_(output);
+      channels += output.size(1);
     }
     x = features;
     if (const auto& transition = stage.transition) {
-      x = transition->convolution(
-          norm_relu_average2(x, transition->norm.scale, transition->norm.shift));
+      x = transition->convolution(norm_relu_average2(x, transition->norm));
     }
   }
-  return norm_relu(x, norm_.scale, norm_.shift).mean({2, 3}, /*keepdim=*/false, at::kFloat);
+  return norm_relu(x, norm_).mean({2, 3}, /*keepdim=*/false, at::kFloat);
 }
 
 }  // namespace distill

@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "core/device/device.h"
+#include "core/kernels/batch_norm.h"
 #include "core/models/densenet.h"
 
 namespace distill {
 
 // A DenseNet in evaluation mode: torchvision's numbers by less work.
 //
-// Every BatchNorm behind a convolution is folded into its weights and the ReLU behind that is part
+// Every BatchNorm behind a convolution is folded into its weights, and the ReLU behind that is part
 // of the convolution (oneDNN's, with weights packed once). A BatchNorm before a convolution is one
 // pass with its ReLU, and a transition's average pool comes before its 1x1 convolution, which
 // commutes with it and then has a quarter of the work. Each dense block writes into one tensor
@@ -30,21 +31,17 @@ class FrozenDenseNet final : public Evaluator {
   void follow(const Network& network) override;
 
  private:
-  // A convolution with bias, and perhaps a ReLU behind it.
+  // A convolution with bias, and with or without a ReLU behind it.
   struct Convolution {
     at::Tensor operator()(const at::Tensor& x) const;
     at::Tensor weight, bias, packed_weight;  // packed: undefined where oneDNN does not compute it
     int64_t stride, padding;
     bool relu;
-    bool winograd;  // whose weight is float32, and which has no bias
-  };
-  // BatchNorm as x * scale + shift. (C) float32 each.
-  struct Affine {
-    at::Tensor scale, shift;
+    bool winograd;  // with a float32 weight, and without bias
   };
   struct DenseLayer {
-    Affine norm;
-    Convolution squeeze, grow;  // 1x1 and 3x3
+    Affine norm1;
+    Convolution conv1, conv2;
   };
   struct Transition {
     Affine norm;

@@ -24,7 +24,7 @@ void reset_parameters(at::Tensor& weight, at::Tensor& bias, at::Generator genera
 at::Tensor Scope::tensor(const std::string& name, at::IntArrayRef shape,
                          at::ScalarType dtype) const {
   auto options = at::TensorOptions(dtype);
-  // Convolution weights in the layout that channels-last convolutions read.
+  // Convolutions in channels-last memory read their weights in that layout, too.
   if (shape.size() == 4) options = options.memory_format(at::MemoryFormat::ChannelsLast);
   at::Tensor tensor = at::empty(shape, options);
   state_->insert(path_.empty() ? name : path_ + "." + name, tensor);

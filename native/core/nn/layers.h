@@ -8,8 +8,8 @@
 
 namespace distill {
 
-// A place in a model's tree of parameters. One path both builds a layer and names its tensors as
-// PyTorch's state dict does.
+// A path in a model's tree of parameters. It both builds a layer and names its tensors as PyTorch's
+// state dict does.
 class Scope {
  public:
   Scope(StateDict& state, std::string path = {}) : state_(&state), path_(std::move(path)) {}
@@ -48,7 +48,7 @@ struct BatchNorm2d {
 
   BatchNorm2d(const Scope& scope, int64_t channels);
   void initialize();
-  // Training normalises by the batch and moves the running statistics.
+  // In training mode, normalises by the batch's statistics and moves the running ones.
   at::Tensor operator()(const at::Tensor& x, bool training) const;
 
   at::Tensor weight, bias, running_mean, running_var;  // (channels)

@@ -13,7 +13,8 @@ bool is_statistic(const std::string& name) {
          name.ends_with(".num_batches_tracked");
 }
 
-// No training leaves one: the layer would answer NaN, which folding it into a convolution may hide.
+// No training leaves a negative variance: the layer's result would be NaN, which folding it into a
+// convolution may hide.
 void refuse_negative_variances(const StateDict& loaded, const std::string& path) {
   for (const auto& [name, tensor] : loaded) {
     if (!name.ends_with(".running_var") || !tensor.lt(0).any().item<bool>()) continue;

@@ -13,18 +13,20 @@ namespace distill {
 // what load_state_dict() throws, and ERR_CHECKPOINT_CORRUPT where a variance is negative.
 void load_weights(StateDict& model, const Checkpoint& checkpoint, const std::string& what);
 
-// Whether the weight of a last linear layer, (classes, features), has a believable number of
-// classes: a model is made of the size that a file names before the rest of the file is compared
+// True if the weight of a last linear layer, (classes, features), has a plausible number of
+// classes: a model is created with the size in the file before the rest of the file is compared
 // with it.
 bool plausible_classes(const TensorEntry& weight);
 
-// Moves a model's tensors to a device; the layers that hold them see them there.
+// Moves a model's tensors to a device, in place: the layers share them.
 void move_weights(StateDict& model, at::Device device);
 
-// A model's tensors on the CPU: themselves, or copies for which the device is waited for once.
+// A model's tensors on the CPU: the tensors themselves, or copies of them, for which the host waits
+// once.
 StateDict on_host(const StateDict& model);
 
-// What an optimizer moves, in the model's order: everything but the running statistics.
+// The parameters that an optimizer moves, in the model's order: all tensors but the running
+// statistics.
 std::vector<at::Tensor> trainable(const StateDict& model);
 
 // The number of parameters, running statistics not counted.
