@@ -346,9 +346,11 @@ export interface NativeAddon {
   convert(options: { from: string; to: string; format: 'pth' | 'safetensors' }): Promise<void>;
   /** [async] Replaces a file in one step. ERR_WRITE. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;
+  /** [async] The kinds of network that there are, in the order in which a file is compared with them. */
+  architectures(): Promise<{ name: string; role: 'teacher' | 'student' }[]>;
   /**
-   * [async] Writes freshly initialised weights: 'student' or a DenseNet's name. As safetensors where
-   * the path ends in '.safetensors'. ERR_WRITE.
+   * [async] Writes freshly initialised weights: one of architectures(). As safetensors where
+   * the path ends in '.safetensors'. ERR_MODEL_ARCHITECTURE, ERR_WRITE.
    */
   createModel(options: {
     path: string;

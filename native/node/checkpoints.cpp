@@ -183,6 +183,21 @@ Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
                           [](Napi::Env env, const bool&) { return env.Undefined(); });
 }
 
+Napi::Value list_architectures(Worker& worker, const Napi::CallbackInfo& info) {
+  return worker.run<Nothing>(
+      info.Env(), [](Channel&) { return Nothing{}; },
+      [](Napi::Env env, const Nothing&) {
+        auto list = Napi::Array::New(env);
+        for (const Architecture& architecture : architectures()) {
+          auto object = Napi::Object::New(env);
+          object.Set("name", architecture.name);
+          object.Set("role", architecture.role == Role::teacher ? "teacher" : "student");
+          list.Set(list.Length(), object);
+        }
+        return list;
+      });
+}
+
 Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
   const Fields options(info[0], "the call");
   const auto work = [from = read_path(options, "from"), to = read_path(options, "to"),
@@ -248,6 +263,7 @@ void register_checkpoints(Napi::Env env, Napi::Object exports) {
                     {"readTensor", read_tensor},
                     {"readTensors", read_tensors},
                     {"writeTensors", write_tensors},
+                    {"architectures", list_architectures},
                     {"createModel", create_model},
                     {"convert", convert},
                     {"writeFile", write_file},

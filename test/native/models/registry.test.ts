@@ -1,0 +1,85 @@
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loadAddon, native } from '../../../lib/native.js';
+import { ARCHITECTURES } from '../../../lib/options/teach.js';
+import { mean, std, temporaryFolder } from '../../helpers/dataset.js';
+import { refusalOf } from '../../helpers/results.js';
+
+// Every architecture of native/core/models/registry.cpp is made, recognised, written again and asked.
+
+const addon = loadAddon();
+const folder = temporaryFolder();
+const architectures = await addon.architectures();
+const classes = 3;
+
+test('teachers are those that the option `architecture` names', () => {
+  const teachers = architectures.filter(({ role }) => role === 'teacher');
+  expect(teachers.map(({ name }) => name)).toEqual([...ARCHITECTURES]);
+});
+
+test('another name is refused', async () => {
+  const file = path.join(folder, 'another.pth');
+  const refusal = await refusalOf(
+    native(addon.createModel({ path: file, architecture: 'resnet18', classes, seed: 1 })),
+  );
+  expect(refusal.code).toBe('ERR_MODEL_ARCHITECTURE');
+});
+
+describe.each(architectures)('$name', ({ name, role }) => {
+  const file = path.join(folder, `${name}.pth`);
+  const converted = path.join(folder, `${name}.safetensors`);
+
+  test('is recognised in a file, and in one that it is converted to', async () => {
+    await addon.createModel({ path: file, architecture: name, classes, seed: 1 });
+    await addon.convert({ from: file, to: converted, format: 'safetensors' });
+    const [before, after] = [await addon.inspect(file), await addon.inspect(converted)];
+    for (const { architecture, classes: found } of [before, after]) {
+      expect({ architecture, found }).toEqual({ architecture: name, found: classes });
+    }
+    // safetensors orders tensors by their type.
+    const byName = (contents: typeof before) =>
+      contents.tensors.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    expect(byName(after)).toEqual(byName(before));
+  });
+
+  test('answers for pictures, from both files alike', async () => {
+    const pixels = new Uint8Array(2 * 32 * 32 * 3).map((_, i) => (i * 37) % 256);
+    const answers = [];
+    for (const model of [file, converted]) {
+      const classifier = new addon.Classifier({
+        model,
+        imageSize: 32,
+        mean,
+        std,
+        device: 'cpu',
+        precision: 'fp32',
+        threads: 1,
+      });
+      await classifier.load();
+      answers.push(await classifier.logits(pixels));
+      await classifier.close();
+    }
+    expect(answers[0]).toHaveLength(2 * classes);
+    expect(answers[0]?.every(Number.isFinite)).toBe(true);
+    expect(answers[1]).toEqual(answers[0]);
+  });
+
+  test(role === 'teacher' ? 'teaches' : 'does not teach', async () => {
+    const session = new addon.Session({
+      imageSize: 32,
+      mean,
+      std,
+      device: 'cpu',
+      precision: 'fp32',
+      threads: 1,
+    });
+    await session.open();
+    const loading = session.loadTeacher(file);
+    if (role === 'teacher') {
+      expect(await loading).toMatchObject({ architecture: name, classes });
+    } else {
+      expect((await refusalOf(native(loading))).code).toBe('ERR_TEACHER_ARCHITECTURE');
+    }
+    await session.close();
+  });
+});
