@@ -188,23 +188,3 @@ export function checkClasses(
     `The teacher '${teacher}' has ${teacherClasses} classes, but '${root}' has ${classes.length} class folders (${names.join(', ')}); give the folders that it was trained on.`,
   );
 }
-
-/**
- * Refuses a network's answers where one is no finite number.
- *
- * @param answers (rows, classes), row by row.
- * @param given.nameOf Names the picture of a row, such as `the picture ants/1.jpg`.
- * @throws DistillError `ERR_NOT_FINITE` that names the first such picture.
- */
-export function checkFinite(
-  answers: Float32Array,
-  { rows, model, nameOf }: { rows: number; model: string; nameOf: (row: number) => string },
-): void {
-  const first = answers.findIndex((answer) => !Number.isFinite(answer));
-  if (first < 0) return;
-  const name = nameOf(Math.floor((first * rows) / answers.length));
-  throw new DistillError(
-    'ERR_NOT_FINITE',
-    `The answers of '${model}' for ${name} are not finite numbers: check mean and std, or use a checkpoint from before its training diverged.`,
-  );
-}

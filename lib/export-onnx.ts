@@ -1,7 +1,6 @@
 import path from 'node:path';
-import { checkFinite } from './checks.js';
 import { DistillError } from './errors.js';
-import { makeClassifier } from './model/classifier.js';
+import { checkFinite, makeClassifier } from './model/classifier.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import { checkModel, findRuntime, type OnnxCheck, type Trial } from './model/onnx/check.js';

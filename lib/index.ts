@@ -6,10 +6,8 @@ export {
   compare,
 } from './compare.js';
 export { type ConvertResult, convert } from './convert.js';
-export type { PrepareProgress } from './data/prepare.js';
 export { type DistillRun, distill } from './distill.js';
 export type { DoctorResult } from './doctor/examination.js';
-export type { DoctorProgress, Finding } from './doctor/findings.js';
 export { doctor } from './doctor.js';
 export { DistillError, type ErrorCode } from './errors.js';
 export { exportOnnx, type OnnxExport } from './export-onnx.js';
@@ -17,12 +15,12 @@ export type { ModelCost } from './model/cost.js';
 export { type CheckpointContents, inspect } from './model/inspect.js';
 export type { ModelMetadata } from './model/metadata.js';
 export type { OnnxCheck } from './model/onnx/check.js';
-export type { OnnxInput, OnnxValue } from './model/onnx/student.js';
+export type { OnnxValue } from './model/onnx/student.js';
 export type { CompareOptions } from './options/compare.js';
 export type { ConvertOptions } from './options/convert.js';
 export type { DistillOptions } from './options/distill.js';
-export type { DoctorOptions } from './options/doctor.js';
-export type { OnnxOptions } from './options/export-onnx.js';
+export type { DoctorOptions, DoctorProgress, Finding } from './options/doctor.js';
+export type { OnnxInput, OnnxOptions } from './options/export-onnx.js';
 export type { PredictOptions } from './options/predict.js';
 export type { DatasetStatsOptions } from './options/stats.js';
 export type { SweepOptions, TrialsOptions } from './options/sweep.js';
@@ -35,7 +33,12 @@ export {
   type Predictions,
   predict,
 } from './predict.js';
-export type { CommonEvents, TrainingEvents, TrainingProgress } from './run/events.js';
+export type {
+  CommonEvents,
+  PrepareProgress,
+  TrainingEvents,
+  TrainingProgress,
+} from './run/events.js';
 export type {
   DistillResult,
   EpochReport,

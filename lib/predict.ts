@@ -1,8 +1,8 @@
-import { checkFinite } from './checks.js';
 import { scanImages } from './data/dataset.js';
 import { decodeBatches, type ImageSource } from './data/decode.js';
+import { filesIgnored } from './data/ignored.js';
 import { DistillError, throwIfAborted } from './errors.js';
-import { makeClassifier } from './model/classifier.js';
+import { checkFinite, makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
 import { preprocessingOf } from './model/preprocessing.js';
 import { native } from './native.js';
@@ -12,7 +12,7 @@ import {
   type PredictOptions,
   predictOptions,
 } from './options/predict.js';
-import { emitWarning, filesIgnored, imageSkipped, noGpu } from './warnings.js';
+import { emitWarning, imageSkipped, noGpu } from './warnings.js';
 
 /** A class with its probability. */
 export interface ClassProbability {

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { scanFolder, scanImages } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
+import { filesIgnored } from './data/ignored.js';
 import { abortable, DistillError } from './errors.js';
 import type { PixelPreprocessing } from './model/preprocessing.js';
 import { checkOptions } from './options/check.js';
@@ -10,7 +11,7 @@ import {
   type DatasetStatsOptions,
   datasetStatsOptions,
 } from './options/stats.js';
-import { emitWarning, filesIgnored, imageSkipped } from './warnings.js';
+import { emitWarning, imageSkipped } from './warnings.js';
 
 /** The mean and the standard deviation of a folder's pixels. */
 export interface DatasetStats {

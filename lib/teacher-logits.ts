@@ -1,13 +1,14 @@
 import path from 'node:path';
-import { checkClasses, checkFinite, datasetFolders } from './checks.js';
+import { checkClasses, datasetFolders } from './checks.js';
 import { type LabelledFolder, relativePath, type Sample, scanDataset } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
+import { filesIgnored } from './data/ignored.js';
 import { imageName, writeLogits } from './data/logits-file.js';
 import { TEACHER_BATCH } from './data/prepare.js';
 import type { Dataset } from './data/store.js';
 import { abortable, DistillError, throwIfAborted } from './errors.js';
 import { sha256 } from './files.js';
-import { makeClassifier } from './model/classifier.js';
+import { checkFinite, makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import { checkOutput, type OutputFile, refuseOthers } from './model/output.js';
@@ -20,7 +21,7 @@ import {
   type TeacherLogitsOptions,
   teacherLogitsOptions,
 } from './options/teacher-logits.js';
-import { emitWarning, filesIgnored, imageSkipped, noGpu } from './warnings.js';
+import { emitWarning, imageSkipped, noGpu } from './warnings.js';
 import { printable } from './words.js';
 
 /** The outcome of {@link teacherLogits}. */

@@ -1,4 +1,3 @@
-import { unreadImages } from './data/ignored.js';
 import type { CodeText } from './errors.js';
 
 /** Every code of a warning. A new warning's code begins here: the documentation is made of this table. */
@@ -56,13 +55,6 @@ export interface DistillWarning {
 /** Passes a warning to Node, where nobody else listens for it. */
 export function emitWarning({ code, message }: DistillWarning): void {
   process.emitWarning(message, { type: 'DistillWarning', code });
-}
-
-/** Returns the warning of files in folders of pictures that look like pictures, but are passed over; `null` without such. */
-export function filesIgnored(ignored: readonly string[]): DistillWarning | null {
-  const unread = unreadImages(ignored);
-  if (!unread) return null;
-  return { code: 'WARN_FILES_IGNORED', message: unread.message, path: unread.files[0] };
 }
 
 /** Returns the warning of a picture that is left out; `source` is its path or its bytes. */

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { DoctorResult } from '../doctor/examination.js';
-import type { Finding } from '../doctor/findings.js';
 import { doctor } from '../doctor.js';
+import type { Finding } from '../options/doctor.js';
 import { type DoctorOptions, doctorOptions } from '../options/doctor.js';
 import { count } from '../words.js';
 import { type Flags, flagsOf, namesInFlags } from './flags.js';

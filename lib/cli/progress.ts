@@ -1,5 +1,4 @@
-import type { PrepareProgress } from '../data/prepare.js';
-import type { CommonEvents } from '../run/events.js';
+import type { CommonEvents, PrepareProgress } from '../run/events.js';
 import type { Output } from './output.js';
 import { Interrupted, interruptible } from './signals.js';
 

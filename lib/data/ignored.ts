@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { DistillWarning } from '../warnings.js';
 import { count } from '../words.js';
 
 /** Endings of picture files that a folder is not searched for: passed over, though they are often meant to count. */
@@ -29,4 +30,11 @@ export function unreadImages(
 export function unreadHint(ignored: readonly string[]): string {
   const unread = unreadImages(ignored);
   return unread ? ` ${unread.message}` : '';
+}
+
+/** Returns the warning of files in folders of pictures that look like pictures, but are passed over; `null` without such. */
+export function filesIgnored(ignored: readonly string[]): DistillWarning | null {
+  const unread = unreadImages(ignored);
+  if (!unread) return null;
+  return { code: 'WARN_FILES_IGNORED', message: unread.message, path: unread.files[0] };
 }

@@ -1,16 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { DistillError } from '../errors.js';
 import { type NativeBatch, type NativeSession, native } from '../native.js';
+import type { PrepareProgress } from '../run/events.js';
 import { relativePath, type Sample } from './dataset.js';
 import { decodeBatches } from './decode.js';
 import { imageName } from './logits-file.js';
 import { type Dataset, planStore, type StoreOptions } from './store.js';
-
-/** The number of pictures that are decoded and, for training, answered by the teacher so far. */
-export interface PrepareProgress {
-  done: number;
-  total: number;
-}
 
 export interface PrepareOptions extends StoreOptions {
   onProgress: (progress: PrepareProgress) => void;

@@ -1,28 +1,5 @@
 import { DistillError, ERRORS, type ErrorCode } from '../errors.js';
-
-/** The outcome of one check. */
-export interface Finding {
-  topic: 'machine' | 'dataset' | 'teacher' | 'needs' | 'time';
-  /** The name of the check, such as `addon` or `pictures`: stable, for programs. */
-  check: string;
-  /** `problem`: the run would fail, or fail to do what it is for; `warning`: it would run, but look at this first. */
-  status: 'ok' | 'warning' | 'problem';
-  /** The code of the error that the run would end with, where it would. */
-  code: ErrorCode | null;
-  /** One sentence. */
-  message: string;
-  /** The remedy in one sentence; `null` where all is well. */
-  remedy: string | null;
-  /** A line for each of several, such as the pictures that do not decode. */
-  details: string[];
-}
-
-/** The progress of a check of many pictures. */
-export interface DoctorProgress {
-  check: string;
-  done: number;
-  total: number;
-}
+import type { Finding } from '../options/doctor.js';
 
 /** Lines of details at most; the last says how many more there would be. */
 const MAX_DETAILS = 20;

@@ -1,9 +1,10 @@
 import { decodeBatches, readImageSize } from '../data/decode.js';
 import type { DistillError } from '../errors.js';
 import type { PixelPreprocessing } from '../model/preprocessing.js';
+import type { DoctorProgress } from '../options/doctor.js';
 import { count, percent, quoted } from '../words.js';
 import type { Images } from './dataset.js';
-import type { DoctorProgress, Topic } from './findings.js';
+import type { Topic } from './findings.js';
 
 /** The outcome of decoding every picture. */
 export interface Decoded {

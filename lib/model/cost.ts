@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { checkFinite } from '../checks.js';
 import { type NativeExecution, native } from '../native.js';
-import { makeClassifier } from './classifier.js';
+import { checkFinite, makeClassifier } from './classifier.js';
 import { inspect } from './inspect.js';
 import { type Preprocessing, pixelBytes } from './preprocessing.js';
 

@@ -1,11 +1,18 @@
 import { z } from 'zod';
-import { NEWEST_OPSET, OLDEST_OPSET, type OnnxInput } from '../model/onnx/student.js';
 import type { DistillWarning } from '../warnings.js';
 import { choice, fields, preprocessing, reports, whole, yesOrNo } from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { option } from './option.js';
 
 const FROM_STUDENT = { shown: "from the student's file" };
+
+/** The kind of the graph's input. */
+export type OnnxInput = 'uint8' | 'float' | 'normalized';
+
+/** The oldest version of ONNX's operators that the graph is made of. */
+const OLDEST_OPSET = 17;
+/** The newest that onnxruntime-node and onnxruntime-web 1.30 take. */
+const NEWEST_OPSET = 26;
 
 /** Options of `exportOnnx()`. */
 export interface OnnxOptions {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { PrepareProgress } from '../data/prepare.js';
+import type { PrepareProgress } from '../run/events.js';
 import type { DistillWarning } from '../warnings.js';
 import { callback, dataset, execution, fields, preprocessing, reports } from './fields.js';
 import type { Expect, Holds } from './held.js';

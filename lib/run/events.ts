@@ -1,6 +1,11 @@
-import type { PrepareProgress } from '../data/prepare.js';
 import type { DistillWarning } from '../warnings.js';
 import type { EpochReport, InitialReport } from './reports.js';
+
+/** The number of pictures that are decoded and, for training, answered by the teacher so far. */
+export interface PrepareProgress {
+  done: number;
+  total: number;
+}
 
 /** Events of every run, with the arguments of their listeners. */
 export interface CommonEvents {

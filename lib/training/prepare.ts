@@ -6,13 +6,13 @@ import {
   teacherOf,
 } from '../checks.js';
 import { scanDataset } from '../data/dataset.js';
+import { filesIgnored } from '../data/ignored.js';
 import type { Answering, Dataset } from '../data/store.js';
 import { checkOutput, type OutputFile } from '../model/output.js';
 import { native } from '../native.js';
 import type { CheckedOptions } from '../options/distill.js';
 import type { CommonEvents } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';
-import { filesIgnored } from '../warnings.js';
 import { type CheckedTrainingOptions, fillStore, openSession, type Session } from './session.js';
 import { readTeacher, type Teacher, warnOfGuessing } from './teacher-source.js';
 import { checkViews, viewsOf } from './views.js';

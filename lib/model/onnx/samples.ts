@@ -1,4 +1,4 @@
-import type { OnnxInput } from './student.js';
+import type { OnnxInput } from '../../options/export-onnx.js';
 
 /**
  * Makes pictures like photographs: smooth, with an edge and with noise; the same each time.

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import type { OnnxInput } from '../../options/export-onnx.js';
 import {
   AttributeProto_AttributeType,
   ModelProtoSchema,
@@ -10,9 +11,6 @@ import {
 
 // onnx_pb.ts is what protoc-gen-es makes of the onnx.proto in onnx 1.23.2:
 //   protoc --es_out=lib/onnx --es_opt=target=ts,import_extension=js onnx.proto
-
-/** The kind of the graph's input. */
-export type OnnxInput = 'uint8' | 'float' | 'normalized';
 
 export interface StudentTensor {
   shape: readonly number[];
@@ -67,9 +65,6 @@ const IR_VERSIONS: Readonly<Record<number, number>> = {
   25: 13,
   26: 13,
 };
-export const OLDEST_OPSET = 17;
-/** The newest that onnxruntime-node and onnxruntime-web 1.30 take. */
-export const NEWEST_OPSET = 26;
 
 /** BatchNorm2d's. */
 const EPSILON = 1e-5;
