@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { findCycle } from '../helpers/cycles.js';
 
 // The folders of native/core include each other in one direction only: what lies low knows nothing of what is
 // built upon it. Files that lie in native/core itself count as one folder.
@@ -30,27 +31,6 @@ function includesOfCore(): Map<string, Set<string>> {
     }
   }
   return includes;
-}
-
-/** The first cycle, such as 'kernels → models → kernels'; `null` if there is none. */
-function findCycle(includes: ReadonlyMap<string, ReadonlySet<string>>): string | null {
-  const finished = new Set<string>();
-  const visit = (folder: string, trail: readonly string[]): string | null => {
-    const start = trail.indexOf(folder);
-    if (start >= 0) return [...trail.slice(start), folder].join(' → ');
-    if (finished.has(folder)) return null;
-    for (const included of includes.get(folder) ?? []) {
-      const cycle = visit(included, [...trail, folder]);
-      if (cycle) return cycle;
-    }
-    finished.add(folder);
-    return null;
-  };
-  for (const folder of includes.keys()) {
-    const cycle = visit(folder, []);
-    if (cycle) return cycle;
-  }
-  return null;
 }
 
 test('a cycle is found and named', () => {
