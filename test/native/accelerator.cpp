@@ -26,17 +26,26 @@ constexpr int64_t pictures = 22, side = 32, classes = 3, batch = 4, epochs = 6;
 constexpr int64_t steps = (pictures + batch - 1) / batch;
 
 SampleStore make_store(int64_t kept_side) {
-  StoreShape shape{side, classes, pictures, pictures, kept_side};
-  SampleStore store = SampleStore::create(shape, StorePlace());
+  const StoreShape shape{side,
+                         classes,
+                         pictures,
+                         pictures,
+                         kept_side,
+                         /*views=*/1,
+                         /*has_teacher=*/1};
+  SampleStore store = SampleStore::create(shape, {/*in_memory=*/true, "", ""});
   at::Generator generator = at::detail::createCPUGenerator(/*seed=*/5);
-  for (Split* split : {&store.train(), &store.val()}) {
+  for (const SplitName name : {SplitName::train, SplitName::val}) {
     std::vector<int32_t> labels, sources;
     for (int32_t i = 0; i < pictures; ++i) {
       labels.push_back(i % classes);
       sources.push_back(i);
     }
-    store.append(*split, labels.data(), sources.data(), pictures).random_(256, generator);
-    split->teacher_logits.normal_(0, 2, generator);
+    const int64_t size = name == SplitName::train ? kept_side : side;
+    const at::Tensor pixels = at::empty({pictures, size, size, 3}, at::kByte);
+    store.append({name, pixels, labels.data(), sources.data(), /*answered=*/true, {}})
+        .random_(256, generator);
+    store.split(name).teacher_logits.normal_(0, 2, generator);
   }
   return store;
 }
@@ -62,7 +71,7 @@ struct Run {
 
 struct Training {
   MakeLearner* make = student;
-  Augmentation augmentation;
+  Augmentation augmentation{};
   int64_t kept_side = side;
   // The first losses and scores that are the CPU's, but for rounding.
   size_t alike = epochs * (steps + 3);

@@ -18,11 +18,11 @@ struct Augmentation {
              // an eighth of their side of black, so that they shift
     resized,  // torchvision's RandomResizedCrop: a box of any place, size and ratio, resized
   };
-  Crop crop = Crop::center;
-  double min_scale = 0.08;  // the smallest box's share of the picture's area, of resized crops
-  bool flip = false;        // left to right, every other picture
+  Crop crop;
+  double min_scale;  // the smallest box's share of the picture's area, of resized crops
+  bool flip;         // left to right, every other picture
 
-  bool operator==(const Augmentation&) const = default;
+  bool is_identity() const { return crop == Crop::center && !flip; }
 };
 inline constexpr Named<Augmentation::Crop> crops[] = {{"center", Augmentation::Crop::center},
                                                       {"random", Augmentation::Crop::random},

@@ -10,9 +10,9 @@ namespace distill {
 
 // The crop and the normalisation that make a network's input of a picture.
 struct Preprocessing {
-  int64_t image_size = 224;                // side of the centre crop in pixels
-  std::array<double, 3> mean = {0, 0, 0};  // R, G, B, of values in 0..1
-  std::array<double, 3> std = {1, 1, 1};
+  int64_t image_size;          // side of the centre crop in pixels
+  std::array<double, 3> mean;  // R, G, B, of values in 0..1
+  std::array<double, 3> std;
 };
 
 // Does what torchvision's ToTensor and Normalize do, to the bit:

@@ -229,8 +229,9 @@ bool SampleStore::load(const File& file, const std::atomic<bool>& stop) {
          sound(val_, val_.count, shape_.val_capacity);
 }
 
-at::Tensor SampleStore::append(Split& split, const int32_t* labels, const int32_t* sources,
-                               int64_t count) {
+at::Tensor SampleStore::append(const ImageBatch& batch) {
+  Split& split = this->split(batch.split);
+  const int64_t count = batch.pixels.size(0);
   if (count > split.labels.size(0) - split.count) {
     throw Error("ERR_INTERNAL", "more pictures than the store was made for");
   }
@@ -238,8 +239,8 @@ at::Tensor SampleStore::append(Split& split, const int32_t* labels, const int32_
   int64_t* label = split.labels.data_ptr<int64_t>() + split.count;
   int64_t* source = split.sources.data_ptr<int64_t>() + split.count;
   for (int64_t i = 0; i < count; ++i) {
-    label[i] = labels[i];
-    source[i] = sources[i];
+    label[i] = batch.labels[i];
+    source[i] = batch.sources[i];
   }
   split.count += count;
   return rows;

@@ -17,13 +17,13 @@ class TemporaryFile;
 
 // The sizes that a store's room follows from.
 struct StoreShape {
-  int64_t image_size = 0;  // side of the validation pictures in pixels
-  int64_t classes = 0;
-  int64_t train_capacity = 0;  // pictures, at most
-  int64_t val_capacity = 0;
-  int64_t train_size = 0;   // side of the training pictures in pixels
-  int64_t views = 1;        // stored of each training picture
-  int64_t has_teacher = 1;  // 1 if a teacher's logits are stored
+  int64_t image_size;  // side of the validation pictures in pixels
+  int64_t classes;
+  int64_t train_capacity;  // pictures, at most
+  int64_t val_capacity;
+  int64_t train_size;   // side of the training pictures in pixels
+  int64_t views;        // stored of each training picture
+  int64_t has_teacher;  // 1 if a teacher's logits are stored
   bool operator==(const StoreShape&) const = default;
 
   int64_t bytes() const;
@@ -31,7 +31,7 @@ struct StoreShape {
 
 // The place of a store.
 struct StorePlace {
-  bool in_memory = true;    // while it is in use; else in a file without a name
+  bool in_memory;           // while it is in use; else in a file without a name
   std::string folder;       // of that file, and of the kept one
   std::string fingerprint;  // 64 digits, a hash of everything that the contents follow from; empty
                             // if the store is not kept for later runs
@@ -39,6 +39,21 @@ struct StorePlace {
 
 // The values of `in_memory` by name.
 inline constexpr Named<bool> store_places[] = {{"memory", true}, {"temporary", false}};
+
+// The two splits of a dataset.
+enum class SplitName { train, val };
+inline constexpr Named<SplitName> split_names[] = {{"train", SplitName::train},
+                                                   {"val", SplitName::val}};
+
+// Pictures on their way into a store.
+struct ImageBatch {
+  SplitName split;
+  at::Tensor pixels;                   // (n, S, S, 3) uint8, RGB
+  const int32_t* labels;               // (n)
+  const int32_t* sources;              // (n): each picture's place in the list of files
+  bool answered;                       // whether the teacher's logits for them go into the store
+  at::ArrayRef<float> teacher_logits;  // (n, classes) where no teacher is loaded; else empty
+};
 
 // The pictures of one split of the dataset. Each sample has `views` rows; those of sample i begin
 // at i * views. Rows behind those of `count` samples are not filled.
@@ -74,17 +89,19 @@ class SampleStore {
   SampleStore& operator=(SampleStore&&);
   ~SampleStore();
 
-  // Adds `count` samples with their labels and sources and returns the new rows of `pixels`, which
-  // the caller fills.
-  at::Tensor append(Split& split, const int32_t* labels, const int32_t* sources, int64_t count);
+  // Adds the pictures' labels and sources to their split and returns the new rows of its `pixels`,
+  // which the caller fills: those of a picture's views lie side by side.
+  at::Tensor append(const ImageBatch& batch);
   // Completes the store, once: a kept file is written and gets its name.
   void seal();
 
   const StoreShape& shape() const { return shape_; }
   Split& train() { return train_; }
   Split& val() { return val_; }
+  Split& split(SplitName name) { return name == SplitName::train ? train_ : val_; }
   const Split& train() const { return train_; }
   const Split& val() const { return val_; }
+  const Split& split(SplitName name) const { return name == SplitName::train ? train_ : val_; }
 
  private:
   struct Header;

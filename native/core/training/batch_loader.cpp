@@ -18,7 +18,7 @@ at::Tensor rows_of(const at::Tensor& samples, const Split& split, int64_t epoch)
 
 // Windows of some rows in an epoch; undefined where pictures are shown as they are.
 at::Tensor draw_windows(const BatchSource& source, const at::Tensor& rows, int64_t epoch) {
-  if (source.augmentation == Augmentation()) return {};
+  if (source.augmentation.is_identity()) return {};
   std::vector<Window> windows;
   for (int64_t i = 0; i < rows.size(0); ++i) {
     windows.push_back(draw_window(source.augmentation, source.split.pixels.size(1),

@@ -55,7 +55,7 @@ struct DistillConfig {
 
 // The options of a teacher's training besides.
 struct TeachConfig {
-  std::string architecture;  // a DenseNet's name
+  std::string architecture;  // the registry's name of the teacher
   std::string weights;       // a checkpoint to start from; empty: fresh weights
   bool keep_head;         // whether the checkpoint's last layer is kept: its classes are the same
   int64_t freeze_epochs;  // first epochs in which all but the last layer is frozen

@@ -40,10 +40,10 @@ using MakeOptimizer = std::unique_ptr<Optimizer>(const std::vector<at::Tensor>& 
 
 // Every optimizer by its name. A new one is a class and a line of the table in optimizer.cpp.
 //
-//   'adam'   torch.optim.Adam with betas (StepSize::beta1, 0.999) and eps 1e-8, without weight
-//   decay 'adamw'  torch.optim.AdamW with the same: each step first takes learning_rate ·
-//   weight_decay of
-//            every parameter away, which is no part of the gradient
+// 'adam': torch.optim.Adam with betas (StepSize::beta1, 0.999) and eps 1e-8, without weight decay.
+//
+// 'adamw': torch.optim.AdamW with the same numbers. Each step first takes learning_rate ·
+// weight_decay of every parameter away, which is no part of the gradient.
 std::span<const Named<MakeOptimizer*>> optimizers();
 
 }  // namespace distill

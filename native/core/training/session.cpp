@@ -58,7 +58,7 @@ void Session::seal_store() {
 
 TeacherScores Session::validate_teacher(SplitName split) const {
   const SampleStore& store = store_.value();
-  return distill::validate_teacher(split == SplitName::train ? store.train() : store.val());
+  return distill::validate_teacher(store.split(split));
 }
 
 TrainResult Session::train(const TrainConfig& config, const DistillConfig& distill_config,

@@ -30,7 +30,7 @@ class Session {
   };
   Opened open();
 
-  // Reads a DenseNet. Throws ERR_CHECKPOINT_… and ERR_TEACHER_ARCHITECTURE.
+  // Reads the teacher of a distillation. Throws ERR_CHECKPOINT_… and ERR_TEACHER_ARCHITECTURE.
   struct LoadedTeacher {
     std::string architecture;
     int64_t classes, parameters;

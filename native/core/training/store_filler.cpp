@@ -12,11 +12,10 @@ namespace distill {
 
 void StoreFiller::append(const ImageBatch& batch) {
   const c10::NoGradGuard no_grad;
-  const bool is_train = batch.split == SplitName::train;
-  Split& split = is_train ? store_.train() : store_.val();
-  const at::Tensor rows = store_.append(split, batch.labels, batch.sources, batch.pixels.size(0));
-  rows.copy_(is_train && view_ != Augmentation() ? views_of(batch.pixels, batch.sources)
-                                                 : batch.pixels);
+  Split& split = store_.split(batch.split);
+  const at::Tensor rows = store_.append(batch);
+  const bool has_views = batch.split == SplitName::train && !view_.is_identity();
+  rows.copy_(has_views ? views_of(batch.pixels, batch.sources) : batch.pixels);
   if (!batch.answered || !store_.shape().has_teacher) return;
   if (!teacher_) {
     at::Tensor logits =

@@ -12,7 +12,6 @@
 #include "core/data/sample_store.h"
 #include "core/device/device.h"
 #include "core/models/classifier.h"
-#include "core/names.h"
 
 namespace distill {
 
@@ -24,21 +23,6 @@ struct Teacher {
 
   std::string path;
   Classifier classifier;
-};
-
-// The two halves of a dataset.
-enum class SplitName { train, val };
-inline constexpr Named<SplitName> split_names[] = {{"train", SplitName::train},
-                                                   {"val", SplitName::val}};
-
-// Pictures on their way into a store.
-struct ImageBatch {
-  SplitName split;
-  at::Tensor pixels;                   // (n, S, S, 3) uint8, RGB
-  const int32_t* labels;               // (n)
-  const int32_t* sources;              // (n): each picture's place in the list of files
-  bool answered;                       // whether the teacher's logits for them go into the store
-  at::ArrayRef<float> teacher_logits;  // (n, classes) where no teacher is loaded; else empty
 };
 
 // Fills a store with pictures, views of them, and the teacher's logits.
