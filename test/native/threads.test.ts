@@ -203,6 +203,27 @@ describe('where the system makes no more threads', () => {
     expect(told.slice(-2)).toEqual(['done', 'done']);
   });
 
+  test('many pictures that fail at once are never called damaged', async (context) => {
+    if (!env) return context.skip();
+    const decode = new URL('data/decode.js', built).href;
+    const text = `${imports}
+      import { decodeCrop } from '${decode}';
+      import { stat } from 'node:fs/promises';
+      await stat('.');
+      const codes = new Set();
+      const sources = Array(40).fill(input.picture);
+      for (let round = 0; round < 200; round++) {
+        process.env.MOST_THREADS = String(threads() + (round % 5));
+        const decoded = sources.map((source) => decodeCrop(source, { imageSize: 32 }));
+        for (const { status, reason } of await Promise.allSettled(decoded)) {
+          codes.add(status === 'fulfilled' ? 'done' : reason.code);
+        }
+      }
+      console.log(JSON.stringify([...codes].sort()));`;
+    const { stdout, stderr } = await runChild(text, { input: { picture }, env: env ?? {} });
+    expect(stdout, stderr).toBe('["ERR_THREADS","done"]\n');
+  });
+
   test('a picture that cannot be decoded for that is not passed over', async (context) => {
     if (!env) return context.skip();
     const told = await outcomes(`

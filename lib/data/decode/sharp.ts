@@ -149,25 +149,35 @@ function cutOff(samples: Buffer): Uint8Array {
   return rgb;
 }
 
+/**
+ * libvips keeps one text of errors for the whole process: of several decodes that fail at once, one may find that another
+ * has taken its text away. The system may only have refused it a thread, so such a picture is decoded again.
+ */
+const TEXT_IS_LOST = /\bUnknown error$/;
+const MOST_ATTEMPTS = 10;
+
 /** Turns libvips's error into a {@link BadImage} in plain words, with its own error as the cause. */
 async function inPlainWords<T>(data: Uint8Array, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    // Not the picture's fault: it must not be passed over.
-    if (/creating thread/i.test(String(error))) {
-      throw new DistillError(
-        'ERR_THREADS',
-        "The system makes no more threads to decode pictures with: raise the limit of the user's processes (ulimit -u) or of the container's (pids.max).",
-        { cause: error },
-      );
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (TEXT_IS_LOST.test(message) && attempt < MOST_ATTEMPTS) continue;
+      // Not the picture's fault: it must not be passed over.
+      if (/creating thread/i.test(message)) {
+        throw new DistillError(
+          'ERR_THREADS',
+          "The system makes no more threads to decode pictures with: raise the limit of the user's processes (ulimit -u) or of the container's (pids.max).",
+          { cause: error },
+        );
+      }
+      throw new BadImage(unreadKind(data) ?? reason(message, data), { cause: error });
     }
-    throw new BadImage(unreadKind(data) ?? reason(error, data), { cause: error });
   }
 }
 
-function reason(error: unknown, data: Uint8Array): string {
-  const message = error instanceof Error ? error.message : String(error);
+function reason(message: string, data: Uint8Array): string {
   return /unsupported image format/.test(message) && !beginsAsRead(data)
     ? 'is not a JPEG, PNG, WebP, TIFF, GIF, BMP, PPM or PGM file, whatever its name'
     : `is damaged or cut short (${message.split('\n', 1)[0]})`;
