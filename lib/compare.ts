@@ -1,7 +1,8 @@
 import os from 'node:os';
 import path from 'node:path';
+import { native } from './addon.js';
 import { costOf, type ModelCost } from './model/cost.js';
-import { type NativeExecution, native } from './native.js';
+import type { NativeExecution } from './native.js';
 import { checkOptions } from './options/check.js';
 import {
   type CheckedCompareOptions,

@@ -1,8 +1,8 @@
 import path from 'node:path';
+import { loadAddon, native } from './addon.js';
 import { DistillError } from './errors.js';
 import { inspect } from './model/inspect.js';
 import { refuseOthers, refuseSource } from './model/output.js';
-import { loadAddon, native } from './native.js';
 import { checkOptions } from './options/check.js';
 import { type ConvertOptions, convertOptions } from './options/convert.js';
 

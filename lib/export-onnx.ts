@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { loadAddon, native } from './addon.js';
 import { DistillError } from './errors.js';
 import { checkFinite, makeClassifier } from './model/classifier.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
@@ -13,7 +14,6 @@ import {
 } from './model/onnx/student.js';
 import { checkOutput, type OutputFile, writeOutput } from './model/output.js';
 import { type Preprocessing, preprocessingOf } from './model/preprocessing.js';
-import { loadAddon, native } from './native.js';
 import { checkOptions } from './options/check.js';
 import { type CheckedOnnxOptions, type OnnxOptions, onnxOptions } from './options/export-onnx.js';
 import { emitWarning } from './warnings.js';

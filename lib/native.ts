@@ -12,10 +12,6 @@
  * Plain values are copied when a call is made. Typed arrays are borrowed: the caller keeps them
  * unchanged until the promise settles.
  */
-import { createRequire } from 'node:module';
-import type Bindings from 'bindings';
-import { DistillError, toDistillError } from './errors.js';
-import { packageRoot } from './package.js';
 
 /** The preprocessing that makes a network's input of a picture. */
 export interface NativePreprocessing {
@@ -467,61 +463,4 @@ export interface NativeJpeg {
     maxPixels: number;
     crop: Uint8Array;
   }): Promise<boolean>;
-}
-
-let addon: NativeAddon | undefined;
-
-/**
- * The addon, loaded at the first call, so that importing the package needs none.
- *
- * @throws DistillError `ERR_ADDON_MISSING` where it has not been built or does not load.
- */
-export function loadAddon(): NativeAddon {
-  if (addon) return addon;
-  try {
-    const loaded = load('distill') as NativeAddon;
-    process.on('exit', () => loaded.shutDown());
-    addon = loaded;
-  } catch (cause) {
-    const reason = (cause as Error).message.split('\n')[0];
-    const state = reason?.startsWith('Could not locate')
-      ? 'the native addon has not been built'
-      : `the native addon does not load (${reason})`;
-    throw new DistillError('ERR_ADDON_MISSING', `${state}; run \`npx distill setup\``, { cause });
-  }
-  return addon;
-}
-
-let jpegAddon: NativeJpeg | null | undefined;
-
-/** The addon for JPEGs, loaded at the first call; null where it was not built, or libjpeg-turbo has gone since. */
-export function loadJpegAddon(): NativeJpeg | null {
-  if (jpegAddon === undefined) {
-    try {
-      jpegAddon = load('jpeg') as NativeJpeg;
-    } catch {
-      jpegAddon = null;
-    }
-  }
-  return jpegAddon;
-}
-
-function load(name: string): unknown {
-  // CommonJS, so that only a call, never an import, depends on it.
-  const bindings: typeof Bindings = createRequire(import.meta.url)('bindings');
-  const folder = process.env.DISTILL_BUILD || 'build';
-  return bindings({
-    bindings: name,
-    module_root: packageRoot,
-    try: [['module_root', folder, 'Release', 'bindings']],
-  });
-}
-
-/** Awaits a call of the addon, and turns its rejection into a DistillError with a code of lib/errors.ts. */
-export async function native<T>(call: Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    throw toDistillError(error);
-  }
 }

@@ -1,3 +1,4 @@
+import { native } from './addon.js';
 import { scanImages } from './data/dataset.js';
 import { decodeBatches, type ImageSource } from './data/decode.js';
 import { filesIgnored } from './data/ignored.js';
@@ -5,7 +6,6 @@ import { DistillError, throwIfAborted } from './errors.js';
 import { checkFinite, makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
 import { preprocessingOf } from './model/preprocessing.js';
-import { native } from './native.js';
 import { checkOptions } from './options/check.js';
 import {
   type CheckedPredictOptions,

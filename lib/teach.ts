@@ -1,9 +1,9 @@
 import path from 'node:path';
+import { native } from './addon.js';
 import { checkSeveral, scheduleOf } from './checks.js';
 import { augmentationOf } from './data/augmentation.js';
 import { DistillError } from './errors.js';
 import type { OutputFile } from './model/output.js';
-import { native } from './native.js';
 import { checkOptions } from './options/check.js';
 import { type CheckedTeachOptions, type TeachOptions, teachOptions } from './options/teach.js';
 import type { TrainingEvents } from './run/events.js';

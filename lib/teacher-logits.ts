@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { native } from './addon.js';
 import { checkClasses, datasetFolders } from './checks.js';
 import { type LabelledFolder, relativePath, type Sample, scanDataset } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
@@ -14,7 +15,7 @@ import { madeWith } from './model/metadata.js';
 import { checkOutput, type OutputFile, refuseOthers } from './model/output.js';
 import { type Preprocessing, preprocessingOf } from './model/preprocessing.js';
 import { isUnicode } from './names.js';
-import { type NativeClassifier, native } from './native.js';
+import type { NativeClassifier } from './native.js';
 import { checkOptions } from './options/check.js';
 import {
   type CheckedTeacherLogitsOptions,

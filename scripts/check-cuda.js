@@ -15,7 +15,7 @@ const ROOT = path.resolve(import.meta.dirname, '..');
 // Prints which of LibTorch's libraries a process holds, and what it says of its device.
 const PROBE = `
 import { readFileSync } from 'node:fs';
-import { loadAddon } from './dist/native.js';
+import { loadAddon } from './dist/addon.js';
 const addon = loadAddon();
 const held = new Set(readFileSync('/proc/self/maps', 'utf8').match(/\\S+\\/lib(torch|c10)\\w*\\.so/g));
 const session = new addon.Session({

@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
+import { loadJpegAddon } from '../addon.js';
 import { DistillError } from '../errors.js';
 import { readFile, UnreadableFile } from '../files.js';
 import { type PixelPreprocessing, pixelBytes } from '../model/preprocessing.js';
 import { isUnicode } from '../names.js';
-import { loadJpegAddon } from '../native.js';
 import { printable } from '../words.js';
 import { openBmp } from './decode/bmp.js';
 import { limitConcurrency } from './decode/concurrency.js';

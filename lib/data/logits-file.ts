@@ -1,7 +1,7 @@
+import { loadAddon, native } from '../addon.js';
 import { DistillError } from '../errors.js';
 import { inspect } from '../model/inspect.js';
 import type { ModelMetadata } from '../model/metadata.js';
-import { loadAddon, native } from '../native.js';
 
 // A teacher's answers in a safetensors file:
 //

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
+import { native } from '../addon.js';
 import { DistillError } from '../errors.js';
-import { type NativeBatch, type NativeSession, native } from '../native.js';
+import type { NativeBatch, NativeSession } from '../native.js';
 import type { PrepareProgress } from '../run/events.js';
 import { relativePath, type Sample } from './dataset.js';
 import { decodeBatches } from './decode.js';

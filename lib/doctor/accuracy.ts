@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { native } from '../addon.js';
 import { type FolderSurvey, relativePath, type Sample } from '../data/dataset.js';
 import { decodeBatches } from '../data/decode.js';
 import { imageName, type TeacherLogits } from '../data/logits-file.js';
@@ -6,7 +7,7 @@ import { TEACHER_BATCH } from '../data/prepare.js';
 import { checkFinite, makeClassifier } from '../model/classifier.js';
 import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
 import type { Preprocessing } from '../model/preprocessing.js';
-import { type NativeClassifier, native } from '../native.js';
+import type { NativeClassifier } from '../native.js';
 import type { DoctorProgress } from '../options/doctor.js';
 import { count, percent } from '../words.js';
 import type { Images } from './dataset.js';

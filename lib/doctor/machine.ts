@@ -1,15 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
+import { loadAddon, loadJpegAddon, native } from '../addon.js';
 import { freeMemory, totalMemory } from '../memory.js';
 import { UNNORMALIZED } from '../model/preprocessing.js';
-import {
-  loadAddon,
-  loadJpegAddon,
-  type NativeAddon,
-  type NativeExecution,
-  type NativeMachine,
-  type NativePreprocessing,
-  native,
+import type {
+  NativeAddon,
+  NativeExecution,
+  NativeMachine,
+  NativePreprocessing,
 } from '../native.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
 import { packageRoot, version } from '../package.js';

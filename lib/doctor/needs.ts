@@ -1,10 +1,10 @@
 import { access, constants, lstat, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
+import { loadAddon, native } from '../addon.js';
 import { checkInitialStudent } from '../checks.js';
 import { type Dataset, planStore, type StoreOptions } from '../data/store.js';
 import { DistillError } from '../errors.js';
 import { refuseOthers, refuseSource } from '../model/output.js';
-import { loadAddon, native } from '../native.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
 import { size } from '../words.js';
 import type { Topic } from './findings.js';

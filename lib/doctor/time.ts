@@ -1,14 +1,13 @@
+import { loadAddon, native } from '../addon.js';
 import type { Dataset } from '../data/store.js';
 import { type Preprocessing, pixelBytes } from '../model/preprocessing.js';
-import {
-  loadAddon,
-  type NativeBatch,
-  type NativeEpoch,
-  type NativeExecution,
-  type NativeSession,
-  type NativeStore,
-  type NativeTrainConfig,
-  native,
+import type {
+  NativeBatch,
+  NativeEpoch,
+  NativeExecution,
+  NativeSession,
+  NativeStore,
+  NativeTrainConfig,
 } from '../native.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
 import { count, span } from '../words.js';

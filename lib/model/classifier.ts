@@ -1,10 +1,6 @@
+import { loadAddon } from '../addon.js';
 import { DistillError } from '../errors.js';
-import {
-  loadAddon,
-  type NativeClassifier,
-  type NativeExecution,
-  type NativePreprocessing,
-} from '../native.js';
+import type { NativeClassifier, NativeExecution, NativePreprocessing } from '../native.js';
 import type { Preprocessing } from './preprocessing.js';
 
 /**

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { type NativeExecution, native } from '../native.js';
+import { native } from '../addon.js';
+import type { NativeExecution } from '../native.js';
 import { checkFinite, makeClassifier } from './classifier.js';
 import { inspect } from './inspect.js';
 import { type Preprocessing, pixelBytes } from './preprocessing.js';

@@ -1,4 +1,4 @@
-import { loadAddon, native } from '../native.js';
+import { loadAddon, native } from '../addon.js';
 import { checkOptions } from '../options/check.js';
 import { inspectOptions } from '../options/inspect.js';
 import { type ModelMetadata, parseMetadata } from './metadata.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { loadAddon } from '../addon.js';
 import { DistillError } from '../errors.js';
 import { isUnicode } from '../names.js';
-import { loadAddon } from '../native.js';
 import { preprocessing } from '../options/fields.js';
 import { version } from '../package.js';
 

@@ -1,8 +1,8 @@
 import { realpath, stat } from 'node:fs/promises';
 import { fromBinary } from '@bufbuild/protobuf';
+import { loadAddon, native } from '../addon.js';
 import { DistillError } from '../errors.js';
 import { readFile } from '../files.js';
-import { loadAddon, native } from '../native.js';
 import { inspect } from './inspect.js';
 import { ModelProtoSchema } from './onnx/onnx_pb.js';
 

@@ -1,10 +1,6 @@
+import { loadAddon } from '../addon.js';
 import { abortable } from '../errors.js';
-import {
-  loadAddon,
-  type NativeExecution,
-  type NativePreprocessing,
-  type NativeSession,
-} from '../native.js';
+import type { NativeExecution, NativePreprocessing, NativeSession } from '../native.js';
 import type { Reporter, TrainingProgress } from './events.js';
 import type { RunTask } from './run.js';
 

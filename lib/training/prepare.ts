@@ -1,3 +1,4 @@
+import { native } from '../addon.js';
 import {
   checkInitialStudent,
   datasetFolders,
@@ -9,7 +10,6 @@ import { scanDataset } from '../data/dataset.js';
 import { filesIgnored } from '../data/ignored.js';
 import type { Answering, Dataset } from '../data/store.js';
 import { checkOutput, type OutputFile } from '../model/output.js';
-import { native } from '../native.js';
 import type { CheckedOptions } from '../options/distill.js';
 import type { CommonEvents } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';

@@ -1,13 +1,9 @@
 import type { z } from 'zod';
+import { native } from '../addon.js';
 import { type Prepared, type PrepareOptions, prepare } from '../data/prepare.js';
 import type { Dataset } from '../data/store.js';
 import type { Preprocessing } from '../model/preprocessing.js';
-import {
-  type NativeExecution,
-  type NativePreprocessing,
-  type NativeSession,
-  native,
-} from '../native.js';
+import type { NativeExecution, NativePreprocessing, NativeSession } from '../native.js';
 import type { training } from '../options/fields.js';
 import type { CommonEvents } from '../run/events.js';
 import type { RunSetup } from '../run/reports.js';

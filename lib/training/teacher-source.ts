@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { native } from '../addon.js';
 import {
   checkClasses,
   checkClassNames,
@@ -12,7 +13,6 @@ import { sha256 } from '../files.js';
 import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
 import { inspect } from '../model/inspect.js';
 import { type Preprocessing, preprocessingOf } from '../model/preprocessing.js';
-import { native } from '../native.js';
 import type { CheckedOptions } from '../options/distill.js';
 import type { CommonEvents } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
-import { type NativeEpoch, type NativeTrainResult, native } from '../native.js';
+import { native } from '../addon.js';
+import type { NativeEpoch, NativeTrainResult } from '../native.js';
 import type { TrainingEvents } from '../run/events.js';
 import type { EpochReport, InitialReport, TrainingResult } from '../run/reports.js';
 import type { TaskContext } from '../run/task.js';

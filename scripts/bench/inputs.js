@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { linkPictures, shuffled, writePictures } from './pictures.js';
-import { loadDataset, loadDecode, loadNative, loadPackage } from './product.js';
+import { loadAddonModule, loadDataset, loadDecode, loadPackage } from './product.js';
 
 /** @import { Plan } from './plan.js' */
 /** @import { Portable, Task } from './types.js' */
@@ -14,7 +14,7 @@ import { loadDataset, loadDecode, loadNative, loadPackage } from './product.js';
  * @returns {Promise<{ task: Task, taskFile: string }>}
  */
 export async function makeInputs(plan, folder) {
-  const { loadAddon, native } = await loadNative();
+  const { loadAddon, native } = await loadAddonModule();
   const { scanDataset } = await loadDataset();
   const scratch = path.join(folder, 'scratch');
   mkdirSync(scratch, { recursive: true });
@@ -85,7 +85,7 @@ function splitsOf(root) {
  * @returns {Promise<Portable>}
  */
 async function portable(task, { tfjs: { imageSize, batchSize, steps } }) {
-  const { loadAddon, native } = await loadNative();
+  const { loadAddon, native } = await loadAddonModule();
   const { decodeBatches } = await loadDecode();
   const { inspect } = await loadPackage();
   const addon = loadAddon();

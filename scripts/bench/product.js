@@ -9,8 +9,8 @@ const load = (name) => import(new URL(`../../dist/${name}.js`, import.meta.url).
 
 /** @returns {Promise<typeof import('../../lib/index.js')>} */
 export const loadPackage = () => load('index');
-/** @returns {Promise<typeof import('../../lib/native.js')>} */
-export const loadNative = () => load('native');
+/** @returns {Promise<typeof import('../../lib/addon.js')>} */
+export const loadAddonModule = () => load('addon');
 /** @returns {Promise<typeof import('../../lib/data/dataset.js')>} */
 export const loadDataset = () => load('data/dataset');
 /** @returns {Promise<typeof import('../../lib/data/decode.js')>} */

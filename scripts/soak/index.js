@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
-import { loadNative, loadPackage } from '../bench/product.js';
+import { loadAddonModule, loadPackage } from '../bench/product.js';
 import { isFlat, measure } from './measure.js';
 
 /** @import { Measure } from './measure.js' */
@@ -23,7 +23,7 @@ process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 const inFolder = (/** @type {string[]} */ ...names) => path.join(folder, ...names);
 
 const { distill, predict } = await loadPackage();
-const { loadAddon } = await loadNative();
+const { loadAddon } = await loadAddonModule();
 const { createModel } = loadAddon();
 const file = { teacher: inFolder('teacher.pth'), student: inFolder('student.pth') };
 await createModel({ path: file.teacher, architecture: 'densenet121', classes: 2, seed: 1 });

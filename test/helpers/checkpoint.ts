@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
+import { loadAddon, native } from '../../lib/addon.js';
 import { type DistillError, inspect } from '../../lib/index.js';
-import { loadAddon, native } from '../../lib/native.js';
 import type { PthTensor } from './pth.js';
 import { refusalOf } from './results.js';
 

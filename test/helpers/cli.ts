@@ -7,7 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect } from 'vitest';
-import { loadAddon } from '../../lib/native.js';
+import { loadAddon } from '../../lib/addon.js';
 
 export const script = fileURLToPath(new URL('../../scripts/distill.js', import.meta.url));
 export const temporary = mkdtempSync(path.join(tmpdir(), 'distill-cli-'));

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, expect } from 'vitest';
+import { loadAddon, native } from '../../lib/addon.js';
 import { decodeCrop } from '../../lib/data/decode.js';
 import type { CompareResult, DistillOptions } from '../../lib/index.js';
-import { loadAddon, native } from '../../lib/native.js';
 import { mean, smallRun, std, temporaryFolder, writePicture, writeTeacher } from './dataset.js';
 
 export const folder = temporaryFolder();

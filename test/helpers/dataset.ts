@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import type { DistillOptions } from '../../lib/index.js';
-import { loadAddon } from '../../lib/native.js';
 import { alterTensor } from './safetensors.js';
 
 export const mean = [0.485, 0.456, 0.406] as const;

@@ -3,6 +3,7 @@
 import { cpSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, expect } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import {
   DistillError,
   type DistillOptions,
@@ -14,7 +15,6 @@ import {
   inspect,
   teach,
 } from '../../lib/index.js';
-import { loadAddon } from '../../lib/native.js';
 import { temporaryFolder, writePicture } from './dataset.js';
 
 export const folder = temporaryFolder();

@@ -2,6 +2,7 @@
 // test.
 import path from 'node:path';
 import { beforeAll } from 'vitest';
+import { loadAddon, native } from '../../lib/addon.js';
 import {
   type DistillOptions,
   type DistillWarning,
@@ -10,7 +11,6 @@ import {
   type TeacherLogitsOptions,
   teacherLogits,
 } from '../../lib/index.js';
-import { loadAddon, native } from '../../lib/native.js';
 import { mean, smallRun, std, temporaryFolder, writePicture } from './dataset.js';
 
 export const folder = temporaryFolder();

@@ -2,9 +2,10 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll } from 'vitest';
+import { loadAddon, native } from '../../lib/addon.js';
 import { convert } from '../../lib/index.js';
 import { STUDENT_TENSORS } from '../../lib/model/onnx/student.js';
-import { loadAddon, type NativeTensor, native } from '../../lib/native.js';
+import type { NativeTensor } from '../../lib/native.js';
 import { mean, std, temporaryFolder, writePicture, writeStudent } from './dataset.js';
 
 export const folder = temporaryFolder();

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import { type TeachOptions, teach } from '../../lib/index.js';
-import { loadAddon } from '../../lib/native.js';
 import { temporaryFolder, writeDataset } from './dataset.js';
 import { refusalOf } from './results.js';
 

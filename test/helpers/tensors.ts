@@ -1,5 +1,5 @@
+import { loadAddon, native } from '../../lib/addon.js';
 import { inspect } from '../../lib/index.js';
-import { loadAddon, native } from '../../lib/native.js';
 
 /** Every tensor of a file: shape, dtype and values, in the file's order. */
 export async function readAll(file: string) {

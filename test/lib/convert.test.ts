@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import { convert, inspect } from '../../lib/index.js';
-import { loadAddon } from '../../lib/native.js';
 import { filesIn } from '../helpers/dataset.js';
 import { inFolder, metadata, out, pth, student } from '../helpers/onnx.js';
 import { writePth } from '../helpers/pth.js';

@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import {
   type DistillOptions,
   type DistillWarning,
@@ -9,7 +10,6 @@ import {
   inspect,
   predict,
 } from '../../lib/index.js';
-import { loadAddon } from '../../lib/native.js';
 import { filesIn, smallRun, temporaryFolder, writePicture } from '../helpers/dataset.js';
 import { epochsOf } from '../helpers/distill.js';
 

@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import { scanFolder } from '../../lib/data/dataset.js';
 import {
   type DistillWarning,
@@ -16,7 +17,6 @@ import {
   teacherLogits,
 } from '../../lib/index.js';
 import { isName, isUnicode, nameOf, systemPath } from '../../lib/names.js';
-import { loadAddon } from '../../lib/native.js';
 import { printable } from '../../lib/words.js';
 import { runCommand } from '../helpers/child.js';
 import { smallRun, temporaryFolder } from '../helpers/dataset.js';

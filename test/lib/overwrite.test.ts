@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import {
   compare,
   convert,
@@ -21,7 +22,6 @@ import {
   teach,
   teacherLogits,
 } from '../../lib/index.js';
-import { loadAddon } from '../../lib/native.js';
 import { runCommand } from '../helpers/child.js';
 import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
 import { mean, smallRun, std, temporaryFolder, writeStudent } from '../helpers/dataset.js';

@@ -1,10 +1,10 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import { scanImages } from '../../lib/data/dataset.js';
 import { decodeBatches } from '../../lib/data/decode.js';
 import { type DistillWarning, distill, type Prediction, predict } from '../../lib/index.js';
-import { loadAddon } from '../../lib/native.js';
 import { filesIn, smallRun, temporaryFolder, writeStudent } from '../helpers/dataset.js';
 import { collect, labels, preprocessing } from '../helpers/predict.js';
 import { refusalOf } from '../helpers/results.js';

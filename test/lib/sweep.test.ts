@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { loadAddon, native } from '../../lib/addon.js';
 import {
   type DistillOptions,
   distill,
@@ -10,7 +11,6 @@ import {
   type SweepResult,
   sweep,
 } from '../../lib/index.js';
-import { loadAddon, native } from '../../lib/native.js';
 import { runCommand } from '../helpers/child.js';
 import {
   filesIn,

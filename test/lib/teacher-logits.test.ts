@@ -1,6 +1,7 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { loadAddon, native } from '../../lib/addon.js';
 import { decodeCrop } from '../../lib/data/decode.js';
 import {
   type DistillWarning,
@@ -9,7 +10,6 @@ import {
   type TeacherLogitsOptions,
   teacherLogits,
 } from '../../lib/index.js';
-import { loadAddon, native } from '../../lib/native.js';
 import { filesIn, mean, std, writeStudent, writeTeacher } from '../helpers/dataset.js';
 import {
   asking,

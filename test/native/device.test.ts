@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import { type DistillWarning, distill, predict, teacherLogits } from '../../lib/index.js';
-import { loadAddon } from '../../lib/native.js';
 import { runChild } from '../helpers/child.js';
 import { smallRun, temporaryFolder } from '../helpers/dataset.js';
 

@@ -4,8 +4,9 @@
 // TF32 on a CPU these losses of a DenseNet were 0.013 apart. The CPU's own bfloat16 has to stay within the tolerances, too.
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import { distill, doctor, inspect, predict, teach } from '../../lib/index.js';
-import { loadAddon, type NativeEpoch, type NativeSession } from '../../lib/native.js';
+import type { NativeEpoch, NativeSession } from '../../lib/native.js';
 import { batchOf, storeOf, teachConfigOf, trainConfigOf } from '../helpers/contract.js';
 import { mean, smallRun, std, temporaryFolder } from '../helpers/dataset.js';
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { loadAddon } from '../../lib/native.js';
+import { loadAddon } from '../../lib/addon.js';
 import { runChild } from '../helpers/child.js';
 import { smallRun, temporaryFolder } from '../helpers/dataset.js';
 import { linesOf } from '../helpers/native.js';

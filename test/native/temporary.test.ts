@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadAddon, native } from '../../lib/native.js';
+import { loadAddon, native } from '../../lib/addon.js';
 import { built, canMount, runChild } from '../helpers/child.js';
 import { filesIn, temporaryFolder } from '../helpers/dataset.js';
 import { halfMadeIn, stopWhile } from '../helpers/stopping.js';
@@ -34,7 +34,7 @@ const refusalOf = (promise: Promise<unknown>) =>
 describe('what a killed run has left', () => {
   /** Starts a process and stops it once something under a temporary name is there. */
   async function start(place: string, text: string): Promise<ChildProcess> {
-    const module = `import { loadAddon } from '${new URL('native.js', built)}';\n${text}`;
+    const module = `import { loadAddon } from '${new URL('addon.js', built)}';\n${text}`;
     const child = spawn(process.execPath, ['--input-type=module', '--eval', module, '--', place], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
@@ -200,7 +200,7 @@ describe('a file that is written', () => {
     const place = newFolder();
     const file = path.join(place, 'out.txt');
     const ended = await runChild(
-      `const { loadAddon } = await import('${new URL('native.js', built)}');
+      `const { loadAddon } = await import('${new URL('addon.js', built)}');
        for (const name of ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']) {
          for (const call of ['checkWritable', 'writeFile']) {
            const error = await loadAddon()[call](name, new Uint8Array(1)).catch((error) => error);
@@ -223,7 +223,7 @@ describe('a file that is written', () => {
     const at = (name: string) => path.join(place, name);
     const refuse = async (file: string, command: string[], says: string) => {
       const ended = await runChild(
-        `const { loadAddon } = await import('${new URL('native.js', built)}');
+        `const { loadAddon } = await import('${new URL('addon.js', built)}');
          loadAddon(); // LibTorch may be out of another user's reach
          if (input.user && process.getuid() === 0) process.setuid(input.user);
          for (const call of ['checkWritable', 'writeFile']) {

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { loadAddon } from '../../lib/native.js';
+import { loadAddon } from '../../lib/addon.js';
 import { packageRoot } from '../../lib/package.js';
 import { built, runChild } from '../helpers/child.js';
 import {
@@ -38,7 +38,7 @@ const measuring = pathToFileURL(path.join(packageRoot, 'scripts/soak/measure.js'
 /** For the child: what a process holds, and the addon itself. */
 const imports = `
   import { descriptors, threads, threadsAtMost } from '${measuring}';
-  import { loadAddon } from '${new URL('native.js', built).href}';
+  import { loadAddon } from '${new URL('addon.js', built).href}';
 `;
 
 const execution = () => ({

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { loadAddon, type NativeAugmentation } from '../../lib/native.js';
+import { loadAddon } from '../../lib/addon.js';
+import type { NativeAugmentation } from '../../lib/native.js';
 import { mean, std } from '../helpers/dataset.js';
 import { python, runPython } from '../helpers/python.js';
 

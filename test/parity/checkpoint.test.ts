@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon, native } from '../../lib/addon.js';
 import { inspect } from '../../lib/index.js';
-import { loadAddon, native } from '../../lib/native.js';
 import { readAll, readTensor } from '../helpers/checkpoint.js';
 import { python, runPython } from '../helpers/python.js';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { loadAddon } from '../../lib/native.js';
+import { loadAddon } from '../../lib/addon.js';
 import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
 import { temporaryFolder, writeStudent } from '../helpers/dataset.js';
 

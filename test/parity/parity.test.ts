@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import { scanDataset } from '../../lib/data/dataset.js';
 import { decodeBatches, type ImageBatch } from '../../lib/data/decode.js';
 import { predict } from '../../lib/index.js';
-import { loadAddon } from '../../lib/native.js';
 import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
 import { python, runPython } from '../helpers/python.js';
 

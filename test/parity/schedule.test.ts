@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { loadAddon } from '../../lib/native.js';
+import { loadAddon } from '../../lib/addon.js';
 import { python, runPython } from '../helpers/python.js';
 
 // The optimizer and its schedules: PyTorch's, step by step.

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import { teach } from '../../lib/index.js';
-import { loadAddon } from '../../lib/native.js';
 import { batchOf, storeOf, teachConfigOf } from '../helpers/contract.js';
 import { mean, std, writeTeacher } from '../helpers/dataset.js';
 import { python, runPython } from '../helpers/python.js';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { loadAddon } from '../../lib/native.js';
+import { loadAddon } from '../../lib/addon.js';
 import { packageRoot } from '../../lib/package.js';
 import type { Bench, ContestantReport } from '../../scripts/bench/types.js';
 import { temporaryFolder } from '../helpers/dataset.js';

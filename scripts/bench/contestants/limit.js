@@ -1,6 +1,6 @@
 // No contestant: what the convolutions of a step take by themselves.
 import { readFileSync } from 'node:fs';
-import { loadNative } from '../product.js';
+import { loadAddonModule } from '../product.js';
 import { serve } from './serve.js';
 
 /** @import { Precision, Task } from '../types.js' */
@@ -14,7 +14,7 @@ await serve({
   },
   /** @param {{ precision: Precision, repeats: number }} parameters */
   async rates(parameters) {
-    const { loadAddon, native } = await loadNative();
+    const { loadAddon, native } = await loadAddonModule();
     const { batchSize, imageSize, threads } = task;
     return native(loadAddon().convolutionRates({ ...parameters, batchSize, imageSize, threads }));
   },

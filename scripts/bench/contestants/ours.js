@@ -1,13 +1,13 @@
 // This package, by the modules that `distill()` is made of.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { loadNative, loadPackage, loadPrepare } from '../product.js';
+import { loadAddonModule, loadPackage, loadPrepare } from '../product.js';
 import { memory, resetPeak, serve } from './serve.js';
 
 /** @import { EpochMeasure, Picture, Precision, Setup, Task, Work } from '../types.js' */
 /** @import { NativeEpoch, NativeSession, NativeTrainConfig } from '../../../lib/native.js' */
 
-const { loadAddon } = await loadNative();
+const { loadAddon } = await loadAddonModule();
 /** @type {Task} */
 let task;
 /** @type {Precision} */
@@ -78,7 +78,7 @@ await serve({
   async fill({ pictures, imageSize, place }) {
     session = await openSession(imageSize);
     images = { train: pictures, val: 2 };
-    const { native } = await loadNative();
+    const { native } = await loadAddonModule();
     await native(
       session.createStore({
         imageSize,
@@ -212,7 +212,7 @@ await session?.close();
 
 /** @param {number} imageSize */
 async function openSession(imageSize) {
-  const { native } = await loadNative();
+  const { native } = await loadAddonModule();
   await session?.close();
   const { mean, std, threads } = task;
   const options = { imageSize, mean, std, device, precision, threads };
@@ -228,7 +228,7 @@ async function openSession(imageSize) {
  * @param {(epoch: NativeEpoch) => void} onEpoch
  */
 async function train(epochs, batchSize, onEpoch) {
-  const { native } = await loadNative();
+  const { native } = await loadAddonModule();
   if (!session) throw new Error('nothing is prepared');
   /** @type {NativeTrainConfig} */
   const config = {

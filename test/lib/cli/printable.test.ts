@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../../lib/addon.js';
 import { shellWord } from '../../../lib/cli/output.js';
-import { loadAddon } from '../../../lib/native.js';
 import { printable } from '../../../lib/words.js';
 import { runCommand } from '../../helpers/child.js';
 

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
+import { loadJpegAddon } from '../../../lib/addon.js';
 import { centerCrop, MAX_PIXELS } from '../../../lib/data/decode/image.js';
 import { openWithSharp } from '../../../lib/data/decode/sharp.js';
 import { decodeCrop, type ImageSource } from '../../../lib/data/decode.js';
-import { loadJpegAddon } from '../../../lib/native.js';
 import { collect, digest, expectedIn, fixtures, refusal, sha256 } from '../../helpers/decode.js';
 import { fixture, noise } from '../../helpers/pictures.js';
 

@@ -16,8 +16,9 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon, native } from '../../../lib/addon.js';
 import { type DistillError, type DistillOptions, distill } from '../../../lib/index.js';
-import { loadAddon, type NativeStore, native } from '../../../lib/native.js';
+import type { NativeStore } from '../../../lib/native.js';
 import { runChild } from '../../helpers/child.js';
 import { batchOf, storeOf } from '../../helpers/contract.js';
 import { filesIn, mean, smallRun, std, temporaryFolder } from '../../helpers/dataset.js';

@@ -2,6 +2,7 @@ import { truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
+import { loadJpegAddon } from '../../../lib/addon.js';
 import { MAX_PIXELS } from '../../../lib/data/decode/image.js';
 import { decodeCrop, type ImageSource } from '../../../lib/data/decode.js';
 import type { DistillError } from '../../../lib/errors.js';
@@ -13,7 +14,6 @@ import {
   teach,
   teacherLogits,
 } from '../../../lib/index.js';
-import { loadJpegAddon } from '../../../lib/native.js';
 import { built, runChild, runCommand } from '../../helpers/child.js';
 import { mean, smallRun, std, temporaryFolder, writeStudent } from '../../helpers/dataset.js';
 import { bmpHeader, noise, pngHeader, ppm } from '../../helpers/pictures.js';

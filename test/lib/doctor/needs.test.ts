@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { loadAddon } from '../../../lib/addon.js';
 import { distill, doctor } from '../../../lib/index.js';
-import { loadAddon } from '../../../lib/native.js';
 import { canMount, runChild, withDisk } from '../../helpers/child.js';
 import { writeStudent } from '../../helpers/dataset.js';
 import { at, examine, found, good, named, problem, quiet } from '../../helpers/doctor.js';

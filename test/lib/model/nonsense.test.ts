@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon, native } from '../../../lib/addon.js';
 import {
   convert,
   distill,
@@ -12,7 +13,6 @@ import {
   teacherLogits,
 } from '../../../lib/index.js';
 import { costOf } from '../../../lib/model/cost.js';
-import { loadAddon, native } from '../../../lib/native.js';
 import { runCommand } from '../../helpers/child.js';
 import {
   filesIn,

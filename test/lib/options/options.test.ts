@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { loadAddon } from '../../../lib/addon.js';
 import {
   compare,
   convert,
@@ -12,7 +13,6 @@ import {
   type TeachOptions,
   teach,
 } from '../../../lib/index.js';
-import { loadAddon } from '../../../lib/native.js';
 import { calls } from '../../helpers/options.js';
 import { refusalOf } from '../../helpers/results.js';
 

@@ -1,6 +1,7 @@
 import { copyFileSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../../lib/addon.js';
 import {
   compare,
   type DistillOptions,
@@ -12,7 +13,6 @@ import {
   sweep,
   teach,
 } from '../../../lib/index.js';
-import { loadAddon } from '../../../lib/native.js';
 import { runCommand } from '../../helpers/child.js';
 import { batchOf, storeOf, trainConfigOf } from '../../helpers/contract.js';
 import {

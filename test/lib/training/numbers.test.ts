@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../../lib/addon.js';
 import { scanDataset } from '../../../lib/data/dataset.js';
 import { decodeBatches } from '../../../lib/data/decode.js';
 import { type DistillOptions, distill, inspect, predict } from '../../../lib/index.js';
-import { loadAddon } from '../../../lib/native.js';
 import { batchOf, storeOf, trainConfigOf } from '../../helpers/contract.js';
 import { smallRun, temporaryFolder, writeStudent } from '../../helpers/dataset.js';
 import { epochsOf } from '../../helpers/distill.js';

@@ -1,8 +1,8 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../../lib/addon.js';
 import { inspect, teach } from '../../../lib/index.js';
-import { loadAddon } from '../../../lib/native.js';
 import { filesIn, mean, std, writeStudent, writeTeacher } from '../../helpers/dataset.js';
 import { type PthTensor, writePth } from '../../helpers/pth.js';
 import { python, runPython } from '../../helpers/python.js';

@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../../lib/addon.js';
 import { type DistillOptions, distill, inspect } from '../../../lib/index.js';
-import { loadAddon, type NativeAugmentation } from '../../../lib/native.js';
+import type { NativeAugmentation } from '../../../lib/native.js';
 import { batchOf, storeOf, trainConfigOf } from '../../helpers/contract.js';
 import {
   filesIn,

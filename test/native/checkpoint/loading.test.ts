@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadAddon, native } from '../../../lib/native.js';
+import { loadAddon, native } from '../../../lib/addon.js';
 import { readAll } from '../../helpers/checkpoint.js';
 import { type Dtype, type PthTensor, writePth } from '../../helpers/pth.js';
 import { refusalOf } from '../../helpers/results.js';

@@ -10,8 +10,8 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { loadAddon, native } from '../../../lib/addon.js';
 import { inspect } from '../../../lib/index.js';
-import { loadAddon, native } from '../../../lib/native.js';
 import { refusalOf } from '../../helpers/results.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'distill-checkpoint-'));

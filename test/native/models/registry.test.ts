@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadAddon, native } from '../../../lib/native.js';
+import { loadAddon, native } from '../../../lib/addon.js';
 import { ARCHITECTURES } from '../../../lib/options/teach.js';
 import { mean, std, temporaryFolder } from '../../helpers/dataset.js';
 import { refusalOf } from '../../helpers/results.js';

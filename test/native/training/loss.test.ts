@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { loadAddon } from '../../../lib/native.js';
+import { loadAddon } from '../../../lib/addon.js';
 import { mean, std, temporaryFolder, writeStudent } from '../../helpers/dataset.js';
 
 // The losses by their names, on one batch. test/parity/ compares the distillation loss with PyTorch's.
