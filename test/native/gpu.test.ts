@@ -105,7 +105,6 @@ const config = {
   shuffle: true,
   seed: 1,
   metadata: '{}',
-  agreement: true,
 };
 const trainings = {
   student: (session: NativeSession, onEpoch: (epoch: NativeEpoch) => void) =>
@@ -117,6 +116,7 @@ const trainings = {
         alpha: 0.7,
         student: '',
         initialStudent: '',
+        agreement: true,
       }),
       onEpoch,
     ),
