@@ -132,7 +132,8 @@ async function work(
       for (const withTeacher of [true, false]) {
         const trial = await runTrial(
           session,
-          options,
+          // At alpha 0, 'distillation' is the loss of the labels alone; another loss may not be.
+          withTeacher ? options : { ...options, loss: 'distillation' },
           { temperature, alpha: withTeacher ? alpha : 0, lr, seed },
           { student: withTeacher ? fileOf({ seed }) : null, agreement: true },
           task,
