@@ -31,7 +31,7 @@ const program = `
 `;
 
 const typed = `
-  import { convert, distill, type DistillOptions, type DistillResult, DistillError, exportOnnx, predict, teacherLogits } from 'node-distill';
+  import { convert, distill, type DistillOptions, type DistillResult, DistillError, type ErrorCode, exportOnnx, predict, teacherLogits } from 'node-distill';
   const options: DistillOptions = { teacher: 't', student: 's', dataset: 'd', mean: [0, 0, 0], std: [1, 1, 1] };
   const result: DistillResult = await distill(options).on('epoch', (epoch) => epoch.valAccuracy.toFixed(2));
   for await (const { label, probability } of predict({ student: result.student, images: 'd' })) {
@@ -43,7 +43,9 @@ const typed = `
   console.log(input.shape, check?.maxDifference);
   // @ts-expect-error There is no such option.
   distill({ ...options, temprature: 2 });
-  export const error = new DistillError('ERR', 'message').code;
+  export const code: ErrorCode = new DistillError('ERR_OPTION', 'message').code;
+  // @ts-expect-error There is no such code.
+  new DistillError('ERR_OPTIONS', 'message');
 `;
 
 test('the packed package installs elsewhere, says what it lacks, builds, trains and predicts', async () => {
