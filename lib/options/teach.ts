@@ -77,6 +77,9 @@ export const ARCHITECTURES = ['densenet121', 'densenet161', 'densenet169', 'dens
 
 const FROM_WEIGHTS = 'from the file of `weights`, or';
 
+/** The default weight decay of the optimizer 'adamw', as PyTorch's. */
+export const ADAMW_WEIGHT_DECAY = 0.01;
+
 export const teachOptions = z.strictObject({
   teacher: option(fields.file, {
     help: 'the .pth or .safetensors to write',
@@ -106,7 +109,7 @@ export const teachOptions = z.strictObject({
   weightDecay: option(between(0, 1).optional(), {
     help: "AdamW's weight decay",
     placeholder: 'rate',
-    shown: '0.01 for adamw',
+    shown: `${ADAMW_WEIGHT_DECAY} for adamw`,
     synonyms: 'wd decay l2',
     recorded: 'always',
   }),

@@ -9,7 +9,7 @@ import { type ModelMetadata, madeWith } from '../model/metadata.js';
 import { IMAGE_SIZE, type Preprocessing } from '../model/preprocessing.js';
 import type { NativeTeachConfig } from '../native.js';
 import { recordedOptions } from '../options/option.js';
-import { type CheckedTeachOptions, teachOptions } from '../options/teach.js';
+import { ADAMW_WEIGHT_DECAY, type CheckedTeachOptions, teachOptions } from '../options/teach.js';
 import type { Session } from './session.js';
 import { runTraining, type Trained, type TrainingListener } from './train.js';
 
@@ -152,5 +152,5 @@ function metadataOf(
 
 /** Returns AdamW's weight decay; 0 for Adam. */
 function weightDecayOf({ optimizer, weightDecay }: CheckedTeachOptions): number {
-  return weightDecay ?? (optimizer === 'adamw' ? 0.01 : 0);
+  return weightDecay ?? (optimizer === 'adamw' ? ADAMW_WEIGHT_DECAY : 0);
 }
