@@ -120,7 +120,8 @@ export function beginsAsRead(data: Uint8Array): boolean {
   );
 }
 
-function latin1(bytes: Uint8Array): string {
+/** Returns bytes as text in which each is a character. */
+export function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
