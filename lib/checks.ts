@@ -20,14 +20,27 @@ export function datasetFolders({
   dataset,
   train,
   val,
-}: Pick<CheckedOptions, 'dataset' | 'train' | 'val'>): DatasetFolders {
+  valSplit,
+  splitSeed,
+}: Pick<CheckedOptions, 'dataset' | 'train' | 'val' | 'valSplit' | 'splitSeed'>): DatasetFolders {
+  const split = valSplit === undefined ? {} : { valSplit: { share: valSplit, seed: splitSeed } };
   if (dataset !== undefined && train === undefined && val === undefined) {
-    return { train: path.join(dataset, 'train'), val: path.join(dataset, 'val'), dataset };
+    return {
+      train: path.join(dataset, 'train'),
+      val: path.join(dataset, 'val'),
+      dataset,
+      ...split,
+    };
   }
-  if (dataset === undefined && train !== undefined && val !== undefined) return { train, val };
+  if (dataset === undefined && train !== undefined) {
+    if (val !== undefined && valSplit === undefined) return { train, val };
+    if (val === undefined && valSplit !== undefined) return { train, val: train, ...split };
+  }
   throw new DistillError(
     'ERR_OPTION',
-    'Expected either `dataset`, a folder with train/ and val/, or both `train` and `val`.',
+    val !== undefined && valSplit !== undefined
+      ? 'Expected either `val` or `valSplit`, which takes pictures to validate with out of the others, but received both.'
+      : 'Expected either `dataset`, a folder with train/ and val/, or both `train` and `val`, or `train` and `valSplit`.',
   );
 }
 

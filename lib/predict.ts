@@ -1,7 +1,8 @@
 import { native } from './addon.js';
 import { scanImages } from './data/dataset.js';
 import { decodeBatches, type ImageSource } from './data/decode.js';
-import { filesIgnored } from './data/ignored.js';
+import type { HiddenFile } from './data/hidden.js';
+import { passedOver } from './data/ignored.js';
 import { DistillError, throwIfAborted } from './errors.js';
 import { checkFinite, makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
@@ -114,9 +115,8 @@ async function* answer(
 ): AsyncGenerator<Prediction, void, undefined> {
   const { student, topK, batchSize, onBadImage, maxPixels, signal } = options;
   const { device, precision, threads = 0, onWarning = emitWarning } = options;
-  const { images, ignored } = await findImages(options.images);
-  const warning = filesIgnored(ignored);
-  if (warning) onWarning(warning);
+  const { images, ...others } = await findImages(options.images);
+  for (const warning of passedOver(others)) onWarning(warning);
   const { preprocessing, labels } = await preprocessingOf(await inspect(student), options);
 
   const classifier = makeClassifier(student, preprocessing, { device, precision, threads });
@@ -179,6 +179,7 @@ interface Image {
 interface Found {
   images: Image[];
   ignored: string[];
+  hidden: HiddenFile[];
 }
 
 /** Finds the pictures to classify, those in folders as well. */
@@ -187,14 +188,15 @@ async function findImages(given: CheckedPredictOptions['images']): Promise<Found
   const found = [given].flat().map(async (image, source): Promise<Found> => {
     if (typeof image !== 'string') {
       const name = isList ? `images[${source}]` : 'images';
-      return { images: [{ file: image, source, name }], ignored: [] };
+      return { images: [{ file: image, source, name }], ignored: [], hidden: [] };
     }
-    const { files, ignored } = await scanImages(image);
-    return { images: files.map((file) => ({ file, source, name: file })), ignored };
+    const { files, ...others } = await scanImages(image);
+    return { images: files.map((file) => ({ file, source, name: file })), ...others };
   });
   const all = await Promise.all(found);
   return {
     images: all.flatMap(({ images }) => images),
     ignored: all.flatMap(({ ignored }) => ignored),
+    hidden: all.flatMap(({ hidden }) => hidden),
   };
 }

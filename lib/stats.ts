@@ -2,7 +2,8 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { scanFolder, scanImages } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
-import { filesIgnored } from './data/ignored.js';
+import type { HiddenFile } from './data/hidden.js';
+import { passedOver } from './data/ignored.js';
 import { abortable, DistillError } from './errors.js';
 import type { PixelPreprocessing } from './model/preprocessing.js';
 import { checkOptions } from './options/check.js';
@@ -49,9 +50,8 @@ export async function datasetStats(
 async function measure(options: CheckedDatasetStatsOptions): Promise<DatasetStats> {
   const { folder, imageSize, onBadImage, maxPixels, onProgress, signal } = options;
   const { onWarning = emitWarning } = options;
-  const { files, classes, ignored } = await findImages(folder);
-  const warning = filesIgnored(ignored);
-  if (warning) onWarning(warning);
+  const { files, classes, ...others } = await findImages(folder);
+  for (const warning of passedOver(others)) onWarning(warning);
 
   const counts = [0, 1, 2].map(() => new Float64Array(256)); // pixels by channel and value
   const [red, green, blue] = counts as [Float64Array, Float64Array, Float64Array];
@@ -95,14 +95,17 @@ async function measure(options: CheckedDatasetStatsOptions): Promise<DatasetStat
 }
 
 /** Finds the pictures to measure, and the files that are passed over. */
-async function findImages(
-  folder: string,
-): Promise<{ files: string[]; classes: string[] | null; ignored: string[] }> {
+async function findImages(folder: string): Promise<{
+  files: string[];
+  classes: string[] | null;
+  ignored: string[];
+  hidden: HiddenFile[];
+}> {
   const train = path.join(folder, 'train');
   const root = (await isFolder(train)) ? train : folder;
   try {
-    const { classes, samples, ignored } = await scanFolder(root);
-    return { files: samples.map((sample) => sample.path), classes, ignored };
+    const { classes, samples, ignored, hidden } = await scanFolder(root);
+    return { files: samples.map((sample) => sample.path), classes, ignored, hidden };
   } catch (error) {
     const hasNoClasses = error instanceof DistillError && error.code === 'ERR_DATASET_NO_CLASSES';
     if (!hasNoClasses) throw error;

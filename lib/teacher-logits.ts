@@ -1,11 +1,12 @@
 import path from 'node:path';
 import { native } from './addon.js';
 import { checkClasses, datasetFolders } from './checks.js';
-import { type LabelledFolder, relativePath, type Sample, scanDataset } from './data/dataset.js';
+import { scanDataset } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
-import { filesIgnored } from './data/ignored.js';
+import { passedOver } from './data/ignored.js';
 import { imageName, writeLogits } from './data/logits-file.js';
 import { TEACHER_BATCH } from './data/prepare.js';
+import { type LabelledFolder, relativePath, type Sample } from './data/samples.js';
 import type { Dataset } from './data/store.js';
 import { abortable, DistillError, throwIfAborted } from './errors.js';
 import { sha256 } from './files.js';
@@ -66,8 +67,7 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
   await checkOutput(file, { model: 'teacher', file: teacher });
   const dataset = await scanDataset(folders);
   const { classes, train, val } = dataset;
-  const ignored = filesIgnored([...train.ignored, ...val.ignored]);
-  if (ignored) onWarning(ignored);
+  for (const warning of passedOver(train, val)) onWarning(warning);
   const contents = await inspect(teacher);
   const { architecture } = contents;
   if (architecture === null) {
@@ -76,7 +76,7 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
       `'${teacher}' holds neither a DenseNet nor a student; docs/teachers-and-students.md shows how to write the logits of another network.`,
     );
   }
-  checkClasses(classes, contents.classes ?? 0, teacher, folders.train);
+  checkClasses(classes, contents.classes ?? 0, teacher, train.root);
   const { preprocessing } = await preprocessingOf(contents, { ...checked, labels: classes });
 
   const { device, precision, threads = 0 } = checked;

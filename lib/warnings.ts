@@ -11,6 +11,11 @@ export const WARNINGS = {
       'Files in the folders look like pictures, but their names have none of the endings that are searched for.',
     remedy: 'Convert HEIC, AVIF, GIF and the like to JPEG or PNG, or remove them.',
   },
+  WARN_HIDDEN_FILES: {
+    meaning:
+      'Hidden files or folders look like pictures or classes, such as `._1.jpg` and `.ipynb_checkpoints`: they are passed over.',
+    remedy: 'Rename what is to count: names that begin with a dot are hidden.',
+  },
   WARN_NO_GPU: {
     meaning: 'LibTorch is a CUDA build, but finds no GPU that it can use: the CPU computes.',
     remedy: 'See to the driver or the container as the message says, or set `device` to cpu.',

@@ -1,4 +1,5 @@
 import type { CommonEvents, PrepareProgress } from '../run/events.js';
+import { count } from '../words.js';
 import type { Output } from './output.js';
 import { Interrupted, interruptible } from './signals.js';
 
@@ -19,10 +20,11 @@ interface Watched {
 export function reportDataset(run: Watched, output: Output): void {
   run.on('dataset', (found) => {
     if (output.json) output.event('dataset', found);
-    const { train, val, classes } = found;
+    const { train, val, classes, hidden = 0 } = found;
     const names = classes.length > 10 ? [...classes.slice(0, 10), '…'] : classes;
     output.note(
-      `${train} training and ${val} validation pictures of ${classes.length} classes: ${names.join(', ')}`,
+      `${train} training and ${val} validation pictures of ${classes.length} classes: ${names.join(', ')}` +
+        (hidden > 0 ? `; ${count(hidden, 'hidden file')} passed over` : ''),
     );
   });
 }

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { DistillWarning } from '../warnings.js';
 import { count } from '../words.js';
+import { type HiddenFile, hiddenFiles } from './hidden.js';
 
 /** Endings of picture files that a folder is not searched for: passed over, though they are often meant to count. */
 const NOT_READ: ReadonlySet<string> = new Set(
@@ -32,9 +33,16 @@ export function unreadHint(ignored: readonly string[]): string {
   return unread ? ` ${unread.message}` : '';
 }
 
-/** Returns the warning of files in folders of pictures that look like pictures, but are passed over; `null` without such. */
-export function filesIgnored(ignored: readonly string[]): DistillWarning | null {
-  const unread = unreadImages(ignored);
-  if (!unread) return null;
-  return { code: 'WARN_FILES_IGNORED', message: unread.message, path: unread.files[0] };
+/** Returns the warnings of files that look like pictures, but are passed over, and of hidden ones: one of each kind at most. */
+export function passedOver(
+  ...searches: readonly { ignored: readonly string[]; hidden: readonly HiddenFile[] }[]
+): DistillWarning[] {
+  const unread = unreadImages(searches.flatMap(({ ignored }) => ignored));
+  const hidden = hiddenFiles(searches.flatMap(({ hidden }) => hidden));
+  return [
+    ...(unread
+      ? [{ code: 'WARN_FILES_IGNORED', message: unread.message, path: unread.files[0] } as const]
+      : []),
+    ...(hidden ? [hidden] : []),
+  ];
 }

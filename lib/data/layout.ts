@@ -2,15 +2,19 @@ import path from 'node:path';
 import { DistillError } from '../errors.js';
 import { count, quoted } from '../words.js';
 import { isImage, list } from './listing.js';
+import type { Split } from './split.js';
 
 // Hints for a dataset that is not laid out as train/ and val/. Nothing is guessed: a hint names the options to give.
 
 /** The folders of a run's pictures. */
 export interface DatasetFolders {
   train: string;
+  /** The same as `train` where the pictures to validate with are taken out of that. */
   val: string;
   /** The folder that holds both, where they were given by it. */
   dataset?: string;
+  /** The share to validate with, where no pictures are set aside for that. */
+  valSplit?: Split;
 }
 
 /** Names that other programs give the two halves, and the pictures that are kept for the end. */
@@ -19,6 +23,9 @@ const NAMES = {
   val: /^(val|valid|validation|dev|eval)([-_ ]?(set|data|images))?$/i,
   test: /^test(ing)?([-_ ]?(set|data|images))?$/i,
 };
+
+/** The remedy where no pictures are set aside to validate with. */
+const SPLIT = 'set `valSplit`, such as to 0.2';
 
 /** Returns an error of a split's folder, with what there is instead and what mends it added to it. */
 export async function explainMissing(
@@ -35,6 +42,38 @@ export async function explainMissing(
   return new DistillError(error.code, `${error.message.replace(/\.$/, '')}; ${hint}.`, {
     cause: error.cause,
   });
+}
+
+/**
+ * Returns the folder of class folders that is to be split: `train`, the dataset's train/, or the dataset itself.
+ *
+ * @throws DistillError `ERR_OPTION` where the dataset has pictures to validate with, or halves of other names.
+ */
+export async function wholeFolder({ train, dataset }: DatasetFolders): Promise<string> {
+  if (dataset === undefined) return train;
+  const { folders } = await list(dataset);
+  const halves: string[] = [];
+  for (const name of folders.sort()) {
+    const isNamed = Object.values(NAMES).some((names) => names.test(name));
+    // A class may be called train as well, but then its pictures lie in it.
+    if (isNamed && (await listIfThere(path.join(dataset, name))).folders.length > 0) {
+      halves.push(name);
+    }
+  }
+  const vals = halves.filter((name) => NAMES.val.test(name));
+  if (halves.includes('train') && vals.length === 0) return path.join(dataset, 'train');
+  if (halves.length === 0) return dataset;
+  const remedy =
+    vals.length === 0
+      ? `give the folder to split as \`train\` instead of \`dataset\``
+      : 'leave `valSplit` out' +
+        (halves.includes('train') && vals.includes('val')
+          ? ''
+          : ', and give `train` and `val` instead of `dataset`');
+  throw new DistillError(
+    'ERR_OPTION',
+    `Expected class folders, or train/ with nothing to validate with, in '${dataset}' to split by \`valSplit\`, but it holds ${halves.map((name) => `${name}/`).join(' and ')}; ${remedy}.`,
+  );
 }
 
 /** Names the folders beside one that is not there. */
@@ -56,8 +95,11 @@ async function hintFor(dataset: string): Promise<string | null> {
   if (whole) return whole;
   const train = folders.find((name) => NAMES.train.test(name));
   const val = folders.find((name) => NAMES.val.test(name));
+  if (train === 'train') {
+    return `'${dataset}' holds ${train}/, but nothing to validate with: ${SPLIT}, or move some pictures of each class to ${place('val', '<class>')}`;
+  }
   if (train) {
-    return `'${dataset}' holds ${train}/, but nothing to validate with: move some pictures of each class to ${place('val', '<class>')}`;
+    return `'${dataset}' holds ${train}/, but nothing to validate with: give ${place(train)} as \`train\` instead of \`dataset\`, and ${SPLIT}`;
   }
   if (val) {
     return `'${dataset}' holds ${val}/, but nothing to train with: give the folder of these pictures as \`train\`, and ${place(val)} as \`val\`, instead of \`dataset\``;
@@ -77,7 +119,7 @@ async function hintFor(dataset: string): Promise<string | null> {
     if (files.some(isImage)) classes.push(name);
   }
   if (classes.length > 0) {
-    return `'${dataset}' holds class folders itself (${quoted(classes)}): move some pictures of each to ${place('val', '<class>')}, and the others to ${place('train', '<class>')}`;
+    return `'${dataset}' holds class folders itself (${quoted(classes)}): ${SPLIT}, or move some pictures of each to ${place('val', '<class>')}, and the others to ${place('train', '<class>')}`;
   }
   const images = files.filter(isImage).length;
   if (images > 0) {

@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DistillError } from '../errors.js';
 import { nameOf, systemPath } from '../names.js';
+import { type HiddenFile, isHidden } from './hidden.js';
 
 /** Endings of the files that ImageFolder takes for pictures, in upper or lower case. The content is not looked at. */
 export const EXTENSIONS = [
@@ -21,15 +22,24 @@ export function isImage(name: string): boolean {
   return EXTENSIONS.some((extension) => lower.endsWith(extension));
 }
 
+/** The contents of a folder. */
+export interface Listing {
+  folders: string[];
+  files: string[];
+  /** Hidden files and folders, which are in neither of the others; sorted. */
+  hidden: HiddenFile[];
+}
+
 /**
  * Lists what a folder holds; links count as what they lead to, and as files if that is nothing.
  *
  * @throws DistillError `ERR_DATASET_NOT_FOUND` where it is no folder that can be read.
  */
-export async function list(folder: string): Promise<{ folders: string[]; files: string[] }> {
+export async function list(folder: string): Promise<Listing> {
   try {
     const folders: string[] = [];
     const files: string[] = [];
+    const hidden: HiddenFile[] = [];
     const entries = await readdir(systemPath(folder), { withFileTypes: true, encoding: 'buffer' });
     for (const entry of entries) {
       const name = nameOf(entry.name);
@@ -39,9 +49,15 @@ export async function list(folder: string): Promise<{ folders: string[]; files: 
             () => false,
           )
         : entry.isDirectory();
-      (isFolder ? folders : files).push(name);
+      if (isHidden(name)) {
+        const looksLikePicture = isFolder || isImage(name);
+        hidden.push({ path: path.join(folder, name), looksLikePicture });
+      } else {
+        (isFolder ? folders : files).push(name);
+      }
     }
-    return { folders, files };
+    hidden.sort((a, b) => byCodePoint(a.path, b.path));
+    return { folders, files, hidden };
   } catch (error) {
     throw new DistillError(
       'ERR_DATASET_NOT_FOUND',
@@ -57,4 +73,12 @@ export function reason(error: unknown): string {
   if (code === 'ENOENT') return 'there is nothing';
   if (code === 'ENOTDIR') return 'that is a file';
   return `it cannot be read (${code ?? String(error)})`;
+}
+
+/** Compares strings as Python does; JavaScript compares UTF-16 units, and a locale would change the classes. */
+export function byCodePoint(a: string, b: string): number {
+  let i = 0;
+  while (i < a.length && a[i] === b[i]) i += 1;
+  // In the middle of two pairs of surrogates, the second halves have the order of the characters.
+  return (a.codePointAt(i) ?? -1) - (b.codePointAt(i) ?? -1);
 }

@@ -3,9 +3,9 @@ import { native } from '../addon.js';
 import { DistillError } from '../errors.js';
 import type { NativeBatch, NativeSession } from '../native.js';
 import type { PrepareProgress } from '../run/events.js';
-import { relativePath, type Sample } from './dataset.js';
 import { decodeBatches } from './decode.js';
 import { imageName } from './logits-file.js';
+import { relativePath, type Sample } from './samples.js';
 import { type Dataset, planStore, type StoreOptions } from './store.js';
 
 export interface PrepareOptions extends StoreOptions {

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { freeMemory } from '../memory.js';
 import type { Preprocessing } from '../model/preprocessing.js';
 import type { NativeAugmentation, NativeStore } from '../native.js';
-import { type LabelledFolder, statSamples } from './dataset.js';
 import type { TeacherLogits } from './logits-file.js';
+import { type LabelledFolder, statSamples } from './samples.js';
 
 /** The pictures of a distillation. */
 export interface Dataset {

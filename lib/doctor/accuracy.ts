@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { native } from '../addon.js';
-import { type FolderSurvey, relativePath, type Sample } from '../data/dataset.js';
 import { decodeBatches } from '../data/decode.js';
 import { imageName, type TeacherLogits } from '../data/logits-file.js';
 import { TEACHER_BATCH } from '../data/prepare.js';
+import { type FolderSurvey, relativePath, type Sample } from '../data/samples.js';
 import { checkFinite, makeClassifier } from '../model/classifier.js';
 import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
 import type { Preprocessing } from '../model/preprocessing.js';

@@ -1,16 +1,13 @@
 import { checkSeveral } from '../checks.js';
-import {
-  checkFolder,
-  checkSameClasses,
-  type FolderSurvey,
-  statSamples,
-  surveySplit,
-} from '../data/dataset.js';
+import { checkFolder, checkSameClasses, surveyDataset } from '../data/dataset.js';
+import { hiddenFiles } from '../data/hidden.js';
 import { unreadImages } from '../data/ignored.js';
 import type { DatasetFolders } from '../data/layout.js';
+import { type FolderSurvey, statSamples } from '../data/samples.js';
 import type { Dataset } from '../data/store.js';
 import { sha256 } from '../files.js';
 import { FEWEST_IMAGES } from '../model/guessing.js';
+import { WARNINGS } from '../warnings.js';
 import { count } from '../words.js';
 import type { Topic } from './findings.js';
 
@@ -33,8 +30,11 @@ const IMBALANCE = 10;
 
 /** Finds the pictures and counts them, without opening any. */
 export async function surveyImages(folders: DatasetFolders, topic: Topic): Promise<Images> {
-  const train = await topic.attempt('train', () => surveySplit(folders, 'train'));
-  const val = await topic.attempt('val', () => surveySplit(folders, 'val'));
+  const surveys = surveyDataset(folders);
+  const train = await topic.attempt('train', () => surveys.train);
+  // Halves of one folder fail together.
+  const isLost = train === null && folders.valSplit !== undefined;
+  const val = isLost ? null : await topic.attempt('val', () => surveys.val);
   let isSound = true;
   for (const [split, survey] of [
     ['train', train],
@@ -56,7 +56,10 @@ function checkClasses(train: FolderSurvey, val: FolderSurvey): void {
 }
 
 /** Reports files that an ImageFolder passes over. */
-function reportIgnored({ root, loose, ignored, classes }: FolderSurvey, topic: Topic): void {
+function reportIgnored(
+  { root, loose, ignored, hidden, classes }: FolderSurvey,
+  topic: Topic,
+): void {
   const unread = unreadImages(ignored)?.files ?? [];
   if (unread.length > 0) {
     topic.warn(
@@ -72,6 +75,16 @@ function reportIgnored({ root, loose, ignored, classes }: FolderSurvey, topic: T
       `${count(loose.length, 'picture lies', 'pictures lie')} in ${root} itself, in no class, to be passed over.`,
       'Move them into the folders of their classes.',
       loose,
+    );
+  }
+  const warning = hiddenFiles(hidden);
+  if (warning) {
+    const paths = hidden.map(({ path }) => path);
+    topic.warn('hidden', warning.message, WARNINGS.WARN_HIDDEN_FILES.remedy, paths);
+  } else if (hidden.length > 0) {
+    topic.ok(
+      'hidden',
+      `${count(hidden.length, 'hidden file is', 'hidden files are')} passed over in ${root}.`,
     );
   }
   const rest = ignored.length - unread.length;

@@ -8,8 +8,8 @@ import {
   otherPreprocessing,
   type TeacherSource,
 } from '../checks.js';
-import { relativePath } from '../data/dataset.js';
 import { imageName, TeacherLogits } from '../data/logits-file.js';
+import { relativePath } from '../data/samples.js';
 import { DistillError } from '../errors.js';
 import { sha256 } from '../files.js';
 import { inspect } from '../model/inspect.js';

@@ -212,6 +212,17 @@ export const dataset = {
     synonyms:
       'valDir valPath valFolder valid validation validate test testDir valDataset evalDataset',
   }),
+  valSplit: option(z.number().gt(0).lt(1).describe('a number between 0 and 1').optional(), {
+    help: 'share of each class to validate with, where no pictures are set aside for that',
+    placeholder: 'share',
+    shown: 'there is a val/',
+    synonyms: 'validationSplit valFraction valRatio testSize splitRatio valPct',
+    recorded: 'always',
+  }),
+  splitSeed: option(z.int().min(0).describe('a whole number in 0..2^53-1').default(0), {
+    help: 'which pictures `valSplit` takes',
+    recorded: 'changed',
+  }),
 };
 
 /** Changes to training pictures. */

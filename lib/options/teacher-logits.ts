@@ -19,6 +19,14 @@ export interface TeacherLogitsOptions {
   train?: string | undefined;
   /** The validation pictures' folder, with a folder for each class; together with `train` instead of `dataset`. */
   val?: string | undefined;
+  /**
+   * The share of each class, between 0 and 1, to validate with where the dataset has no `val/`: a folder of class folders, or
+   * `train/` alone. Which pictures these are follows from their paths, their classes and `splitSeed` alone. Default: `val/` is
+   * there.
+   */
+  valSplit?: number | undefined;
+  /** Decides which pictures `valSplit` takes, in every call and for every `seed` alike. Default 0. */
+  splitSeed?: number | undefined;
   /** Means of red, green and blue, in 0..1, that the teacher was trained with. Default: those in the teacher's file. */
   mean?: readonly [number, number, number] | undefined;
   /** Standard deviations of red, green and blue, in 0.0001..1. Default: those in the teacher's file. */

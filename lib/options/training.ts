@@ -7,6 +7,14 @@ export interface TrainingOptions {
   /** The validation pictures' folder, with a folder for each class; together with `train` instead of `dataset`. */
   val?: string | undefined;
   /**
+   * The share of each class, between 0 and 1, to validate with where the dataset has no `val/`: a folder of class folders, or
+   * `train/` alone. Which pictures these are follows from their paths, their classes and `splitSeed` alone. Default: `val/` is
+   * there.
+   */
+  valSplit?: number | undefined;
+  /** Decides which pictures `valSplit` takes, in every call and for every `seed` alike. Default 0. */
+  splitSeed?: number | undefined;
+  /**
    * The course of the learning rate, step by step. `'one-cycle'` is PyTorch's `OneCycleLR`: by cosines from `lr` / 25 up to
    * `lr` in the first 30 % of the steps, then down to `lr` / 250,000; beta1 goes the other way between 0.95 and 0.85.
    * `'cosine'` goes up to `lr` linearly during `warmup`, then down to zero. `'constant'` does not change it. Default 'constant'.

@@ -7,7 +7,7 @@ import {
   teacherOf,
 } from '../checks.js';
 import { scanDataset } from '../data/dataset.js';
-import { filesIgnored } from '../data/ignored.js';
+import { passedOver } from '../data/ignored.js';
 import type { Answering, Dataset } from '../data/store.js';
 import { checkOutput, type OutputFile } from '../model/output.js';
 import type { CheckedOptions } from '../options/distill.js';
@@ -50,9 +50,14 @@ export async function findDataset(
   for (const output of outputs) await checkOutput(output, source);
   const dataset = await scanDataset(folders);
   const { classes, train, val } = dataset;
-  task.report('dataset', { classes, train: train.samples.length, val: val.samples.length });
-  const ignored = filesIgnored([...train.ignored, ...val.ignored]);
-  if (ignored) task.report('warning', ignored);
+  const hidden = train.hidden.length + val.hidden.length;
+  task.report('dataset', {
+    classes,
+    train: train.samples.length,
+    val: val.samples.length,
+    ...(hidden > 0 && { hidden }),
+  });
+  for (const warning of passedOver(train, val)) task.report('warning', warning);
   return dataset;
 }
 

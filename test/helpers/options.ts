@@ -33,6 +33,8 @@ const notAnImageSize = [...notACount, 31, 4097];
 const notADevice = ['gpu', 'CPU', '', 'cuda:', 'cuda:-1', 'cuda:100', 0, null];
 const notAPrecision = ['fp16', 'float32', 'FP32', '', 32, null];
 const notThreads = [...notACount, 1025];
+const notASplit = [0, 1, -0.2, 1.5, NaN, '0.2', true, null];
+const notASeed = [-1, 0.5, NaN, 2 ** 53, '1', null];
 const notASignal = [{}, 'abort', null, new AbortController()];
 const notAFunction = ['log', null, {}];
 const notABoolean = [0, 1, 'false', null];
@@ -42,12 +44,14 @@ const trainingOptions = {
   dataset: notAPath,
   train: notAPath,
   val: notAPath,
+  valSplit: notASplit,
+  splitSeed: notASeed,
   schedule: ['step', 'onecycle', '', null],
   warmup: [-1, NaN, Infinity, '1', null],
   augment: ['flip', ['mirror'], [5], ['crop', 'resized-crop'], true, null, {}],
   storeSize: notAnImageSize,
   cropScale: [0, -0.1, 1.1, 1e-300, NaN, '0.08', null],
-  seed: [-1, 0.5, NaN, 2 ** 53, '1', null],
+  seed: notASeed,
   device: notADevice,
   precision: notAPrecision,
   threads: notThreads,
@@ -124,6 +128,8 @@ const teacherLogitsOptions = {
   dataset: notAPath,
   train: notAPath,
   val: notAPath,
+  valSplit: notASplit,
+  splitSeed: notASeed,
   mean: notMean,
   std: notStd,
   imageSize: notAnImageSize,

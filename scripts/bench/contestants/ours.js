@@ -44,8 +44,14 @@ await serve({
     let trainEnd = start;
     const dataset = {
       classes,
-      train: { root: path.join(task.dataset, 'train'), classes, samples: train, ignored: [] },
-      val: { root: path.join(task.dataset, 'val'), classes, samples: val, ignored: [] },
+      train: {
+        root: path.join(task.dataset, 'train'),
+        classes,
+        samples: train,
+        ignored: [],
+        hidden: [],
+      },
+      val: { root: path.join(task.dataset, 'val'), classes, samples: val, ignored: [], hidden: [] },
     };
     await prepare(session, dataset, {
       preprocessing: { imageSize, mean, std },

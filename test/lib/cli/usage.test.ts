@@ -74,7 +74,7 @@ describe('usage', () => {
     [
       'no folder',
       ['train', ...train('s.pth').slice(2)],
-      'Expected either <dataset>, a folder with train/ and val/, or both --train and --val. (ERR_OPTION)',
+      'Expected either <dataset>, a folder with train/ and val/, or both --train and --val, or --train and --val-split. (ERR_OPTION)',
     ],
     [
       'a student in the place of the teacher',

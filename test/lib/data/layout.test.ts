@@ -63,7 +63,7 @@ const CASES: [string, string, string, string][] = [
     'class folders',
     'unsplit',
     'train',
-    `'${at('unsplit')}' holds class folders itself ("ants", "bees"): move some pictures of each to '${at('unsplit/val/<class>')}', and the others to '${at('unsplit/train/<class>')}'`,
+    `'${at('unsplit')}' holds class folders itself ("ants", "bees"): set \`valSplit\`, such as to 0.2, or move some pictures of each to '${at('unsplit/val/<class>')}', and the others to '${at('unsplit/train/<class>')}'`,
   ],
   ['a folder in the folder', 'unzipped', 'train', `give '${at('unzipped/photos')}' as \`dataset\``],
   [
@@ -94,7 +94,7 @@ const CASES: [string, string, string, string][] = [
     'no second half',
     'alone',
     'val',
-    `'${at('alone')}' holds train/, but nothing to validate with: move some pictures of each class to '${at('alone/val/<class>')}'`,
+    `'${at('alone')}' holds train/, but nothing to validate with: set \`valSplit\`, such as to 0.2, or move some pictures of each class to '${at('alone/val/<class>')}'`,
   ],
   [
     'no first half',

@@ -127,7 +127,7 @@ describe('distill()', () => {
     await expect(distill({ ...valid, ...folders })).rejects.toMatchObject({
       code: 'ERR_OPTION',
       message:
-        'Expected either `dataset`, a folder with train/ and val/, or both `train` and `val`.',
+        'Expected either `dataset`, a folder with train/ and val/, or both `train` and `val`, or `train` and `valSplit`.',
     });
   });
 });

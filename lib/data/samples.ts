@@ -1,0 +1,62 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { systemPath } from '../names.js';
+import type { HiddenFile } from './hidden.js';
+
+/** A picture and its class. */
+export interface Sample {
+  path: string;
+  /** The index of its class. */
+  label: number;
+}
+
+/** A folder of class folders. */
+export interface LabelledFolder {
+  root: string;
+  /** The names of the class folders, sorted by code point: a class is known by its index here. */
+  classes: string[];
+  /** By class, then by folder, then by file name. */
+  samples: Sample[];
+  /** Files in the class folders that are passed over, since their names have none of the endings. */
+  ignored: string[];
+  /** Hidden files and folders, which are passed over with what they hold. */
+  hidden: HiddenFile[];
+}
+
+/** The contents of a folder of class folders, whether a run would accept it or not. */
+export interface FolderSurvey extends LabelledFolder {
+  /** Pictures that lie in the folder itself, in no class. */
+  loose: string[];
+}
+
+/** The facts by which a cache recognises a file without opening it. */
+export interface SampleStat {
+  /** From the folder's root, with `/` on every system. */
+  relativePath: string;
+  /** Bytes. Zero, as the time, for a file that cannot be reached: decoding it says why. */
+  size: number;
+  /** Milliseconds since 1970. */
+  mtimeMs: number;
+}
+
+/** Returns a sample's path from its folder's root, with `/` on every system. */
+export function relativePath({ root }: Pick<LabelledFolder, 'root'>, sample: Sample): string {
+  return path.relative(root, sample.path).replaceAll(path.sep, '/');
+}
+
+/** Returns sizes and times of a folder's samples, in their order. */
+export async function statSamples(folder: LabelledFolder): Promise<SampleStat[]> {
+  const stats: SampleStat[] = [];
+  // A bounded number at a time: each waits for one of libuv's few threads.
+  for (let from = 0; from < folder.samples.length; from += 64) {
+    const some = folder.samples.slice(from, from + 64).map(async (sample) => {
+      const { size, mtimeMs } = await stat(systemPath(sample.path)).catch(() => ({
+        size: 0,
+        mtimeMs: 0,
+      }));
+      return { relativePath: relativePath(folder, sample), size, mtimeMs };
+    });
+    stats.push(...(await Promise.all(some)));
+  }
+  return stats;
+}
