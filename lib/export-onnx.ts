@@ -1,17 +1,13 @@
 import path from 'node:path';
 import { loadAddon, native } from './addon.js';
 import { DistillError } from './errors.js';
-import { checkFinite, makeClassifier } from './model/classifier.js';
+import { checkModel, findRuntime, type OnnxCheck } from './export-onnx/check.js';
+import { makeTrials } from './export-onnx/trials.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
-import { checkModel, findRuntime, type OnnxCheck, type Trial } from './model/onnx/check.js';
-import { feed, sampleImages } from './model/onnx/samples.js';
-import {
-  type OnnxValue,
-  STUDENT_TENSORS,
-  type StudentTensor,
-  studentModel,
-} from './model/onnx/student.js';
+import type { OnnxValue } from './model/onnx/graph.js';
+import { CENTER_CROP, expectOperators, stepsOf } from './model/onnx/picture.js';
+import { STUDENT_TENSORS, type StudentTensor, studentModel } from './model/onnx/student.js';
 import { checkOutput, type OutputFile, writeOutput } from './model/output.js';
 import { type Preprocessing, preprocessingOf } from './model/preprocessing.js';
 import { checkOptions } from './options/check.js';
@@ -33,11 +29,13 @@ export interface OnnxExport {
 }
 
 /**
- * Writes a student as an ONNX model, for onnxruntime in any language and in browsers. The batch is of any size.
+ * Writes a student as an ONNX model, for onnxruntime in any language and in browsers. The batch is of any size; with
+ * `input: 'picture'` it is one picture of any height and width, which the model resizes and crops as in training.
  * Class names, mean, std, image size and the meaning of input and output are in the model's `metadata_props`.
  *
  * Before it is written, onnxruntime (`onnxruntime-node` or `onnxruntime-web`, whichever is installed) answers for
- * some pictures, and its answers must be the student's within 1e-4. Without either this is left out, with a warning.
+ * some pictures, and its answers must be the student's within 1e-4, or 1e-2 with `input: 'picture'`, as ONNX resizes in
+ * another arithmetic. Without either this is left out, with a warning.
  *
  * @param student A student's file.
  * @param output The file to write, by convention `.onnx`.
@@ -63,20 +61,22 @@ export async function exportOnnx(
   const contents = await inspect(student);
   expectStudent(contents);
   const { preprocessing, labels } = await preprocessingOf(contents, checked);
+  if (checked.input === 'picture') expectPictures(preprocessing, checked);
 
   // Loading refuses what is no whole student, so that all tensors are there and fit.
   const trials = await makeTrials(preprocessing, checked);
   const tensors = await native(addon.readTensors(student, STUDENT_TENSORS));
   const { bytes, ...model } = studentModel({
     ...checked,
-    ...preprocessing,
+    preprocessing,
     labels,
     tensors: new Map(STUDENT_TENSORS.map((name, i) => [name, tensors[i] as StudentTensor])),
     metadata: propertiesOf(preprocessing, labels, checked, contents),
     producerVersion: madeWith()['node-distill'] ?? '',
   });
   const runtime = await findRuntime();
-  const check = typeof runtime === 'string' ? null : await checkModel(bytes, runtime, trials);
+  const check =
+    typeof runtime === 'string' ? null : await checkModel(bytes, runtime, trials, checked);
   if (typeof runtime === 'string') {
     const message = `The ONNX model was not checked: ${runtime}.`;
     onWarning({ code: 'WARN_EXPORT_UNCHECKED', message, path: target });
@@ -95,56 +95,40 @@ function expectStudent({ path, architecture }: CheckpointContents): void {
   );
 }
 
-/** Makes pictures as the model is fed them, and asks the student about them. */
-async function makeTrials(
-  preprocessing: Preprocessing,
-  { student, input, softmax, dynamicSize }: CheckedOnnxOptions,
-): Promise<Trial[]> {
-  const { imageSize, mean, std } = preprocessing;
-  const trials: Trial[] = [];
-  // A model for any size is tried with an odd one as well.
-  for (const size of dynamicSize ? [imageSize, imageSize + 9] : [imageSize]) {
-    const classifier = makeClassifier(
-      student,
-      { ...preprocessing, imageSize: size },
-      { device: 'cpu', precision: 'fp32', threads: 0 },
+/** Refuses what a model of one whole picture cannot have. */
+function expectPictures(preprocessing: Preprocessing, options: CheckedOnnxOptions): void {
+  if (options.dynamicSize) {
+    throw new DistillError(
+      'ERR_OPTION',
+      "`dynamicSize` is of no use with `input: 'picture'`, which takes pictures of any size; leave it out.",
     );
-    try {
-      await native(classifier.load());
-      for (const count of [1, size > 512 ? 2 : 5]) {
-        const pixels = sampleImages(count, size);
-        const answers = softmax ? classifier.probabilities(pixels) : classifier.logits(pixels);
-        const expected = await native(answers);
-        checkFinite(expected, { rows: count, model: student, nameOf: () => 'made-up pictures' });
-        trials.push({ input: feed(pixels, count, size, { input, mean, std }), expected });
-      }
-    } finally {
-      await classifier.close();
-    }
   }
-  return trials;
+  expectOperators({ ...CENTER_CROP, ...preprocessing }, options);
 }
 
 /** Returns the model's `metadata_props`. */
 function propertiesOf(
-  { mean, std, imageSize }: Preprocessing,
+  preprocessing: Preprocessing,
   labels: readonly string[],
   { input, softmax, dynamicSize }: CheckedOnnxOptions,
   { metadata }: CheckpointContents,
 ): Record<string, string> {
+  const { mean, std, imageSize } = preprocessing;
   const size = dynamicSize ? 'height, width' : `${imageSize}, ${imageSize}`;
   const inputs = {
+    picture: `uint8 (height, width, 3): RGB pixels of one picture; the model ${stepsOf({ ...CENTER_CROP, ...preprocessing })} and normalises them`,
     uint8: `uint8 (N, ${size}, 3): RGB pixels; the model normalises them`,
     float: `float32 (N, 3, ${size}): RGB in 0..1; the model normalises them`,
     normalized: `float32 (N, 3, ${size}): RGB in 0..1, minus mean, divided by std`,
   };
+  const rows = input === 'picture' ? '1' : 'N';
   return {
     classes: JSON.stringify(labels),
     mean: JSON.stringify(mean),
     std: JSON.stringify(std),
     image_size: `${imageSize}`,
     input: inputs[input],
-    output: `float32 (N, ${labels.length}): ${softmax ? 'probabilities' : 'logits'} of the classes`,
+    output: `float32 (${rows}, ${labels.length}): ${softmax ? 'probabilities' : 'logits'} of the classes`,
     ...(metadata && { 'distill.json': JSON.stringify(metadata) }),
   };
 }

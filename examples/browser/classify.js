@@ -1,26 +1,30 @@
-import { centerCrop, cropOffset } from '../picture.js';
-
 /**
- * Reads the square from the middle of a picture file.
+ * Reads a picture file's pixels.
  *
  * @param {Blob} file
- * @param {number} size the side of the square, in pixels
- * @returns {Promise<Uint8Array>} RGB (size, size, 3)
+ * @param {'ignore' | 'apply'} [exif] 'apply' turns it by its EXIF, for a student that was trained so
  */
-export async function readPicture(file, size) {
+export async function readPicture(file, exif = 'ignore') {
   const bytes = new Uint8Array(await file.arrayBuffer());
-  hideExif(bytes);
+  if (exif === 'ignore') hideExif(bytes);
   // A browser would convert colours by the picture's profile.
   const bitmap = await createImageBitmap(new Blob([bytes]), {
     colorSpaceConversion: 'none',
     premultiplyAlpha: 'none',
   });
-  // No larger than the square: browsers limit a canvas's size.
-  const context = new OffscreenCanvas(size, size).getContext('2d', { willReadFrequently: true });
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
   if (!context) throw new Error('This browser has no 2d canvas.');
-  context.drawImage(bitmap, -cropOffset(bitmap.width, size), -cropOffset(bitmap.height, size));
+  context.drawImage(bitmap, 0, 0);
   bitmap.close();
-  return centerCrop(context.getImageData(0, 0, size, size), size);
+  const { data } = context.getImageData(0, 0, width, height); // RGBA
+  const pixels = new Uint8Array(width * height * 3); // RGB (height, width, 3)
+  for (let from = 0, to = 0; from < data.length; from += 4) {
+    pixels[to++] = data[from];
+    pixels[to++] = data[from + 1];
+    pixels[to++] = data[from + 2];
+  }
+  return { pixels, width, height };
 }
 
 /**
@@ -56,16 +60,15 @@ function hideExif(bytes) {
 }
 
 /**
- * Asks the model about a picture.
+ * Asks the model about a picture. It resizes and crops it as in training.
  *
  * @param {typeof import('onnxruntime-web')} ort
- * @param {import('onnxruntime-web').InferenceSession} session of a model that `distill export` wrote
- * @param {Uint8Array} pixels RGB (size, size, 3)
- * @param {number} size
+ * @param {import('onnxruntime-web').InferenceSession} session of a model that `distill export --input picture` wrote
+ * @param {{ pixels: Uint8Array, width: number, height: number }} picture
  * @returns {Promise<number[]>} the classes' probabilities
  */
-export async function probabilitiesOf(ort, session, pixels, size) {
-  const feeds = { pixels: new ort.Tensor('uint8', pixels, [1, size, size, 3]) };
+export async function probabilitiesOf(ort, session, { pixels, width, height }) {
+  const feeds = { picture: new ort.Tensor('uint8', pixels, [height, width, 3]) };
   const { probabilities } = await session.run(feeds);
   return Array.from(/** @type {Float32Array} */ (probabilities?.data));
 }

@@ -10,10 +10,9 @@ const { metadata } = await (await fetch('/student.json')).json();
 
 /** @param {Blob} file */
 export async function classify(file) {
-  const { classes, imageSize } = metadata;
-  const pixels = await readPicture(file, imageSize);
-  const probabilities = await probabilitiesOf(ort, session, pixels, imageSize);
-  return classes.map((label, index) => ({ label, probability: probabilities[index] }));
+  const picture = await readPicture(file, metadata.exif);
+  const probabilities = await probabilitiesOf(ort, session, picture);
+  return metadata.classes.map((label, index) => ({ label, probability: probabilities[index] }));
 }
 
 const files = document.querySelector('input');

@@ -1,6 +1,6 @@
 // Serves the page with a student of yours:
 //
-//   npx distill export student.pth -o student.onnx
+//   npx distill export student.pth -o student.onnx --input picture
 //   npx distill inspect student.pth --json > student.json
 //   node examples/browser/serve.js student.onnx student.json
 //
@@ -12,7 +12,6 @@ import path from 'node:path';
 import { pipeline } from 'node:stream';
 
 const [model = 'student.onnx', description = 'student.json', port = '0'] = process.argv.slice(2);
-const examples = path.resolve(import.meta.dirname, '..');
 const runtime = path.dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm'));
 
 /** @type {Record<string, string>} */
@@ -20,7 +19,6 @@ const files = {
   '/': path.join(import.meta.dirname, 'index.html'),
   '/student.onnx': model,
   '/student.json': description,
-  '/picture.js': path.join(examples, 'picture.js'),
   '/browser/page.js': path.join(import.meta.dirname, 'page.js'),
   '/browser/classify.js': path.join(import.meta.dirname, 'classify.js'),
 };

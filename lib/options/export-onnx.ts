@@ -7,7 +7,7 @@ import { option } from './option.js';
 const FROM_STUDENT = { shown: "from the student's file" };
 
 /** The kind of the graph's input. */
-export type OnnxInput = 'uint8' | 'float' | 'normalized';
+export type OnnxInput = 'uint8' | 'float' | 'normalized' | 'picture';
 
 /** The oldest version of ONNX's operators that the graph is made of. */
 const OLDEST_OPSET = 17;
@@ -19,14 +19,15 @@ export interface OnnxOptions {
   /**
    * The input that the model takes. `'uint8'`: RGB pixels (N, H, W, 3) as decoders give them, so that nothing is left to
    * do for the caller. `'float'`: RGB in 0..1, float32 (N, 3, H, W), as torchvision's `ToTensor`. `'normalized'`: the same
-   * after `(x - mean) / std`, as the student itself. Default 'uint8'.
+   * after `(x - mean) / std`, as the student itself. `'picture'`: one decoded picture of any size, uint8 RGB (H, W, 3); the
+   * model resizes and crops it as in training. Default 'uint8'.
    */
   input?: OnnxInput | undefined;
-  /** Gives `probabilities` (N, classes) instead of `logits`. Default true. */
+  /** Gives `probabilities` (N, classes), for one picture (1, classes), instead of `logits`. Default true. */
   softmax?: boolean | undefined;
   /** Makes each BatchNorm part of the convolution before it, which is faster. Default true. */
   foldBatchNorm?: boolean | undefined;
-  /** Takes pictures of any height and width from 8 pixels on, instead of `imageSize`. Default false. */
+  /** Takes pictures of any height and width from 8 pixels on, instead of `imageSize`; not with `input: 'picture'`. Default false. */
   dynamicSize?: boolean | undefined;
   /** The version of ONNX's operators, 17 to 26: older runtimes want older ones. Default 26. */
   opset?: number | undefined;
@@ -47,8 +48,8 @@ export interface OnnxOptions {
 export const onnxOptions = z.strictObject({
   student: option(fields.file, { help: "a student's file" }),
   output: fields.output,
-  input: option(choice('uint8', 'float', 'normalized').default('uint8'), {
-    help: 'what the model takes: RGB as uint8 (N, H, W, 3), as floats in 0..1 (N, 3, H, W), or these with mean and std applied',
+  input: option(choice('uint8', 'float', 'normalized', 'picture').default('uint8'), {
+    help: 'what the model takes: RGB as uint8 (N, H, W, 3), as floats in 0..1 (N, 3, H, W), these with mean and std applied, or one whole picture as uint8 (H, W, 3)',
     placeholder: 'kind',
   }),
   softmax: option(yesOrNo.default(true), { help: 'give logits instead of probabilities' }),

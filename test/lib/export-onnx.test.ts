@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { fromBinary } from '@bufbuild/protobuf';
 import * as ort from 'onnxruntime-web';
 import { describe, expect, test } from 'vitest';
+import { sampleImages } from '../../lib/export-onnx/samples.js';
 import { type DistillWarning, exportOnnx, type OnnxOptions } from '../../lib/index.js';
 import { ModelProtoSchema, TensorProto_DataType } from '../../lib/model/onnx/onnx_pb.js';
 import { packageRoot } from '../../lib/package.js';
@@ -52,6 +53,21 @@ describe('a model', () => {
     const session = await ort.InferenceSession.create(readFileSync(file));
     expect(session.inputMetadata).toMatchObject([found.input]);
     expect(session.outputMetadata).toMatchObject([found.output]);
+    await session.release();
+  });
+
+  test('of whole pictures takes one of any size', async () => {
+    const file = out('picture.onnx');
+    const { input, output, check } = await exportOnnx(student, file, { input: 'picture' });
+    expect(input).toEqual({ name: 'picture', type: 'uint8', shape: ['height', 'width', 3] });
+    expect(output).toEqual({ name: 'probabilities', type: 'float32', shape: [1, 5] });
+    expect(check?.images).toBe(4);
+    expect(check?.maxDifference).toBeLessThanOrEqual(1e-4); // as nothing is resized
+    const session = await ort.InferenceSession.create(readFileSync(file));
+    const [height, width] = [37, 90];
+    const picture = new ort.Tensor('uint8', sampleImages(1, height, width), [height, width, 3]);
+    const { probabilities } = await session.run({ picture });
+    expect(probabilities?.dims).toEqual([1, 5]);
     await session.release();
   });
 
@@ -234,6 +250,12 @@ describe('exportOnnx() refuses', () => {
       'ERR_LABELS',
       /5 classes, but there are 1 labels/,
       () => [student, out('never.onnx'), { labels: ['a'] }],
+    ],
+    [
+      'any size for whole pictures, which have it',
+      'ERR_OPTION',
+      /`dynamicSize` is of no use with `input: 'picture'`.*leave it out/,
+      () => [student, out('never.onnx'), { input: 'picture', dynamicSize: true }],
     ],
     [
       'NaN',

@@ -1,12 +1,12 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { exportOnnx } from '../../../../lib/index.js';
-import { checkModel, findRuntime } from '../../../../lib/model/onnx/check.js';
-import { feed, sampleImages } from '../../../../lib/model/onnx/samples.js';
-import { filesIn, mean, std } from '../../../helpers/dataset.js';
-import { inFolder, out, student } from '../../../helpers/onnx.js';
-import { refusalOf } from '../../../helpers/results.js';
-import { parseSafetensors, writeBytes } from '../../../helpers/safetensors.js';
+import { checkModel, findRuntime } from '../../../lib/export-onnx/check.js';
+import { feed, sampleImages } from '../../../lib/export-onnx/samples.js';
+import { exportOnnx } from '../../../lib/index.js';
+import { filesIn, mean, std } from '../../helpers/dataset.js';
+import { inFolder, out, student } from '../../helpers/onnx.js';
+import { refusalOf } from '../../helpers/results.js';
+import { parseSafetensors, writeBytes } from '../../helpers/safetensors.js';
 
 describe('a model that would not answer as its student', () => {
   test('is not written, and what was there stays', async () => {
@@ -41,18 +41,24 @@ describe('a model that would not answer as its student', () => {
     const input = feed(pixels, 3, 48, { input: 'uint8', mean, std });
     const [expected = new Float32Array()] = await runtime.run(model, [input]);
     const shifted = (by: number) => expected.map((value, i) => (i === 11 ? value + by : value));
-    const check = (by: number) => checkModel(model, runtime, [{ input, expected: shifted(by) }]);
+    const trial = (by: number) => ({ input, images: 3, expected: shifted(by) });
+    const check = (by: number) => checkModel(model, runtime, [trial(by)], { input: 'uint8' });
     expect((await check(0)).maxDifference).toBe(0);
     expect((await check(9e-5)).maxDifference).toBeCloseTo(9e-5, 6);
     for (const by of [1.1e-4, -1.1e-4, Number.NaN]) {
       expect((await refusalOf(check(by))).code).toBe('ERR_EXPORT_CHECK');
     }
+    // One that resizes pictures may differ by more.
+    const resizing = (by: number) => checkModel(model, runtime, [trial(by)], { input: 'picture' });
+    expect((await resizing(9e-3)).maxDifference).toBeCloseTo(9e-3, 4);
+    expect((await refusalOf(resizing(1.1e-2))).code).toBe('ERR_EXPORT_CHECK');
     // Another model: its mean is not the student's.
     await exportOnnx(student, out('wrong.onnx'), { mean: [0.5, 0.456, 0.406] });
-    const wrong = checkModel(readFileSync(out('wrong.onnx')), runtime, [{ input, expected }]);
+    const other = readFileSync(out('wrong.onnx'));
+    const wrong = checkModel(other, runtime, [trial(0)], { input: 'uint8' });
     expect((await refusalOf(wrong)).code).toBe('ERR_EXPORT_CHECK');
     // And what is no model at all.
-    const none = checkModel(Buffer.from('none'), runtime, [{ input, expected }]);
+    const none = checkModel(Buffer.from('none'), runtime, [trial(0)], { input: 'uint8' });
     expect(await refusalOf(none)).toMatchObject({
       code: 'ERR_EXPORT_CHECK',
       message: expect.stringContaining('does not run it'),

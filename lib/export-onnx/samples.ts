@@ -1,12 +1,13 @@
-import type { OnnxInput } from '../../options/export-onnx.js';
+import type { OnnxInput } from '../options/export-onnx.js';
 
 /**
  * Makes pictures like photographs: smooth, with an edge and with noise; the same each time.
  *
- * @returns uint8 RGB (count, size, size, 3).
+ * @returns uint8 RGB (count, height, width, 3).
  */
-export function sampleImages(count: number, size: number): Uint8Array {
-  const pixels = new Uint8Array(count * size * size * 3);
+export function sampleImages(count: number, height: number, width = height): Uint8Array {
+  const size = Math.max(height, width);
+  const pixels = new Uint8Array(count * height * width * 3);
   let state = 1;
   /** 0..1 */
   const random = () => {
@@ -16,23 +17,27 @@ export function sampleImages(count: number, size: number): Uint8Array {
   for (let image = 0; image < count; image++) {
     const waves = Array.from({ length: 12 }, (_, i) => ({
       channel: i % 3,
-      height: 40 * random(),
+      amplitude: 40 * random(),
       x: (6 * (random() - 0.5)) / size,
       y: (6 * (random() - 0.5)) / size,
       phase: random(),
     }));
     const light = [random(), random(), random()].map((value) => 60 + 135 * value);
     const [centreX, centreY, radius] = [random(), random(), 0.1 + 0.3 * random()];
-    for (let y = 0; y < size; y++) {
-      for (let x = 0; x < size; x++) {
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
         const isInside = Math.hypot(x / size - centreX, y / size - centreY) < radius;
         for (let channel = 0; channel < 3; channel++) {
           let value = (light[channel] ?? 0) + (isInside ? 50 - 50 * channel : 0) + 10 * random();
           for (const wave of waves) {
             if (wave.channel !== channel) continue;
-            value += wave.height * Math.cos(2 * Math.PI * (wave.x * x + wave.y * y + wave.phase));
+            value +=
+              wave.amplitude * Math.cos(2 * Math.PI * (wave.x * x + wave.y * y + wave.phase));
           }
-          pixels[((image * size + y) * size + x) * 3 + channel] = Math.min(255, Math.max(0, value));
+          pixels[((image * height + y) * width + x) * 3 + channel] = Math.min(
+            255,
+            Math.max(0, value),
+          );
         }
       }
     }
