@@ -89,6 +89,12 @@ export const ERRORS = {
     remedy:
       "Pass `mean` and `std` as the teacher was trained with; for torchvision's weights these are 0.485,0.456,0.406 and 0.229,0.224,0.225.",
   },
+  ERR_PREPROCESS: {
+    meaning:
+      "A recipe (timm's, Hugging Face's or torchvision's preprocessing in a file) cannot be read, or not be honoured.",
+    remedy:
+      "Pass `resize`, `interpolation`, `imageSize`, `mean` and `std` as the message says, and `preprocess: 'none'`.",
+  },
   ERR_CHECKPOINT_NOT_FOUND: {
     meaning: 'The file of weights does not exist or cannot be opened.',
     remedy: 'Check the path; it is relative to the current folder.',
