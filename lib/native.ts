@@ -106,6 +106,8 @@ export interface NativeTraining extends NativeSchedule, NativeOptimizer {
   lr: number;
   /** A name in the table of core/training/loss.cpp: 'distillation', or 'cross-entropy', which needs no teacher. */
   loss: string;
+  /** By class: the weight of its pictures in the labels' term of the loss, as PyTorch's `weight`. Null: all weigh the same. */
+  classWeights: readonly number[] | null;
   batchSize: number;
   shuffle: boolean;
   /** Seed of the initial weights, the order, the dropout and the augmentation. */
@@ -361,7 +363,7 @@ export interface NativeAddon {
    */
   gradients(
     options: NativePreprocessing &
-      Pick<NativeTrainConfig, 'loss' | 'temperature' | 'alpha'> & {
+      Pick<NativeTrainConfig, 'loss' | 'temperature' | 'alpha' | 'classWeights'> & {
         student: string;
         pixels: Uint8Array;
         labels: Int32Array;
@@ -379,6 +381,7 @@ export interface NativeAddon {
       pixels: Uint8Array;
       labels: Int32Array;
       labelSmoothing: number;
+      classWeights: readonly number[] | null;
     },
   ): Promise<{
     loss: number;

@@ -18,6 +18,8 @@ export interface Prepared {
   /** Pictures in the store. */
   train: number;
   val: number;
+  /** The number of training pictures in the store of each class. */
+  perClass: number[];
   /** The kept store's file. */
   file: string | null;
   /** Whether an earlier run had prepared the store. */
@@ -66,7 +68,13 @@ export async function prepare(
         }
       }
       options.onProgress({ done: total, total });
-      return { train: held.train.length, val: held.val.length, file, reused: true };
+      return {
+        train: held.train.length,
+        val: held.val.length,
+        perClass: countPerClass(dataset, 'train', held.train),
+        file,
+        reused: true,
+      };
     }
   }
 
@@ -74,11 +82,10 @@ export async function prepare(
   await native(session.createStore(store));
 
   let done = 0;
-  const counts = { train: 0, val: 0 };
+  const stored: Record<'train' | 'val', number[]> = { train: [], val: [] };
   for (const split of ['train', 'val'] as const) {
     const { samples, root } = dataset[split];
     const imageSize = split === 'train' ? storeSize : preprocessing.imageSize;
-    const perClass = new Array<number>(dataset.classes.length).fill(0);
     const paths = samples.map((sample) => sample.path);
     const batches = decodeBatches(paths, {
       preprocessing: { ...preprocessing, imageSize },
@@ -106,12 +113,11 @@ export async function prepare(
         teacherLogits: logits ? logits.rowsOf(names()) : null,
       };
       await native(session.append(batch));
-      for (const label of labels) perClass[label] = (perClass[label] ?? 0) + 1;
-      counts[split] += labels.length;
+      stored[split].push(...indices);
       done += labels.length;
       options.onProgress({ done, total });
     }
-    const lost = perClass.indexOf(0);
+    const lost = countPerClass(dataset, split, stored[split]).indexOf(0);
     if (lost >= 0) {
       throw new DistillError(
         'ERR_DATASET_EMPTY_CLASS',
@@ -120,7 +126,27 @@ export async function prepare(
     }
   }
   await native(session.sealStore());
-  return { ...counts, file, reused: false };
+  return {
+    train: stored.train.length,
+    val: stored.val.length,
+    perClass: countPerClass(dataset, 'train', stored.train),
+    file,
+    reused: false,
+  };
+}
+
+/** Counts pictures of a split by class. */
+function countPerClass(
+  { classes, ...splits }: Dataset,
+  split: 'train' | 'val',
+  indices: Iterable<number>,
+): number[] {
+  const counts = classes.map(() => 0);
+  for (const index of indices) {
+    const label = splits[split].samples[index]?.label ?? -1;
+    if (label >= 0) counts[label] = (counts[label] ?? 0) + 1;
+  }
+  return counts;
 }
 
 async function makeFolder(folder: string): Promise<void> {

@@ -135,6 +135,7 @@ async function trainTwice(
     optimizer: 'adam',
     weightDecay: 0,
     loss: options.loss,
+    classWeights: null,
     temperature: options.temperature,
     alpha: options.alpha,
     dropRate: options.dropRate,

@@ -239,6 +239,20 @@ export const training = {
     synonyms: 'warmupEpochs warmUp',
     recorded: 'always',
   }),
+  // Of any two weights, and their sums over a batch, float32 holds the ratio.
+  classWeights: option(
+    z
+      .union([z.literal('balanced'), z.array(z.number().min(1e-9).max(1e9)).min(1).readonly()])
+      .describe("'balanced' or a list of numbers in 1e-9..1e9, one for each class,")
+      .optional(),
+    {
+      help: "weights of the classes in the labels' term: balanced, or one for each class: 1,2.5",
+      placeholder: 'list',
+      shown: 'all weigh the same',
+      synonyms: 'classWeight weight lossWeights balanceClasses',
+      recorded: 'changed',
+    },
+  ),
   shuffle: option(yesOrNo.default(true), {
     help: 'show the pictures in the same order in every epoch',
     recorded: 'always',

@@ -69,6 +69,13 @@ export interface TrainingOptions {
   overwrite?: boolean | undefined;
   /** Ends the run after its current batch; it then rejects with `ERR_ABORTED`, and what it has saved stays. */
   signal?: AbortSignal | undefined;
+  /**
+   * The weights of the classes in the labels' term of the loss, as those of PyTorch's `CrossEntropyLoss(weight=w)`: the
+   * sum of w of each picture's class times its loss, divided by the sum of these w. `'balanced'` is
+   * pictures / (classes · pictures of the class), as scikit-learn's; a list has a weight for each class, in the classes'
+   * order. The teacher's term and the validation loss are not weighed. Default: all classes weigh the same.
+   */
+  classWeights?: 'balanced' | readonly number[] | undefined;
   /** Shows the pictures in a new order in each epoch. Default true. */
   shuffle?: boolean | undefined;
   /** At a picture that does not decode, `'error'` ends the run and `'skip'` goes on without it, with a warning. Default 'error'. */

@@ -13,6 +13,7 @@ import { checkOutput, type OutputFile } from '../model/output.js';
 import type { CheckedOptions } from '../options/distill.js';
 import type { CommonEvents } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';
+import { checkClassWeights } from './class-weights.js';
 import { type CheckedTrainingOptions, fillStore, openSession, type Session } from './session.js';
 import { readTeacher, type Teacher, warnOfGuessing } from './teacher-source.js';
 import { checkViews, viewsOf } from './views.js';
@@ -50,6 +51,7 @@ export async function findDataset(
   for (const output of outputs) await checkOutput(output, source);
   const dataset = await scanDataset(folders);
   const { classes, train, val } = dataset;
+  checkClassWeights(options.classWeights, classes);
   const hidden = train.hidden.length + val.hidden.length;
   task.report('dataset', {
     classes,

@@ -26,6 +26,8 @@ export interface OpenSession extends Pick<RunSetup, 'device' | 'precision'> {
 export interface Session {
   native: NativeSession;
   setup: RunSetup;
+  /** The number of training pictures in the store of each class. */
+  perClass: readonly number[];
   /**
    * The seconds that filling the store took, and pictures a second (0 where a kept store was taken over). `null` where the
    * run was stopped before the store was full: there is nothing to train on.
@@ -100,6 +102,7 @@ export async function fillStore(
       device: opened.device,
       precision: opened.precision,
     },
+    perClass: prepared?.perClass ?? [],
     preparation: prepared && {
       seconds,
       imagesPerSecond: prepared.reused ? 0 : (prepared.train + prepared.val) / seconds,

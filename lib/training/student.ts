@@ -3,6 +3,7 @@ import { type ModelMetadata, madeWith } from '../model/metadata.js';
 import type { NativeTrainConfig } from '../native.js';
 import { distillOptions } from '../options/distill.js';
 import { recordedOptions } from '../options/option.js';
+import { classWeightsOf } from './class-weights.js';
 import type { Hyperparameters, StudentOptions, StudentSession } from './prepare.js';
 import { runTraining, type Trained, type TrainingListener } from './train.js';
 import { VIEW_AUGMENTATIONS } from './views.js';
@@ -34,6 +35,7 @@ export async function trainStudent(
     loss,
     temperature,
     alpha,
+    classWeights: classWeightsOf(options.classWeights, session.perClass),
     dropRate,
     batchSize,
     shuffle,

@@ -10,6 +10,7 @@ import { IMAGE_SIZE, type Preprocessing } from '../model/preprocessing.js';
 import type { NativeTeachConfig } from '../native.js';
 import { recordedOptions } from '../options/option.js';
 import { ADAMW_WEIGHT_DECAY, type CheckedTeachOptions, teachOptions } from '../options/teach.js';
+import { classWeightsOf } from './class-weights.js';
 import type { Session } from './session.js';
 import { runTraining, type Trained, type TrainingListener } from './train.js';
 
@@ -99,6 +100,7 @@ export async function trainTeacher(
     weightDecay: weightDecayOf(options),
     loss: 'cross-entropy',
     labelSmoothing,
+    classWeights: classWeightsOf(options.classWeights, session.perClass),
     batchSize,
     shuffle,
     seed,

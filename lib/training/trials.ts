@@ -186,6 +186,7 @@ export function trialsResult(
       dropRate,
       batchSize,
       shuffle,
+      classWeights: options.classWeights,
       keep,
       imageSize,
       mean,

@@ -3,7 +3,9 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/checkpoint/json_object.h"
 #include "core/data/normalize.h"
@@ -106,6 +108,17 @@ inline JsonObject read_metadata(const Fields& fields) {
   }
 }
 
+// Null: all classes weigh the same.
+inline std::optional<at::Tensor> read_class_weights(const Fields& fields) {
+  constexpr const char* name = "classWeights";
+  const Napi::Value value = fields.get(name);
+  if (value.IsNull()) return std::nullopt;
+  const auto list = read_list(value, name);
+  std::vector<double> weights;
+  for (uint32_t i = 0; i < list.Length(); ++i) weights.push_back(read_double(list.Get(i), name));
+  return at::tensor(weights, at::kFloat);
+}
+
 struct DistillOptions {
   TrainConfig train;
   DistillConfig distill;
@@ -145,7 +158,8 @@ inline DistillOptions read_distill_options(const Napi::Value& value) {
   const Fields fields(value, "the training");
   const LossConfig loss{.temperature = read_double(fields, "temperature"),
                         .alpha = read_double(fields, "alpha"),
-                        .label_smoothing = 0};
+                        .label_smoothing = 0,
+                        .class_weights = read_class_weights(fields)};
   const DistillOptions options{
       read_train_config(fields, loss, "student", read_bool(fields, "agreement")),
       {read_double(fields, "dropRate"), read_path(fields, "initialStudent")}};
@@ -156,8 +170,10 @@ inline DistillOptions read_distill_options(const Napi::Value& value) {
 inline TeachOptions read_teach_options(const Napi::Value& value) {
   const Fields fields(value, "the training");
   // A teacher learns from labels alone: its loss has no soft term.
-  const LossConfig loss{
-      .temperature = 1, .alpha = 0, .label_smoothing = read_double(fields, "labelSmoothing")};
+  const LossConfig loss{.temperature = 1,
+                        .alpha = 0,
+                        .label_smoothing = read_double(fields, "labelSmoothing"),
+                        .class_weights = read_class_weights(fields)};
   const TeachOptions options{read_train_config(fields, loss, "teacher", /*agreement=*/false),
                              {read_string(fields, "architecture"), read_path(fields, "weights"),
                               read_bool(fields, "keepHead"), read_int(fields, "freezeEpochs", 0)}};

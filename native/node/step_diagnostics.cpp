@@ -77,7 +77,8 @@ Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
                      loss_of = read_named(options, "loss", losses()),
                      config = LossConfig{.temperature = read_double(options, "temperature"),
                                          .alpha = read_double(options, "alpha"),
-                                         .label_smoothing = 0}](Channel&) {
+                                         .label_smoothing = 0,
+                                         .class_weights = read_class_weights(options)}](Channel&) {
     const Architecture& architecture = student_architecture();
     const auto student = architecture.create({classes, /*drop_rate=*/0});
     load_weights(*student, architecture, Checkpoint::open(path));
@@ -109,27 +110,27 @@ Napi::Value teacher_gradients(Worker& worker, const Napi::CallbackInfo& info) {
   if (static_cast<int64_t>(labels.ElementLength()) != count) {
     throw out_of_range(info.Env(), "pixels and labels disagree in length");
   }
-  const auto work =
-      [preprocessing, path = read_path(options, "teacher"),
-       dtype = read_named(options, "precision", dtypes),
-       images = copy(pixels.Data(), {count, side, side, 3}, at::kByte),
-       labels = copy(labels.Data(), {count}, at::kInt).to(at::kLong),
-       config = LossConfig{.temperature = 1,
-                           .alpha = 0,
-                           .label_smoothing = read_double(options, "labelSmoothing")}](Channel&) {
-        const auto teacher = load_teacher(path).network;
-        for (at::Tensor parameter : trainable(teacher->state())) parameter.requires_grad_();
-        const Batch batch{Normalizer(preprocessing, at::kCPU, dtype)(images), labels, {}, {}};
-        const at::Tensor loss =
-            cross_entropy_loss(teacher->forward(batch.images, /*dropout=*/{}), batch, config);
-        Step step{gradients_of(loss, teacher->state()), {}};
-        for (const auto& [name, tensor] : teacher->state()) {
-          if (!tensor.requires_grad()) {
-            step.statistics.emplace_back(name, tensor);
-          }
-        }
-        return step;
-      };
+  const auto work = [preprocessing, path = read_path(options, "teacher"),
+                     dtype = read_named(options, "precision", dtypes),
+                     images = copy(pixels.Data(), {count, side, side, 3}, at::kByte),
+                     labels = copy(labels.Data(), {count}, at::kInt).to(at::kLong),
+                     config = LossConfig{.temperature = 1,
+                                         .alpha = 0,
+                                         .label_smoothing = read_double(options, "labelSmoothing"),
+                                         .class_weights = read_class_weights(options)}](Channel&) {
+    const auto teacher = load_teacher(path).network;
+    for (at::Tensor parameter : trainable(teacher->state())) parameter.requires_grad_();
+    const Batch batch{Normalizer(preprocessing, at::kCPU, dtype)(images), labels, {}, {}};
+    const at::Tensor loss =
+        cross_entropy_loss(teacher->forward(batch.images, /*dropout=*/{}), batch, config);
+    Step step{gradients_of(loss, teacher->state()), {}};
+    for (const auto& [name, tensor] : teacher->state()) {
+      if (!tensor.requires_grad()) {
+        step.statistics.emplace_back(name, tensor);
+      }
+    }
+    return step;
+  };
   options.refuse_others();
   return worker.run<Step>(info.Env(), work, [](Napi::Env env, const Step& step) {
     auto object = Napi::Object::New(env);

@@ -45,6 +45,7 @@ const training: Omit<NativeTraining, 'loss'> = {
   warmup: 0,
   optimizer: 'adam',
   weightDecay: 0,
+  classWeights: null,
   batchSize: 4,
   shuffle: true,
   seed: 1,

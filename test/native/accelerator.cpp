@@ -91,7 +91,7 @@ Run run(at::Device device, const Training& training) {
       .make_optimizer = find_named(optimizers(), "adamw").value(),
       .optimizer = {.weight_decay = 0.01},
       .loss = training.loss,
-      .loss_config = {.temperature = 2, .alpha = 0.7, .label_smoothing = 0},
+      .loss_config = {.temperature = 2, .alpha = 0.7, .label_smoothing = 0, .class_weights = {}},
       .augmentation = training.augmentation,
       .keep = Keep::both,
       .early_stop = false,

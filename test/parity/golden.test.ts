@@ -140,6 +140,7 @@ test('the loss of a batch, and its gradients', async () => {
   const { size, count, temperature, alpha, loss, gradientNorms } = golden.batch;
   const found = await loadAddon().gradients({
     loss: 'distillation',
+    classWeights: null,
     mean,
     std,
     imageSize: size,

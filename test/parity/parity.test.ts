@@ -134,6 +134,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
       const ours = await loadAddon().gradients({
         ...common,
         loss: 'distillation',
+        classWeights: null,
         pixels: (decoded.value as ImageBatch).pixels,
         labels: Int32Array.from(labels),
         teacherLogits: Float32Array.from(teacherLogits.flat()),

@@ -14,14 +14,15 @@ describe.skipIf(!python)('PyTorch', () => {
   // the best counts, which has no such activation; a wrong gradient would be wrong in all.
   test.each([
     { architecture: 'densenet121', size: 32, batch: 6 },
+    { architecture: 'densenet121', size: 32, batch: 6, classWeights: [0.5, 2, 1.25] },
     { architecture: 'densenet121', size: 64, batch: 4 },
     { architecture: 'densenet121', size: 75, batch: 3 }, // odd sides
     { architecture: 'densenet161', size: 64, batch: 4 },
-  ])('says the same of a step: %o', async ({ architecture, size, batch }) => {
+  ])('says the same of a step: %o', async ({ architecture, size, batch, classWeights = null }) => {
     const teacher = path.join(folder, `${architecture}-step.pth`);
     await loadAddon().createModel({ path: teacher, architecture, classes: 3, seed: 7 });
     const labels = Int32Array.from({ length: batch }, (_, i) => i % 3);
-    const common = { teacher, mean, std, imageSize: size, labelSmoothing: 0.1 };
+    const common = { teacher, mean, std, imageSize: size, labelSmoothing: 0.1, classWeights };
     const found = path.join(folder, 'step.bin');
     const medians: number[] = [];
     for (let i = 1; i <= 3; i++) {
@@ -57,8 +58,11 @@ describe.skipIf(!python)('PyTorch', () => {
     expect(medians[2]).toBeLessThan(5e-2);
   });
 
-  test('takes the same first steps', async () => {
-    const [steps, batchSize, size] = [7, 16, 64];
+  test.each([
+    { steps: 7, size: 64, classWeights: null },
+    { steps: 4, size: 32, classWeights: [0.5, 2, 1.25] },
+  ])('takes the same first steps: %o', async ({ steps, size, classWeights }) => {
+    const batchSize = 16;
     const count = steps * batchSize;
     const teacher = await writeTeacher(path.join(folder, 'first.pth'), { classes: 3, seed: 4 });
     const pixels = noise(count, size);
@@ -105,6 +109,7 @@ describe.skipIf(!python)('PyTorch', () => {
         keepHead: true,
         freezeEpochs: 0,
         labelSmoothing: 0.1,
+        classWeights,
         teacher: path.join(folder, 'taken.pth'),
         metadata: '{}',
       }),
@@ -119,6 +124,7 @@ describe.skipIf(!python)('PyTorch', () => {
       warmupSteps: 0,
       batchSize,
       labelSmoothing: 0.1,
+      classWeights,
       teacher,
       architecture: 'densenet121',
       mean,

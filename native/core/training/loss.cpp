@@ -1,6 +1,24 @@
 #include "core/training/loss.h"
 
 namespace distill {
+namespace {
+
+// The operators of at::cross_entropy_loss, which with weights and smoothing reads a size back from
+// the device.
+at::Tensor labels_loss(const at::Tensor& logits, const at::Tensor& labels,
+                       const std::optional<at::Tensor>& class_weights, double smoothing) {
+  const at::Tensor log_probabilities = at::log_softmax(logits, 1);
+  const auto [loss, total_weight] = at::nll_loss_forward(
+      log_probabilities, labels, class_weights, at::Reduction::Mean, /*ignore_index=*/-100);
+  if (smoothing == 0) return loss;
+  const at::Tensor weighted =
+      class_weights ? log_probabilities * *class_weights : log_probabilities;
+  const at::Tensor smooth = -weighted.sum(1);  // (B)
+  const auto classes = static_cast<double>(logits.size(1));
+  return (1 - smoothing) * loss + smooth.sum() / total_weight * (smoothing / classes);
+}
+
+}  // namespace
 
 at::Tensor distillation_loss(const at::Tensor& logits, const Batch& batch,
                              const LossConfig& config) {
@@ -9,14 +27,13 @@ at::Tensor distillation_loss(const at::Tensor& logits, const Batch& batch,
   const at::Tensor teacher = at::softmax(batch.teacher_logits / temperature, 1);
   const auto batch_size = static_cast<double>(logits.size(0));
   const at::Tensor soft = at::kl_div(student, teacher, at::Reduction::Sum) / batch_size;
-  const at::Tensor hard = at::cross_entropy_loss(logits, batch.labels);
+  const at::Tensor hard = labels_loss(logits, batch.labels, config.class_weights, 0);
   return alpha * (temperature * temperature) * soft + (1 - alpha) * hard;
 }
 
 at::Tensor cross_entropy_loss(const at::Tensor& logits, const Batch& batch,
                               const LossConfig& config) {
-  return at::cross_entropy_loss(logits, batch.labels, /*weight=*/{}, at::Reduction::Mean,
-                                /*ignore_index=*/-100, config.label_smoothing);
+  return labels_loss(logits, batch.labels, config.class_weights, config.label_smoothing);
 }
 
 std::span<const Named<Loss*>> losses() {

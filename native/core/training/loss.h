@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
 #include <span>
 
 #include "core/names.h"
@@ -14,6 +15,9 @@ struct LossConfig {
   double temperature;      // softens the logits of teacher and student; above 0
   double alpha;            // weighs the teacher's (soft) term; 0..1
   double label_smoothing;  // the share of a label that is spread over all classes; 0..1
+  // (classes) float32 on the logits' device: weighs each class in the labels' term; none: they all
+  // weigh the same.
+  std::optional<at::Tensor> class_weights;
 };
 
 // logits (B, classes) float32 and the rest of their batch -> scalar. Only operators of ATen, and
@@ -27,12 +31,14 @@ std::span<const Named<Loss*>> losses();
 //
 //   alpha · T² · KL(softmax(teacher/T) ‖ softmax(student/T)) + (1 − alpha) · CE(student, labels)
 //
-// both terms averaged over the batch. T² keeps the soft term's gradient at the hard term's scale
-// whatever the temperature. `alpha` weighs the teacher's (soft) term.
+// where KL is averaged over the batch, and CE is 'cross-entropy' without smoothing. T² keeps the
+// soft term's gradient at the hard term's scale whatever the temperature. `alpha` weighs the
+// teacher's (soft) term.
 Loss distillation_loss;
 
-// 'cross-entropy': torch.nn.functional.cross_entropy(logits, labels, label_smoothing=…), averaged
-// over the batch. It needs no teacher.
+// 'cross-entropy': torch.nn.functional.cross_entropy(logits, labels, weight=…, label_smoothing=…),
+// averaged over the pictures of the batch: with class weights sum(w_y · nll) / sum(w_y). It needs
+// no teacher.
 Loss cross_entropy_loss;
 
 }  // namespace distill

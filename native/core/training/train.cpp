@@ -34,6 +34,11 @@ int64_t validation_batch_size(const TrainConfig& config, int64_t image_size, at:
   return std::max(config.batch_size, evaluation_batch(image_size));
 }
 
+LossConfig moved_to(at::Device device, LossConfig config) {
+  if (config.class_weights) config.class_weights = config.class_weights->to(device);
+  return config;
+}
+
 // A training that is prepared, and runs epoch by epoch.
 class Training {
  public:
@@ -53,6 +58,7 @@ class Training {
         val_steps_(count_batches(val_count_, val_batch_size_)),
         schedule_config_{config.learning_rate, config.epochs * steps_,
                          std::llround(config.warmup_epochs * static_cast<double>(steps_))},
+        loss_config_(moved_to(device_, config.loss_config)),
         normalize_(preprocessing, device_, compute.dtype),
         metrics_(steps_ + val_steps_, device_),
         step_(device_, [this](const BatchInputs& inputs) { return forward_backward(inputs); }),
@@ -143,7 +149,7 @@ class Training {
     stopwatch_.lap(phases_.gather);
     const at::Tensor logits = learner_.forward(batch);
     stopwatch_.lap(phases_.forward);
-    const at::Tensor loss = config_.loss(logits, batch, config_.loss_config);
+    const at::Tensor loss = config_.loss(logits, batch, loss_config_);
     stopwatch_.lap(phases_.loss);
     for (const auto& optimizer : optimizers_) optimizer->zero_grad();
     loss.backward();
@@ -185,6 +191,7 @@ class Training {
   int64_t val_batch_size_;
   int64_t steps_, val_steps_;  // of an epoch
   ScheduleConfig schedule_config_;
+  LossConfig loss_config_;  // on the device
   Normalizer normalize_;
   std::vector<std::unique_ptr<Optimizer>> optimizers_;  // one for each parameter group
   std::unique_ptr<BatchLoader> loader_, val_loader_;

@@ -249,6 +249,7 @@ async function train(epochs, batchSize, onEpoch) {
     alpha: task.alpha,
     dropRate: 0,
     batchSize,
+    classWeights: null,
     shuffle: false,
     seed: 1,
     augment: null,

@@ -104,6 +104,7 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
     const teacherLogits = await teacher.logits(view.pixels);
     const { loss } = await gradients({
       loss: 'distillation',
+      classWeights: null,
       mean,
       std,
       imageSize,

@@ -14,11 +14,15 @@ beforeAll(async () => {
 });
 
 /** A loss of the batch, and its gradients by the student's parameters. */
-const gradientsOf = (loss: string, more: { temperature?: number; alpha?: number } = {}) =>
+const gradientsOf = (
+  loss: string,
+  more: { temperature?: number; alpha?: number; classWeights?: number[]; labels?: Int32Array } = {},
+) =>
   loadAddon().gradients({
     loss,
     temperature: 2,
     alpha: 0.7,
+    classWeights: null,
     imageSize: 32,
     mean,
     std,
@@ -39,6 +43,22 @@ test('the distillation loss depends on temperature and alpha', async () => {
   const { loss } = await gradientsOf('distillation');
   expect((await gradientsOf('distillation', { temperature: 4 })).loss).not.toBe(loss);
   expect((await gradientsOf('distillation', { alpha: 0.1 })).loss).not.toBe(loss);
+});
+
+test("class weights change the labels' term alone, and their scale changes nothing", async () => {
+  const { loss } = await gradientsOf('distillation');
+  const weighted = await gradientsOf('distillation', { classWeights: [1, 3] });
+  expect(weighted.loss).not.toBe(loss);
+  const scaled = await gradientsOf('distillation', { classWeights: [4, 12] });
+  expect(scaled.loss).toBeCloseTo(weighted.loss, 6);
+  const soft = { alpha: 1, classWeights: [1, 3] };
+  expect(await gradientsOf('distillation', soft)).toEqual(
+    await gradientsOf('distillation', { alpha: 1 }),
+  );
+});
+
+test('class weights that are not one for each class are refused', async () => {
+  await expect(gradientsOf('distillation', { classWeights: [1, 2, 3] })).rejects.toThrow(/weight/);
 });
 
 test('an unknown loss is refused with the names of those that there are', async () => {

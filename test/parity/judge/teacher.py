@@ -31,8 +31,12 @@ def answer_gradients(q):
     """Of one step in training mode, in double precision: the loss, and how far the gradients and running statistics in
     a file of doubles, one tensor after the other, are from ours, relative to their size."""
     model = load_teacher(q["teacher"], q["architecture"]).double().train()
+    weights = weights_of(q)
     loss = F.cross_entropy(
-        model(normalized(q).double()), torch.tensor(q["labels"]), label_smoothing=q["labelSmoothing"]
+        model(normalized(q).double()),
+        torch.tensor(q["labels"]),
+        weight=None if weights is None else weights.double(),
+        label_smoothing=q["labelSmoothing"],
     )
     loss.backward()
     exact = {name: parameter.grad for name, parameter in model.named_parameters()}
@@ -44,6 +48,10 @@ def answer_gradients(q):
         wanted = exact[name].flatten().double()
         gaps[name] = ((values - wanted).norm() / wanted.norm()).item()
     return {"loss": loss.item(), "gaps": gaps}
+
+
+def weights_of(q):
+    return None if q["classWeights"] is None else torch.tensor(q["classWeights"])
 
 
 def scheduler(q, optimizer):
@@ -90,7 +98,9 @@ def answer_steps(q):
     optimizer = optimizer_of(q, model.parameters())
     schedule, losses = scheduler(q, optimizer), []
     for images, wanted in zip(x.split(q["batchSize"]), labels.split(q["batchSize"])):
-        loss = F.cross_entropy(model(images), wanted, label_smoothing=q["labelSmoothing"])
+        loss = F.cross_entropy(
+            model(images), wanted, weight=weights_of(q), label_smoothing=q["labelSmoothing"]
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
