@@ -54,6 +54,12 @@ export const ERRORS = {
     meaning: 'There is one class folder only; a classifier needs two or more.',
     remedy: 'Give the pictures two or more class folders.',
   },
+  ERR_MANIFEST: {
+    meaning:
+      'A manifest (`.csv`, `.jsonl`) cannot be read, or one of its lines cannot be used: the message names it.',
+    remedy:
+      "Mend the line: each has a `path` from the manifest's folder, a `label` and, where there is one, a `split`.",
+  },
   ERR_IMAGES_NOT_FOUND: {
     meaning: 'A picture or a folder of pictures does not exist, or no picture in it can be read.',
     remedy: 'Check the path; it is relative to the current folder.',

@@ -4,6 +4,8 @@ import { scanFolder, scanImages } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
 import type { HiddenFile } from './data/hidden.js';
 import { passedOver } from './data/ignored.js';
+import type { FolderSurvey, SplitSurvey } from './data/samples.js';
+import { surveySource } from './data/survey.js';
 import { abortable, DistillError } from './errors.js';
 import type { PixelPreprocessing } from './model/preprocessing.js';
 import { checkOptions } from './options/check.js';
@@ -101,6 +103,11 @@ async function findImages(folder: string): Promise<{
   ignored: string[];
   hidden: HiddenFile[];
 }> {
+  const source = await surveySource(folder);
+  if (source) {
+    const { classes, samples, ignored, hidden } = trainingOf(source);
+    return { files: samples.map((sample) => sample.path), classes, ignored, hidden };
+  }
   const train = path.join(folder, 'train');
   const root = (await isFolder(train)) ? train : folder;
   try {
@@ -111,6 +118,11 @@ async function findImages(folder: string): Promise<{
     if (!hasNoClasses) throw error;
     return { ...(await scanImages(root)), classes: null };
   }
+}
+
+/** Returns the pictures of a source that are to train with, or else all. */
+function trainingOf({ train, val, unsplit }: SplitSurvey): FolderSurvey {
+  return (train ?? unsplit ?? val) as FolderSurvey;
 }
 
 async function isFolder(path: string): Promise<boolean> {

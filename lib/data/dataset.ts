@@ -5,49 +5,10 @@ import { printable, quoted } from '../words.js';
 import { filesBelow, surveyFolder } from './folder.js';
 import type { HiddenFile } from './hidden.js';
 import { unreadHint } from './ignored.js';
-import { type DatasetFolders, explainMissing, wholeFolder } from './layout.js';
+import type { DatasetFolders } from './layout.js';
 import { EXTENSIONS, reason } from './listing.js';
 import type { FolderSurvey, LabelledFolder } from './samples.js';
-import { type Split, splitSurvey } from './split.js';
-
-/** The surveys of a dataset's two halves. One that fails is rejected, with the same error where both come from one folder. */
-export interface DatasetSurvey {
-  train: Promise<FolderSurvey>;
-  val: Promise<FolderSurvey>;
-}
-
-/**
- * Searches both halves of a dataset; with `valSplit`, one folder is searched and split.
- *
- * The surveys reject with `ERR_DATASET_NOT_FOUND`, which says what there is instead and what mends it, with `ERR_OPTION` where
- * `valSplit` is given for a dataset that is split already, and with `ERR_DATASET_EMPTY_CLASS` where a class cannot be split.
- */
-export function surveyDataset(folders: DatasetFolders): DatasetSurvey {
-  const surveys = folders.valSplit ? surveyWhole(folders) : surveyHalves(folders);
-  // Whoever awaits one that fails is told; until then it is not unhandled.
-  for (const survey of Object.values(surveys)) survey.catch(() => {});
-  return surveys;
-}
-
-function surveyHalves(folders: DatasetFolders): DatasetSurvey {
-  const survey = async (split: 'train' | 'val') =>
-    surveyFolder(folders[split]).catch(async (error) => {
-      throw await explainMissing(error, folders, split);
-    });
-  return { train: survey('train'), val: survey('val') };
-}
-
-function surveyWhole(folders: DatasetFolders): DatasetSurvey {
-  const split = async () => {
-    const whole = await surveyFolder(await wholeFolder(folders));
-    return splitSurvey(whole, folders.valSplit as Split);
-  };
-  const halves = split();
-  return {
-    train: halves.then(({ train }) => train),
-    val: halves.then(({ val }) => val),
-  };
-}
+import { surveyDataset } from './survey.js';
 
 /**
  * Finds the pictures of a folder (see {@link surveyFolder}), and refuses one that a run could not use.

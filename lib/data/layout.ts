@@ -25,7 +25,7 @@ const NAMES = {
 };
 
 /** The remedy where no pictures are set aside to validate with. */
-const SPLIT = 'set `valSplit`, such as to 0.2';
+export const SPLIT_REMEDY = 'set `valSplit`, such as to 0.2';
 
 /** Returns an error of a split's folder, with what there is instead and what mends it added to it. */
 export async function explainMissing(
@@ -86,7 +86,9 @@ async function namesBeside(folder: string): Promise<string | null> {
 /** Says what a folder holds that lacks train/ or val/, and what mends it; `null` where it has both. */
 async function hintFor(dataset: string): Promise<string | null> {
   const held = await list(dataset).catch(() => null);
-  if (!held) return `give a folder that holds train/ and val/ as \`dataset\``;
+  if (!held) {
+    return 'give a folder that holds train/ and val/ as `dataset`, or a manifest (.csv, .jsonl)';
+  }
   const { folders, files } = held;
   const place = (...names: string[]) => `'${path.join(dataset, ...names)}'`;
   if (folders.includes('train') && folders.includes('val')) return null;
@@ -96,10 +98,10 @@ async function hintFor(dataset: string): Promise<string | null> {
   const train = folders.find((name) => NAMES.train.test(name));
   const val = folders.find((name) => NAMES.val.test(name));
   if (train === 'train') {
-    return `'${dataset}' holds ${train}/, but nothing to validate with: ${SPLIT}, or move some pictures of each class to ${place('val', '<class>')}`;
+    return `'${dataset}' holds ${train}/, but nothing to validate with: ${SPLIT_REMEDY}, or move some pictures of each class to ${place('val', '<class>')}`;
   }
   if (train) {
-    return `'${dataset}' holds ${train}/, but nothing to validate with: give ${place(train)} as \`train\` instead of \`dataset\`, and ${SPLIT}`;
+    return `'${dataset}' holds ${train}/, but nothing to validate with: give ${place(train)} as \`train\` instead of \`dataset\`, and ${SPLIT_REMEDY}`;
   }
   if (val) {
     return `'${dataset}' holds ${val}/, but nothing to train with: give the folder of these pictures as \`train\`, and ${place(val)} as \`val\`, instead of \`dataset\``;
@@ -119,7 +121,7 @@ async function hintFor(dataset: string): Promise<string | null> {
     if (files.some(isImage)) classes.push(name);
   }
   if (classes.length > 0) {
-    return `'${dataset}' holds class folders itself (${quoted(classes)}): ${SPLIT}, or move some pictures of each to ${place('val', '<class>')}, and the others to ${place('train', '<class>')}`;
+    return `'${dataset}' holds class folders itself (${quoted(classes)}): ${SPLIT_REMEDY}, or move some pictures of each to ${place('val', '<class>')}, and the others to ${place('train', '<class>')}`;
   }
   const images = files.filter(isImage).length;
   if (images > 0) {

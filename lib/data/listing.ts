@@ -82,3 +82,12 @@ export function byCodePoint(a: string, b: string): number {
   // In the middle of two pairs of surrogates, the second halves have the order of the characters.
   return (a.codePointAt(i) ?? -1) - (b.codePointAt(i) ?? -1);
 }
+
+/** Compares paths as a folder is searched: by their folders, and in one folder by the names of the files. */
+export function byFolder(a: string, b: string): number {
+  const [ofA, ofB] = [a.lastIndexOf('/'), b.lastIndexOf('/')];
+  return (
+    byCodePoint(a.slice(0, Math.max(0, ofA)), b.slice(0, Math.max(0, ofB))) ||
+    byCodePoint(a.slice(ofA + 1), b.slice(ofB + 1))
+  );
+}

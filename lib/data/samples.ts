@@ -6,7 +6,7 @@ import type { HiddenFile } from './hidden.js';
 /** A picture and its class. */
 export interface Sample {
   path: string;
-  /** The index of its class. */
+  /** The index of its class; -1 of a picture without a class, which come after the others. */
   label: number;
 }
 
@@ -27,6 +27,16 @@ export interface LabelledFolder {
 export interface FolderSurvey extends LabelledFolder {
   /** Pictures that lie in the folder itself, in no class. */
   loose: string[];
+}
+
+/** The pictures of a manifest or an archive, which says itself where the halves are, or does not. */
+export interface SplitSurvey {
+  /** The file or files, for messages. */
+  place: string;
+  train: FolderSurvey | null;
+  val: FolderSurvey | null;
+  /** Pictures in neither half. */
+  unsplit: FolderSurvey | null;
 }
 
 /** The facts by which a cache recognises a file without opening it. */

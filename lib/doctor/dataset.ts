@@ -1,10 +1,11 @@
 import { checkSeveral } from '../checks.js';
-import { checkFolder, checkSameClasses, surveyDataset } from '../data/dataset.js';
+import { checkFolder, checkSameClasses } from '../data/dataset.js';
 import { hiddenFiles } from '../data/hidden.js';
 import { unreadImages } from '../data/ignored.js';
 import type { DatasetFolders } from '../data/layout.js';
 import { type FolderSurvey, statSamples } from '../data/samples.js';
 import type { Dataset } from '../data/store.js';
+import { surveyDataset } from '../data/survey.js';
 import { sha256 } from '../files.js';
 import { FEWEST_IMAGES } from '../model/guessing.js';
 import { WARNINGS } from '../warnings.js';
@@ -32,8 +33,9 @@ const IMBALANCE = 10;
 export async function surveyImages(folders: DatasetFolders, topic: Topic): Promise<Images> {
   const surveys = surveyDataset(folders);
   const train = await topic.attempt('train', () => surveys.train);
-  // Halves of one folder fail together.
-  const isLost = train === null && folders.valSplit !== undefined;
+  const errorOf = (survey: Promise<unknown>) => survey.then(() => null).catch((error) => error);
+  // Halves of one source fail together.
+  const isLost = train === null && (await errorOf(surveys.train)) === (await errorOf(surveys.val));
   const val = isLost ? null : await topic.attempt('val', () => surveys.val);
   let isSound = true;
   for (const [split, survey] of [
@@ -100,8 +102,8 @@ function reportIgnored(
 export function countsOf({ classes, samples }: FolderSurvey): Map<string, number> {
   const counts = new Map(classes.map((name) => [name, 0]));
   for (const { label } of samples) {
-    const name = classes[label] as string;
-    counts.set(name, (counts.get(name) ?? 0) + 1);
+    const name = classes[label];
+    if (name !== undefined) counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   return counts;
 }

@@ -13,7 +13,10 @@ export interface TeacherLogitsOptions {
   teacher: string;
   /** The safetensors file to write. */
   output: string;
-  /** A folder with `train/` and `val/`, each with a folder of pictures for each class. */
+  /**
+   * A folder with `train/` and `val/`, each with a folder of pictures for each class; or a manifest of pictures (`.csv`, `.jsonl`).
+   * docs/datasets.md describes them.
+   */
   dataset?: string | undefined;
   /** The training pictures' folder, with a folder for each class; together with `val` instead of `dataset`. */
   train?: string | undefined;

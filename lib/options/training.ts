@@ -1,6 +1,9 @@
 /** Options that every training has. Paths are relative to the current folder. */
 export interface TrainingOptions {
-  /** A folder with `train/` and `val/`, each with a folder of pictures for each class. */
+  /**
+   * A folder with `train/` and `val/`, each with a folder of pictures for each class; or a manifest of pictures (`.csv`, `.jsonl`).
+   * docs/datasets.md describes them.
+   */
   dataset?: string | undefined;
   /** The training pictures' folder, with a folder for each class; together with `val` instead of `dataset`. */
   train?: string | undefined;

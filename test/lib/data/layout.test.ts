@@ -110,7 +110,12 @@ const CASES: [string, string, string, string][] = [
   ],
   ['something else', 'other', 'train', `'${at('other')}' holds "notes"`],
   ['nothing', 'empty', 'train', `'${at('empty')}' holds no folder`],
-  ['no folder at all', 'gone', 'train', 'give a folder that holds train/ and val/ as `dataset`'],
+  [
+    'no folder at all',
+    'gone',
+    'train',
+    'give a folder that holds train/ and val/ as `dataset`, or a manifest',
+  ],
 ];
 
 describe.each(CASES)('a dataset with %s', (_, name, missing, hint) => {

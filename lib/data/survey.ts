@@ -1,0 +1,89 @@
+import { DistillError } from '../errors.js';
+import { surveyFolder } from './folder.js';
+import { type DatasetFolders, explainMissing, SPLIT_REMEDY, wholeFolder } from './layout.js';
+import { surveyManifest } from './manifest.js';
+import { isManifest } from './manifest-rows.js';
+import type { FolderSurvey, SplitSurvey } from './samples.js';
+import { type Split, splitSurvey } from './split.js';
+
+/** The surveys of a dataset's two halves. One that fails is rejected, with the same error where both come from one place. */
+export interface DatasetSurvey {
+  train: Promise<FolderSurvey>;
+  val: Promise<FolderSurvey>;
+}
+
+interface Halves {
+  train: FolderSurvey;
+  val: FolderSurvey;
+}
+
+/**
+ * Searches both halves of a dataset. They are two folders or other sources, or come from one that says itself where they are
+ * or is split by `valSplit`.
+ *
+ * The surveys reject with `ERR_DATASET_NOT_FOUND`, which says what there is instead and what mends it, with `ERR_OPTION` where
+ * `valSplit` is given for a dataset that is split already, with `ERR_DATASET_EMPTY_CLASS` where a class cannot be split, and
+ * with `ERR_MANIFEST`.
+ */
+export function surveyDataset(folders: DatasetFolders): DatasetSurvey {
+  const whole = surveyWhole(folders);
+  const half = async (split: 'train' | 'val') =>
+    (await whole)?.[split] ?? surveyHalf(folders, split);
+  const surveys = { train: half('train'), val: half('val') };
+  // Whoever awaits one that fails is told; until then it is not unhandled.
+  for (const survey of Object.values(surveys)) survey.catch(() => {});
+  return surveys;
+}
+
+/** Searches a dataset that both halves come from; `null` where they are two folders. */
+async function surveyWhole(folders: DatasetFolders): Promise<Halves | null> {
+  const { dataset, train, valSplit } = folders;
+  const place = dataset ?? (valSplit ? train : null);
+  if (place === null) return null;
+  const found = await surveySource(place);
+  if (found) return halvesOf(found, valSplit);
+  return valSplit ? splitSurvey(await surveyFolder(await wholeFolder(folders)), valSplit) : null;
+}
+
+async function surveyHalf(folders: DatasetFolders, split: 'train' | 'val'): Promise<FolderSurvey> {
+  const found = await surveySource(folders[split]);
+  if (!found) {
+    return surveyFolder(folders[split]).catch(async (error) => {
+      throw await explainMissing(error, folders, split);
+    });
+  }
+  const half = found.unsplit ?? found[split];
+  if (half) return half;
+  throw new DistillError(
+    'ERR_DATASET_NOT_FOUND',
+    `Expected pictures for \`${split}\` in '${found.place}', but those there are all for the other half.`,
+  );
+}
+
+/**
+ * Reads a source that is no folder of class folders: a manifest.
+ *
+ * @returns `null` of anything else.
+ */
+export async function surveySource(place: string): Promise<SplitSurvey | null> {
+  return isManifest(place) ? surveyManifest(place) : null;
+}
+
+/** Returns the halves of a source, which it says itself or which are split now. */
+function halvesOf({ place, train, val, unsplit }: SplitSurvey, split: Split | undefined): Halves {
+  const whole = unsplit ?? train;
+  if (split && val) {
+    throw new DistillError(
+      'ERR_OPTION',
+      `'${place}' has pictures to validate with; leave \`valSplit\` out.`,
+    );
+  }
+  if (split && whole) return splitSurvey(whole, split);
+  if (train && val) return { train, val };
+  throw new DistillError(
+    'ERR_DATASET_NOT_FOUND',
+    val
+      ? `Expected pictures to train with in '${place}', but all of them are to validate with.`
+      : `Expected pictures to validate with in '${place}', but none is set aside for that; ${SPLIT_REMEDY}.`,
+  );
+}
