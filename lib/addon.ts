@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import type Bindings from 'bindings';
 import { DistillError, toDistillError } from './errors.js';
-import type { NativeAddon, NativeJpeg } from './native.js';
+import type { NativeAddon, NativeJpeg, NativePixels } from './native.js';
 import { packageRoot } from './package.js';
 
 let addon: NativeAddon | undefined;
@@ -14,18 +14,22 @@ let addon: NativeAddon | undefined;
  */
 export function loadAddon(): NativeAddon {
   if (addon) return addon;
-  try {
-    const loaded = load('distill') as NativeAddon;
-    process.on('exit', () => loaded.shutDown());
-    addon = loaded;
-  } catch (cause) {
-    const reason = (cause as Error).message.split('\n')[0];
-    const state = reason?.startsWith('Could not locate')
-      ? 'the native addon has not been built'
-      : `the native addon does not load (${reason})`;
-    throw new DistillError('ERR_ADDON_MISSING', `${state}; run \`npx distill setup\``, { cause });
-  }
+  const loaded = loadNeeded('distill') as NativeAddon;
+  process.on('exit', () => loaded.shutDown());
+  addon = loaded;
   return addon;
+}
+
+let pixelsAddon: NativePixels | undefined;
+
+/**
+ * The addon that resamples pictures, loaded at the first call.
+ *
+ * @throws DistillError `ERR_ADDON_MISSING` as {@link loadAddon}.
+ */
+export function loadPixelsAddon(): NativePixels {
+  pixelsAddon ??= loadNeeded('pixels') as NativePixels;
+  return pixelsAddon;
 }
 
 let jpegAddon: NativeJpeg | null | undefined;
@@ -40,6 +44,18 @@ export function loadJpegAddon(): NativeJpeg | null {
     }
   }
   return jpegAddon;
+}
+
+function loadNeeded(name: string): unknown {
+  try {
+    return load(name);
+  } catch (cause) {
+    const reason = (cause as Error).message.split('\n')[0];
+    const state = reason?.startsWith('Could not locate')
+      ? 'the native addon has not been built'
+      : `the native addon does not load (${reason})`;
+    throw new DistillError('ERR_ADDON_MISSING', `${state}; run \`npx distill setup\``, { cause });
+  }
 }
 
 function load(name: string): unknown {

@@ -161,7 +161,7 @@ export function checkLogits(
 export function differingField(
   metadata: ModelMetadata | null,
   preprocessing: Preprocessing,
-): keyof Preprocessing | null {
+): (keyof Preprocessing & keyof ModelMetadata) | null {
   if (!metadata) return null;
   const names = ['imageSize', 'mean', 'std'] as const;
   return names.find((name) => !isDeepStrictEqual(metadata[name], preprocessing[name])) ?? null;

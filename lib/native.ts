@@ -449,21 +449,60 @@ export interface NativeAddon {
   shutDown(): void;
 }
 
+/** The steps from a decoded picture to a network's pixels, in this order. Sizes are in pixels. */
+export interface NativePixelSteps {
+  /** 1..8, as EXIF numbers them. */
+  orientation: number;
+  /** The shorter side, or height and width; `null`: not resized. */
+  resize: readonly number[] | null;
+  interpolation: 'bilinear' | 'bicubic' | 'lanczos' | 'box' | 'nearest';
+  /** Left, top, right, bottom. */
+  padding: readonly number[];
+  /** Without it, the picture is a square of `imageSize` when it has been resized and padded. */
+  crop: boolean;
+  imageSize: number;
+}
+
+/** The second addon: it resamples decoded pictures. It needs no LibTorch. */
+export interface NativePixels {
+  /**
+   * [sync] The region of a picture of width x height pixels, as it is stored, that the steps look at.
+   * ERR_BAD_IMAGE, with a phrase about the picture, where it is too long to be resized.
+   */
+  visibleRegion(options: { width: number; height: number; steps: NativePixelSteps }): {
+    left: number;
+    top: number;
+    width: number;
+    height: number;
+  };
+  /**
+   * [async] Fills `pixels` (imageSize, imageSize, 3) from the visible region (height, width, 3), both RGB, on one of
+   * libuv's threads. ERR_BAD_IMAGE as above.
+   */
+  fillPixels(options: {
+    width: number;
+    height: number;
+    steps: NativePixelSteps;
+    region: Uint8Array;
+    pixels: Uint8Array;
+  }): Promise<void>;
+}
+
 /**
- * The second addon: it decodes ordinary JPEGs by libjpeg-turbo, in less than half of sharp's time. It stands apart
+ * The third addon: it decodes ordinary JPEGs by libjpeg-turbo, in less than half of sharp's time. It stands apart
  * because it needs no LibTorch, and need not be there itself.
  */
 export interface NativeJpeg {
   /**
-   * [async] Writes the centre crop of a JPEG to `crop`: (size, size, 3) RGB. `source` is a file's path or its bytes;
+   * [async] Fills `pixels` (imageSize, imageSize, 3) RGB from a JPEG. `source` is a file's path or its bytes;
    * a path is read as well. Runs on one of libuv's threads, in any order, and never rejects. Resolves to false, with
-   * anything in `crop`, where the source is something else than an ordinary JPEG without the least damage and of
+   * anything in `pixels`, where the source is something else than an ordinary JPEG without the least damage and of
    * `maxPixels` at most: then sharp decodes it.
    */
-  cropJpeg(options: {
+  readJpeg(options: {
     source: string | Uint8Array;
-    size: number;
+    steps: NativePixelSteps;
     maxPixels: number;
-    crop: Uint8Array;
+    pixels: Uint8Array;
   }): Promise<boolean>;
 }

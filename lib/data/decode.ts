@@ -7,10 +7,11 @@ import { isUnicode } from '../names.js';
 import { printable } from '../words.js';
 import { openBmp } from './decode/bmp.js';
 import { limitConcurrency } from './decode/concurrency.js';
-import { BadImage, centerCrop, MAX_PIXELS, type OpenedImage } from './decode/image.js';
+import { BadImage, MAX_PIXELS, type OpenedImage } from './decode/image.js';
 import { notAnImage } from './decode/kinds.js';
 import { openNetpbm } from './decode/netpbm.js';
 import { openWithSharp } from './decode/sharp.js';
+import { cutOut, isPlainCrop, pixelSteps, resample } from './decode/steps.js';
 
 /** A picture file: its path, or its bytes. */
 export type ImageSource = string | Uint8Array;
@@ -33,12 +34,15 @@ export interface DecodeCropOptions extends ReadOptions {
   into?: Uint8Array;
   /** The picture's name in errors. Default: its path, or `buffer`. */
   name?: string;
+  /** The orientation that the picture lies in, as EXIF numbers them: it is turned upright first. Default 1: it is upright. */
+  orientation?: number;
 }
 
 /**
- * Decodes a picture file and cuts the square of `imageSize` pixels out of its middle, without resizing: value for
- * value as torchvision's `CenterCrop(imageSize)` does with Pillow's `Image.open(file).convert('RGB')`. Sides shorter
- * than `imageSize` are padded with zeros (black).
+ * Decodes a picture file and cuts the square of `imageSize` pixels out of its middle: value for value as torchvision's
+ * `CenterCrop(imageSize)` does with Pillow's `Image.open(file).convert('RGB')`. Sides shorter than `imageSize` are
+ * padded with zeros (black). Where the preprocessing says so, the picture is turned upright before that (Pillow's
+ * `exif_transpose`), resized (torchvision's `Resize`) and padded (`Pad`), in this order and to the same values.
  *
  * A file is recognised by its content, never by its name. JPEG, PNG, WebP, TIFF, BMP, PBM, PGM and PPM are read, and
  * GIF and AVIF where sharp reads them; of several pages or frames, the first. Files that are damaged or cut short
@@ -65,27 +69,21 @@ export async function decodeCrop(
   preprocessing: PixelPreprocessing,
   options: DecodeCropOptions = {},
 ): Promise<Uint8Array> {
-  const { imageSize: size } = preprocessing;
   const bytes = pixelBytes(preprocessing);
-  const crop = options.into ?? new Uint8Array(bytes);
-  if (crop.length !== bytes) {
-    throw new RangeError(`expected ${bytes} bytes to decode into, received ${crop.length}`);
+  const pixels = options.into ?? new Uint8Array(bytes);
+  if (pixels.length !== bytes) {
+    throw new RangeError(`expected ${bytes} bytes to decode into, received ${pixels.length}`);
   }
+  const steps = pixelSteps(preprocessing, options.orientation ?? 1);
   // Ordinary JPEGs, read in one go; sharp sees to all that is unusual about one.
   const { maxPixels = MAX_PIXELS } = options;
   const addon = typeof source === 'string' && !isUnicode(source) ? null : loadJpegAddon();
-  if (await addon?.cropJpeg({ source, size, maxPixels, crop })) return crop;
+  if (await addon?.readJpeg({ source, steps, maxPixels, pixels })) return pixels;
   try {
     const image = await openImage(source, options);
-    const region = centerCrop(image.width, image.height, size);
-    const rgb = await image.read(region);
-
-    const row = region.width * 3; // bytes
-    if (region.width < size || region.height < size) crop.fill(0);
-    for (let y = 0; y < region.height; y++) {
-      crop.set(rgb.subarray(y * row, (y + 1) * row), ((region.y + y) * size + region.x) * 3);
-    }
-    return crop;
+    if (isPlainCrop(steps)) await cutOut(image, steps.imageSize, pixels);
+    else await resample(image, steps, pixels);
+    return pixels;
   } catch (error) {
     throw asBadImage(error, source, options.name);
   }

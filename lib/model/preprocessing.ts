@@ -4,7 +4,15 @@ import { readLabels } from './labels.js';
 
 /** The steps from a picture's file to its pixels, uint8 RGB (imageSize, imageSize, 3). A further step is a field here. */
 export interface PixelPreprocessing {
-  /** Side of the square that is cut out of the middle, in pixels. */
+  /** The shorter side, or both sides, that a picture is resized to, in pixels; `null` (the default): it is not resized. */
+  resize?: number | readonly [height: number, width: number] | null;
+  /** The filter of resizing, as Pillow's. Default 'bilinear'. */
+  interpolation?: 'bilinear' | 'bicubic' | 'lanczos' | 'box' | 'nearest';
+  /** Black pixels on each side after resizing and before the crop. Default none. */
+  padding?: readonly [left: number, top: number, right: number, bottom: number];
+  /** Cuts the square out of the middle (the default); without it the resized and padded picture is the square. */
+  crop?: boolean;
+  /** Side of the square, in pixels. */
   imageSize: number;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "node/entry.h"
+#include "node/pixel_steps.h"
 #include "node/read.h"
 
 // An addon of its own, without LibTorch. lib/native.ts describes it.
@@ -27,9 +28,9 @@ Failure current_failure() {
 namespace {
 
 // Settles once, from one of libuv's threads.
-class CropJpeg : public Napi::AsyncWorker {
+class ReadJpeg : public Napi::AsyncWorker {
  public:
-  CropJpeg(Napi::Env env, const Fields& options) : AsyncWorker(env), deferred_(env) {
+  ReadJpeg(Napi::Env env, const Fields& options) : AsyncWorker(env), deferred_(env) {
     const Napi::Value source = options.get("source");
     if (source.IsString()) {
       path_ = source.As<Napi::String>();
@@ -39,14 +40,11 @@ class CropJpeg : public Napi::AsyncWorker {
       length_ = bytes.ByteLength();
       kept_source_ = Napi::Persistent(bytes);
     }
-    auto pixels = read_array<Napi::Uint8Array>(options, "crop");
-    crop_.size = read_int(options, "size", 1, max_side);
-    crop_.max_pixels = read_int(options, "maxPixels", 0);
-    crop_.pixels = pixels.Data();
-    if (count_pictures(pixels, crop_.size) != 1) {
-      throw out_of_range(env, "the crop has another size");
-    }
-    kept_crop_ = Napi::Persistent(pixels);
+    task_.steps = read_pixel_steps(options);
+    task_.max_pixels = read_int(options, "maxPixels", 0);
+    auto pixels = read_crop(options, task_.steps);
+    task_.pixels = pixels.Data();
+    kept_pixels_ = Napi::Persistent(pixels);
     options.refuse_others();
   }
 
@@ -55,7 +53,7 @@ class CropJpeg : public Napi::AsyncWorker {
  private:
   void Execute() override {
     try {
-      done_ = data_ ? crop_jpeg(data_, length_, crop_) : crop_jpeg_file(path_, crop_);
+      done_ = data_ ? read_jpeg(data_, length_, task_) : read_jpeg_file(path_, task_);
     } catch (const std::exception&) {
       // Such as one for want of memory: sharp is to try.
     }
@@ -67,13 +65,13 @@ class CropJpeg : public Napi::AsyncWorker {
   std::string path_;
   const uint8_t* data_ = nullptr;  // instead of a path
   size_t length_ = 0;
-  JpegCrop crop_{};
-  Napi::Reference<Napi::Uint8Array> kept_source_, kept_crop_;
+  JpegTask task_{};
+  Napi::Reference<Napi::Uint8Array> kept_source_, kept_pixels_;
   bool done_ = false;
 };
 
-Napi::Value crop_jpeg_async(const Napi::CallbackInfo& info) {
-  auto work = std::make_unique<CropJpeg>(info.Env(), Fields(info[0], "the call"));
+Napi::Value read_jpeg_async(const Napi::CallbackInfo& info) {
+  auto work = std::make_unique<ReadJpeg>(info.Env(), Fields(info[0], "the call"));
   const Napi::Promise promise = work->promise();
   work->Queue();
   work.release();  // it deletes itself in the end
@@ -85,7 +83,7 @@ Napi::Value crop_jpeg_async(const Napi::CallbackInfo& info) {
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   return distill::node::guarded(env, [&] {
-    exports.Set("cropJpeg", distill::node::promising(env, distill::node::crop_jpeg_async));
+    exports.Set("readJpeg", distill::node::promising(env, distill::node::read_jpeg_async));
     return exports;
   });
 }

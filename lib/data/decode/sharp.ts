@@ -19,7 +19,7 @@ import {
 } from './image.js';
 import { beginsAsRead, unreadKind } from './kinds.js';
 
-/** Pixels from which a picture that is kept as a whole is decoded alone: it takes 130 MB and more. */
+/** Pixels in memory at once from which a picture is decoded alone: it takes 50 MB, and 130 MB and more where a decoder keeps it. */
 const LARGE = 2 ** 24;
 const alone = limitConcurrency(1);
 
@@ -63,7 +63,8 @@ export async function openWithSharp(
         samples.select(sharp(data, options).extract(columns).removeAlpha()).toBuffer(),
       );
     };
-    const strip = await (isKept && width * height > LARGE ? alone(decode) : decode());
+    const held = (isKept ? width : region.width) * height; // pixels
+    const strip = await (held > LARGE ? alone(decode) : decode());
     const row = strip.length / height; // bytes
     return samples.toRgb(strip.subarray(region.top * row, (region.top + region.height) * row));
   };

@@ -6,9 +6,11 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
 // After cstdio, which it needs.
 #include <jpeglib.h>
 
+#include "core/data/resample.h"
 #include "core/file.h"
 
 namespace distill {
@@ -21,18 +23,6 @@ constexpr size_t max_bytes = size_t{256} << 20;
 // ask for thousands, which take minutes.
 constexpr int max_scans = 100;
 
-// The part of a side that lies in the crop, in pixels, as `centerCrop` in lib/data/decode computes
-// it.
-struct Span {
-  int64_t from, to, length;  // in the picture, in the crop
-};
-
-Span center_span(int64_t side, int64_t size) {
-  if (side < size) return {0, (size - side) / 2, side};
-  const int64_t rest = side - size;
-  return {rest / 2 + (rest % 4 == 3), 0, size};  // halves to even
-}
-
 // libjpeg reports by callbacks that must not return: they jump, over its own C functions alone.
 class Decoder {
  public:
@@ -41,18 +31,19 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  bool read(const uint8_t* data, size_t length, const JpegCrop& crop) {
-    // Nothing between here and a jump has a destructor.
+  bool read(const uint8_t* data, size_t length, const JpegTask& task) {
+    // Nothing between here and a jump has a destructor; what has one belongs to this object.
     if (setjmp(declined_) != 0) return false;
     open(data, length);
-    if (!is_ordinary() || int64_t{info_.image_width} * info_.image_height > crop.max_pixels) {
+    if (!is_ordinary() || int64_t{info_.image_width} * info_.image_height > task.max_pixels) {
       return false;
     }
+    resampler_.emplace(info_.image_width, info_.image_height, task.steps, task.pixels);
     info_.out_color_space = JCS_RGB;
     info_.dct_method = JDCT_ISLOW;
     jpeg_start_decompress(&info_);  // reads all of a progressive picture
     if (!is_exact()) return false;
-    read_crop(crop);
+    read_visible(*resampler_);
     jpeg_finish_decompress(&info_);
     return true;
   }
@@ -100,14 +91,14 @@ class Decoder {
                        [](int missing) { return missing == 0; });
   }
 
-  void read_crop(const JpegCrop& crop) {
+  void read_visible(Resampler& resampler) {
+    const Axis &across = resampler.columns(), &down = resampler.rows();
     const int64_t width = info_.output_width, height = info_.output_height;
-    const Span across = center_span(width, crop.size), down = center_span(height, crop.size);
 
     // Whole blocks, and one more on either side: colours are interpolated between neighbours.
     const int64_t block = DCTSIZE * info_.max_h_samp_factor;
     const int64_t first = std::max<int64_t>(0, across.from / block - 1) * block;
-    const int64_t end = (across.from + across.length - 1) / block + 2;
+    const int64_t end = (across.end - 1) / block + 2;
     JDIMENSION left = static_cast<JDIMENSION>(first);
     JDIMENSION columns = static_cast<JDIMENSION>(std::min(width, end * block) - first);
     jpeg_crop_scanline(&info_, &left, &columns);
@@ -116,16 +107,13 @@ class Decoder {
     const JSAMPARRAY rows = info_.mem->alloc_sarray(info, JPOOL_IMAGE, columns * 3, 1);
     const uint8_t* row = rows[0] + (across.from - left) * 3;
 
-    if (across.length < crop.size || down.length < crop.size) {
-      std::memset(crop.pixels, 0, crop.size * crop.size * 3);
-    }
     jpeg_skip_scanlines(&info_, static_cast<JDIMENSION>(down.from));
-    for (int64_t y = down.to; y < down.to + down.length; ++y) {
+    for (int64_t y = down.from; y < down.end; ++y) {
       jpeg_read_scanlines(&info_, rows, 1);
-      std::memcpy(crop.pixels + (y * crop.size + across.to) * 3, row, across.length * 3);
+      resampler.add_row(row);
     }
     // Skipping to the very end would leave what is skipped unread, and damage in it unseen.
-    const int64_t below = height - down.from - down.length;
+    const int64_t below = height - down.end;
     if (below > 1) jpeg_skip_scanlines(&info_, static_cast<JDIMENSION>(below - 1));
     if (below > 0) jpeg_read_scanlines(&info_, rows, 1);
   }
@@ -138,6 +126,7 @@ class Decoder {
   jpeg_error_mgr errors_{};
   jpeg_progress_mgr progress_{};
   std::jmp_buf declined_;
+  std::optional<Resampler> resampler_;
 };
 
 constexpr size_t signature_length = 3;
@@ -148,12 +137,12 @@ bool has_signature(const uint8_t* data) {
 
 }  // namespace
 
-bool crop_jpeg(const uint8_t* data, size_t length, const JpegCrop& crop) {
+bool read_jpeg(const uint8_t* data, size_t length, const JpegTask& task) {
   if (length < signature_length || !has_signature(data)) return false;
-  return Decoder().read(data, length, crop);
+  return Decoder().read(data, length, task);
 }
 
-bool crop_jpeg_file(const std::string& path, const JpegCrop& crop) try {
+bool read_jpeg_file(const std::string& path, const JpegTask& task) try {
   const File file(path);
   uint8_t signature[signature_length];
   if (file.size() > max_bytes || !file.read(signature, signature_length, 0) ||
@@ -162,7 +151,7 @@ bool crop_jpeg_file(const std::string& path, const JpegCrop& crop) try {
   }
   // Not a vector, which would fill it with zeros first.
   const std::unique_ptr<uint8_t[]> data(new (std::nothrow) uint8_t[file.size()]);
-  return data && file.read(data.get(), file.size(), 0) && crop_jpeg(data.get(), file.size(), crop);
+  return data && file.read(data.get(), file.size(), 0) && read_jpeg(data.get(), file.size(), task);
 } catch (const FileError&) {
   return false;
 }

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { loadJpegAddon } from '../../../lib/addon.js';
 import { centerCrop, MAX_PIXELS } from '../../../lib/data/decode/image.js';
 import { openWithSharp } from '../../../lib/data/decode/sharp.js';
+import { pixelSteps } from '../../../lib/data/decode/steps.js';
 import { decodeCrop, type ImageSource } from '../../../lib/data/decode.js';
 import { collect, digest, expectedIn, fixtures, refusal, sha256 } from '../../helpers/decode.js';
 import { fixture, noise } from '../../helpers/pictures.js';
@@ -15,9 +16,10 @@ if (jpegAddon === null) {
 
 /** The SHA-256 of what the addon makes of a JPEG by itself; null where it leaves it to sharp. */
 async function byAddon(source: ImageSource, size: number): Promise<string | null> {
-  const crop = new Uint8Array(size * size * 3).fill(7);
-  const options = { source, size, maxPixels: MAX_PIXELS, crop };
-  return (await jpegAddon?.cropJpeg(options)) ? sha256(crop) : null;
+  const pixels = new Uint8Array(size * size * 3).fill(7);
+  const steps = pixelSteps({ imageSize: size }, 1);
+  const options = { source, steps, maxPixels: MAX_PIXELS, pixels };
+  return (await jpegAddon?.readJpeg(options)) ? sha256(pixels) : null;
 }
 
 /** The same of what sharp makes of a picture that is not smaller than the crop; why, where it refuses it. */
@@ -178,8 +180,9 @@ describe.skipIf(jpegAddon === null)('libjpeg-turbo', () => {
   });
 
   test('writes no crop of another size', async () => {
-    const crop = new Uint8Array(100);
-    const options = { source: fixture('rgb-420.jpg'), size: 16, maxPixels: MAX_PIXELS, crop };
-    await expect(jpegAddon?.cropJpeg(options)).rejects.toThrow(RangeError);
+    const pixels = new Uint8Array(100);
+    const steps = pixelSteps({ imageSize: 16 }, 1);
+    const options = { source: fixture('rgb-420.jpg'), steps, maxPixels: MAX_PIXELS, pixels };
+    await expect(jpegAddon?.readJpeg(options)).rejects.toThrow(RangeError);
   });
 });

@@ -4,6 +4,7 @@ import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { loadJpegAddon } from '../../../lib/addon.js';
 import { MAX_PIXELS } from '../../../lib/data/decode/image.js';
+import { pixelSteps } from '../../../lib/data/decode/steps.js';
 import { decodeCrop, type ImageSource } from '../../../lib/data/decode.js';
 import type { DistillError } from '../../../lib/errors.js';
 import {
@@ -237,14 +238,18 @@ describe('a limit of pixels', () => {
     expect(await decodeCrop(few, { imageSize: 64 })).toEqual(
       await decodeCrop(data, { imageSize: 64 }),
     );
-    const crop = new Uint8Array(64 * 64 * 3);
-    const options = { size: 64, maxPixels: MAX_PIXELS, crop };
+    const pixels = new Uint8Array(64 * 64 * 3);
+    const options = {
+      steps: pixelSteps({ imageSize: 64 }, 1),
+      maxPixels: MAX_PIXELS,
+      pixels,
+    };
     const addon = loadJpegAddon();
     for (const [source, isRead] of [
       [few, true],
       [many, false],
     ] as const) {
-      if (addon) expect(await addon.cropJpeg({ ...options, source })).toBe(isRead);
+      if (addon) expect(await addon.readJpeg({ ...options, source })).toBe(isRead);
     }
     expect((await refusal(many)).message).toContain(
       'it is a JPEG of 128 scans, and at most 100 are read: save it as an ordinary one',

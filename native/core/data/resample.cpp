@@ -1,0 +1,103 @@
+#include "core/data/resample.h"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <string>
+
+#include "core/data/resample_rows.h"
+
+namespace distill {
+namespace {
+
+// Bytes of the rows under a filter. Ordinary pictures need a few thousand, and those that this
+// refuses are squashed to a hundredth of their height and enlarged in width.
+constexpr int64_t max_held = int64_t{1} << 30;
+
+int64_t longest(const Axis& axis) {
+  int32_t count = 1;
+  for (const Output& output : axis.outputs) count = std::max(count, output.count);
+  return count;
+}
+
+// The place of the first output of an axis that is not black.
+int64_t first_of(const Axis& axis) {
+  return std::min(axis.outputs.front().to, axis.outputs.back().to);
+}
+
+}  // namespace
+
+Resampler::Resampler(int64_t width, int64_t height, const PixelSteps& steps, uint8_t* pixels)
+    : plan_(plan_pixels(width, height, steps)),
+      size_(steps.image_size),
+      pixels_(pixels),
+      row_(plan_.rows.from),
+      line_bytes_(3 * (plan_.rows_first ? plan_.columns.end - plan_.columns.from
+                                        : std::ssize(plan_.columns.outputs))),
+      held_(longest(plan_.rows)) {
+  if (held_ * line_bytes_ > max_held) {
+    throw UnfitPicture("is too large to be resized to such a shape: " + std::to_string(held_) +
+                       " rows would be held at once");
+  }
+  const auto size = static_cast<size_t>(size_);
+  if (plan_.columns.outputs.size() < size || plan_.rows.outputs.size() < size) {
+    std::memset(pixels, 0, size * size * 3);
+  }
+  lines_.resize(static_cast<size_t>(held_ * line_bytes_));
+  line_.resize(static_cast<size_t>(line_bytes_));
+  under_.resize(static_cast<size_t>(held_));
+}
+
+void Resampler::add_row(const uint8_t* row) {
+  if (plan_.columns.outputs.empty()) return;
+  const uint8_t* line = next_line(row);
+  const std::vector<Output>& outputs = plan_.rows.outputs;
+  ++row_;
+  for (; next_ < outputs.size() && outputs[next_].from + outputs[next_].count <= row_; ++next_) {
+    finish(outputs[next_], line);
+  }
+}
+
+// Returns what is resampled from row to row: the row itself, or the outputs along it. Holds it as
+// long as a filter can ask for it.
+const uint8_t* Resampler::next_line(const uint8_t* row) {
+  uint8_t* held = lines_.data() + row_ % held_ * line_bytes_;
+  const Axis& columns = plan_.columns;
+  if (!plan_.rows_first && !columns.is_copy) {
+    resample_along(row, columns, held - 3 * first_of(columns), 3);
+    return held;
+  }
+  // Pixels that are copied are all that is needed.
+  if (held_ == 1) return row;
+  std::memcpy(held, row, static_cast<size_t>(line_bytes_));
+  return held;
+}
+
+// Makes the output of a row, of which `line` is the last of the lines under the filter.
+void Resampler::finish(const Output& output, const uint8_t* line) {
+  const Axis& columns = plan_.columns;
+  uint8_t* pixels = pixels_ + 3 * output.to * (plan_.transposed ? 1 : size_);
+  const int64_t step = 3 * (plan_.transposed ? size_ : 1);
+  const bool is_direct = !plan_.rows_first && !plan_.transposed;
+  uint8_t* to = is_direct ? pixels + 3 * first_of(columns) : line_.data();
+  if (output.count == 1) {
+    // Its weight is one.
+    std::memcpy(to, line, static_cast<size_t>(line_bytes_));
+  } else {
+    for (int64_t i = 0; i < output.count; ++i) {
+      under_[i] = lines_.data() + (output.from + i) % held_ * line_bytes_;
+    }
+    resample_across(under_.data(), plan_.rows.weights.data() + output.weights, output.count, to,
+                    line_bytes_);
+  }
+  if (plan_.rows_first) {
+    resample_along(line_.data(), columns, pixels, step);
+  } else if (plan_.transposed) {
+    pixels += step * first_of(columns);
+    for (int64_t i = 0; i < line_bytes_; i += 3, pixels += step) {
+      std::memcpy(pixels, line_.data() + i, 3);
+    }
+  }
+}
+
+}  // namespace distill
