@@ -6,7 +6,7 @@ import { makeTrials } from './export-onnx/trials.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import type { OnnxValue } from './model/onnx/graph.js';
-import { CENTER_CROP, expectOperators, stepsOf } from './model/onnx/picture.js';
+import { expectOperators, stepsOf } from './model/onnx/picture.js';
 import { STUDENT_TENSORS, type StudentTensor, studentModel } from './model/onnx/student.js';
 import { checkOutput, type OutputFile, writeOutput } from './model/output.js';
 import { type Preprocessing, preprocessingOf } from './model/preprocessing.js';
@@ -103,7 +103,7 @@ function expectPictures(preprocessing: Preprocessing, options: CheckedOnnxOption
       "`dynamicSize` is of no use with `input: 'picture'`, which takes pictures of any size; leave it out.",
     );
   }
-  expectOperators({ ...CENTER_CROP, ...preprocessing }, options);
+  expectOperators(preprocessing, options);
 }
 
 /** Returns the model's `metadata_props`. */
@@ -116,7 +116,7 @@ function propertiesOf(
   const { mean, std, imageSize } = preprocessing;
   const size = dynamicSize ? 'height, width' : `${imageSize}, ${imageSize}`;
   const inputs = {
-    picture: `uint8 (height, width, 3): RGB pixels of one picture; the model ${stepsOf({ ...CENTER_CROP, ...preprocessing })} and normalises them`,
+    picture: `uint8 (height, width, 3): RGB pixels of one picture; the model ${stepsOf(preprocessing)} and normalises them`,
     uint8: `uint8 (N, ${size}, 3): RGB pixels; the model normalises them`,
     float: `float32 (N, 3, ${size}): RGB in 0..1; the model normalises them`,
     normalized: `float32 (N, 3, ${size}): RGB in 0..1, minus mean, divided by std`,

@@ -1,4 +1,5 @@
 import { DistillError } from '../../errors.js';
+import type { PixelPreprocessing } from '../preprocessing.js';
 import type { Graph } from './graph.js';
 import { TensorProto_DataType } from './onnx_pb.js';
 
@@ -6,27 +7,6 @@ import { TensorProto_DataType } from './onnx_pb.js';
 
 /** The opset whose `Resize` has `antialias`. */
 const ANTIALIAS_OPSET = 18;
-
-/** The steps from a decoded picture to its pixels, in this order: resize, padding, crop. */
-export interface PictureSteps {
-  /** The shorter side, or both sides, in pixels; null: not resized. */
-  resize: number | readonly [height: number, width: number] | null;
-  interpolation: 'bilinear' | 'bicubic' | 'lanczos' | 'box' | 'nearest';
-  /** Black pixels on each side. */
-  padding: readonly [left: number, top: number, right: number, bottom: number];
-  /** Cuts the square out of the middle. */
-  crop: boolean;
-  /** Side of the square, in pixels. */
-  imageSize: number;
-}
-
-/** The steps of a centre crop. */
-export const CENTER_CROP = {
-  resize: null,
-  interpolation: 'bilinear',
-  padding: [0, 0, 0, 0],
-  crop: true,
-} as const;
 
 /** Pillow's filters as `Resize` has them. Its weights outside of a picture are left out, and the others sum up to 1. */
 const FILTERS = {
@@ -40,7 +20,7 @@ const FILTERS = {
  * @throws DistillError `ERR_OPTION` where a filter or the opset lacks an operator.
  */
 export function expectOperators(
-  { resize, interpolation }: PictureSteps,
+  { resize = null, interpolation = 'bilinear' }: PixelPreprocessing,
   { opset }: { opset: number },
 ): void {
   if (resize === null || interpolation === 'nearest') return;
@@ -71,7 +51,13 @@ export function expectOperators(
 export function cropOfPicture(
   graph: Graph,
   picture: string,
-  { resize, interpolation, padding, crop, imageSize }: PictureSteps,
+  {
+    resize = null,
+    interpolation = 'bilinear',
+    padding = [0, 0, 0, 0],
+    crop = true,
+    imageSize,
+  }: PixelPreprocessing,
 ): string {
   const sides = graph.node('Shape', [picture], { start: 0, end: 2 });
   let x = graph.node('Transpose', [picture], { perm: [2, 0, 1] });
@@ -104,7 +90,7 @@ export function cropOfPicture(
 function resizedSides(
   graph: Graph,
   sides: string,
-  resize: NonNullable<PictureSteps['resize']>,
+  resize: NonNullable<PixelPreprocessing['resize']>,
 ): string {
   if (typeof resize !== 'number') return graph.integers(...resize);
   const short = graph.node('ReduceMin', [sides]);
@@ -180,10 +166,17 @@ function atLeastZero(graph: Graph, value: string): string {
 }
 
 /** Says the steps in words, such as `resizes the shorter side to 256 (bilinear)`. */
-export function stepsOf({ resize, interpolation, padding, crop, imageSize }: PictureSteps): string {
-  const target = typeof resize === 'number' ? `the shorter side to ${resize}` : resize?.join(' x ');
+export function stepsOf({
+  resize = null,
+  interpolation = 'bilinear',
+  padding = [0, 0, 0, 0],
+  crop = true,
+  imageSize,
+}: PixelPreprocessing): string {
+  const sides =
+    typeof resize === 'number' ? `the shorter side to ${resize}` : `to ${resize?.join(' x ')}`;
   const steps = [
-    target === undefined ? '' : `resizes ${target} (${interpolation})`,
+    resize === null ? '' : `resizes ${sides} (${interpolation})`,
     padding.some((pixels) => pixels > 0) ? `adds black on each side (${padding.join(', ')})` : '',
     crop ? `takes the ${imageSize} x ${imageSize} in the middle` : '',
   ];

@@ -2,7 +2,7 @@ import type { OnnxInput } from '../../options/export-onnx.js';
 import type { Preprocessing } from '../preprocessing.js';
 import { Graph, type OnnxValue, toModel } from './graph.js';
 import { TensorProto_DataType } from './onnx_pb.js';
-import { CENTER_CROP, cropOfPicture } from './picture.js';
+import { cropOfPicture } from './picture.js';
 
 export interface StudentTensor {
   shape: readonly number[];
@@ -92,7 +92,7 @@ function normalized(graph: Graph, images: string, { input, preprocessing }: Stud
     graph.weight(name, [1, 3, 1, 1], Float32Array.from(values));
   let x = images;
   if (input === 'uint8') x = graph.node('Transpose', [x], { perm: [0, 3, 1, 2] });
-  if (input === 'picture') x = cropOfPicture(graph, x, { ...CENTER_CROP, ...preprocessing });
+  if (input === 'picture') x = cropOfPicture(graph, x, preprocessing);
   if (input !== 'float') {
     x = graph.node('Cast', [x], { to: TensorProto_DataType.FLOAT });
     x = graph.node('Div', [x, graph.weight('white', [], Float32Array.of(255))]);
