@@ -2,6 +2,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { DatasetFolders } from './data/layout.js';
 import type { TeacherLogits } from './data/logits-file.js';
+import type { LabelledFolder } from './data/samples.js';
 import { DistillError } from './errors.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
 import type { ModelMetadata } from './model/metadata.js';
@@ -22,8 +23,14 @@ export function datasetFolders({
   val,
   valSplit,
   splitSeed,
-}: Pick<CheckedOptions, 'dataset' | 'train' | 'val' | 'valSplit' | 'splitSeed'>): DatasetFolders {
-  const split = valSplit === undefined ? {} : { valSplit: { share: valSplit, seed: splitSeed } };
+  unlabeled,
+}: Pick<CheckedOptions, 'dataset' | 'train' | 'val' | 'valSplit' | 'splitSeed'> & {
+  unlabeled?: string | undefined;
+}): DatasetFolders {
+  const split = {
+    ...(valSplit !== undefined && { valSplit: { share: valSplit, seed: splitSeed } }),
+    ...(unlabeled !== undefined && { unlabeled }),
+  };
   if (dataset !== undefined && train === undefined && val === undefined) {
     return {
       train: path.join(dataset, 'train'),
@@ -33,7 +40,7 @@ export function datasetFolders({
     };
   }
   if (dataset === undefined && train !== undefined) {
-    if (val !== undefined && valSplit === undefined) return { train, val };
+    if (val !== undefined && valSplit === undefined) return { train, val, ...split };
     if (val === undefined && valSplit !== undefined) return { train, val: train, ...split };
   }
   throw new DistillError(
@@ -183,6 +190,16 @@ export function checkSeveral(classes: string[], root: string): void {
   throw new DistillError(
     'ERR_DATASET_CLASSES',
     `'${root}' has one class folder, '${classes[0]}'; a classifier needs two or more.`,
+  );
+}
+
+/** Refuses pictures without a class, which only a teacher's answers can be learnt from. */
+export function checkLabelled(train: LabelledFolder): void {
+  const without = train.samples.find(({ label }) => label < 0);
+  if (!without) return;
+  throw new DistillError(
+    'ERR_DATASET_UNLABELED',
+    `'${without.path}' has no class, which a teacher is trained by; give it one, or leave it out.`,
   );
 }
 

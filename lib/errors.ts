@@ -54,6 +54,11 @@ export const ERRORS = {
     meaning: 'There is one class folder only; a classifier needs two or more.',
     remedy: 'Give the pictures two or more class folders.',
   },
+  ERR_DATASET_UNLABELED: {
+    meaning: 'A picture has no class where the labels alone are learnt.',
+    remedy:
+      "Give it a label, or leave it out; `distill()` learns from it by the teacher's answers.",
+  },
   ERR_MANIFEST: {
     meaning:
       'A manifest (`.csv`, `.jsonl`) cannot be read, or one of its lines cannot be used: the message names it.',

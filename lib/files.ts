@@ -11,8 +11,9 @@ export class UnreadableFile extends Error {}
 /** An open regular file. */
 export interface OpenFile {
   handle: FileHandle;
-  /** Bytes, when it was opened. */
+  /** Bytes, and milliseconds since 1970, when it was opened. */
   size: number;
+  mtimeMs: number;
 }
 
 /**
@@ -31,7 +32,7 @@ export async function openFile(path: string): Promise<OpenFile> {
     try {
       const status = await handle.stat();
       expectRegular(status);
-      return { handle, size: status.size };
+      return { handle, size: status.size, mtimeMs: status.mtimeMs };
     } catch (error) {
       await handle.close();
       throw error;

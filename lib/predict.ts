@@ -1,8 +1,9 @@
 import { native } from './addon.js';
-import { scanImages } from './data/dataset.js';
-import { decodeBatches, type ImageSource } from './data/decode.js';
+import { decodeBatches } from './data/decode.js';
 import type { HiddenFile } from './data/hidden.js';
 import { passedOver } from './data/ignored.js';
+import { scanImages } from './data/images.js';
+import { type ImageSource, sourcePath } from './data/source.js';
 import { DistillError, throwIfAborted } from './errors.js';
 import { checkFinite, makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
@@ -131,7 +132,7 @@ async function* answer(
         onBadImage,
         maxPixels,
         nameOf: (index) => images[index]?.name ?? '',
-        onSkip: (file, error) => onWarning(imageSkipped(file, error)),
+        onSkip: (file, error) => onWarning(imageSkipped(sourcePath(file), error)),
         signal,
       },
     );
@@ -147,7 +148,7 @@ async function* answer(
         const { file, source } = images[index] as Image;
         const row = probabilities.subarray(i * labels.length, (i + 1) * labels.length);
         const top = rank(row, labels).slice(0, topK);
-        const path = typeof file === 'string' ? file : null;
+        const path = sourcePath(file);
         yield { path, source, ...(top[0] as ClassProbability), top };
       }
     }
@@ -191,7 +192,10 @@ async function findImages(given: CheckedPredictOptions['images']): Promise<Found
       return { images: [{ file: image, source, name }], ignored: [], hidden: [] };
     }
     const { files, ...others } = await scanImages(image);
-    return { images: files.map((file) => ({ file, source, name: file })), ...others };
+    return {
+      images: files.map((file) => ({ file, source, name: sourcePath(file) ?? '' })),
+      ...others,
+    };
   });
   const all = await Promise.all(found);
   return {

@@ -1,10 +1,12 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { scanFolder, scanImages } from './data/dataset.js';
+import { scanFolder } from './data/dataset.js';
 import { decodeBatches } from './data/decode.js';
 import type { HiddenFile } from './data/hidden.js';
 import { passedOver } from './data/ignored.js';
-import type { FolderSurvey, SplitSurvey } from './data/samples.js';
+import { scanImages } from './data/images.js';
+import { type FolderSurvey, type SplitSurvey, sourceOf } from './data/samples.js';
+import { type ImageSource, sourcePath } from './data/source.js';
 import { surveySource } from './data/survey.js';
 import { abortable, DistillError } from './errors.js';
 import type { PixelPreprocessing } from './model/preprocessing.js';
@@ -64,7 +66,7 @@ async function measure(options: CheckedDatasetStatsOptions): Promise<DatasetStat
     batchSize: BATCH_SIZE,
     onBadImage,
     maxPixels,
-    onSkip: (file, error) => onWarning(imageSkipped(file, error)),
+    onSkip: (file, error) => onWarning(imageSkipped(sourcePath(file), error)),
     signal,
   });
   for await (const { pixels, indices, count } of batches) {
@@ -98,7 +100,7 @@ async function measure(options: CheckedDatasetStatsOptions): Promise<DatasetStat
 
 /** Finds the pictures to measure, and the files that are passed over. */
 async function findImages(folder: string): Promise<{
-  files: string[];
+  files: ImageSource[];
   classes: string[] | null;
   ignored: string[];
   hidden: HiddenFile[];
@@ -106,13 +108,13 @@ async function findImages(folder: string): Promise<{
   const source = await surveySource(folder);
   if (source) {
     const { classes, samples, ignored, hidden } = trainingOf(source);
-    return { files: samples.map((sample) => sample.path), classes, ignored, hidden };
+    return { files: samples.map(sourceOf), classes, ignored, hidden };
   }
   const train = path.join(folder, 'train');
   const root = (await isFolder(train)) ? train : folder;
   try {
     const { classes, samples, ignored, hidden } = await scanFolder(root);
-    return { files: samples.map((sample) => sample.path), classes, ignored, hidden };
+    return { files: samples.map(sourceOf), classes, ignored, hidden };
   } catch (error) {
     const hasNoClasses = error instanceof DistillError && error.code === 'ERR_DATASET_NO_CLASSES';
     if (!hasNoClasses) throw error;

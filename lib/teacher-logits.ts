@@ -6,7 +6,7 @@ import { decodeBatches } from './data/decode.js';
 import { passedOver } from './data/ignored.js';
 import { imageName, writeLogits } from './data/logits-file.js';
 import { TEACHER_BATCH } from './data/prepare.js';
-import { type LabelledFolder, relativePath, type Sample } from './data/samples.js';
+import { type LabelledFolder, type Sample, sourceOf } from './data/samples.js';
 import type { Dataset } from './data/store.js';
 import { abortable, DistillError, throwIfAborted } from './errors.js';
 import { sha256 } from './files.js';
@@ -127,16 +127,17 @@ async function ask(
   for (const split of ['train', 'val'] as const) {
     const samples = named[split];
     const paths = samples.map((sample) => sample.path);
-    const batches = decodeBatches(paths, {
+    const batches = decodeBatches(samples.map(sourceOf), {
       preprocessing,
       // The batch size of a distillation: in batches of another size, an answer's last bits may differ.
       batchSize: TEACHER_BATCH,
       onBadImage,
       maxPixels,
       signal,
-      onSkip: (source, error) => {
-        skipped.push(source as string);
-        onWarning(imageSkipped(source, error));
+      onSkip: (_, error, index) => {
+        const path = paths[index] as string;
+        skipped.push(path);
+        onWarning(imageSkipped(path, error));
       },
     });
     for await (const { pixels, indices, count } of batches) {
@@ -148,7 +149,7 @@ async function ask(
       });
       logits.set(answers, names.length * dataset.classes.length);
       for (const index of indices) {
-        names.push(imageName(split, relativePath(dataset[split], samples[index] as Sample)));
+        names.push(imageName(split, dataset[split], samples[index] as Sample));
       }
       images[split] += count;
       onProgress?.({ done: names.length + skipped.length, total });

@@ -62,13 +62,13 @@ export function emitWarning({ code, message }: DistillWarning): void {
   process.emitWarning(message, { type: 'DistillWarning', code });
 }
 
-/** Returns the warning of a picture that is left out; `source` is its path or its bytes. */
+/** Returns the warning of a picture that is left out; `path` is `null` of bytes. */
 export function imageSkipped(
-  source: string | Uint8Array,
+  path: string | null,
   { message }: { message: string },
 ): DistillWarning {
   const warning: DistillWarning = { code: 'WARN_IMAGE_SKIPPED', message };
-  if (typeof source === 'string') warning.path = source;
+  if (path !== null) warning.path = path;
   return warning;
 }
 

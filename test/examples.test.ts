@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { scanImages } from '../lib/data/dataset.js';
+import { scanImages } from '../lib/data/images.js';
 import { distill, exportOnnx, type Prediction, predict } from '../lib/index.js';
 import { packageRoot } from '../lib/package.js';
 import { smallRun, temporaryFolder } from './helpers/dataset.js';
@@ -69,7 +69,7 @@ async function makePictures(): Promise<string[]> {
 
 async function photographs(): Promise<string[]> {
   const { files } = await scanImages(`${hymenoptera}/val`).catch(() => ({ files: [] }));
-  return files.filter((_, i) => i % 30 === 0);
+  return (files as string[]).filter((_, i) => i % 30 === 0);
 }
 
 /** Returns a picture's pixels, RGB (height, width, 3). */

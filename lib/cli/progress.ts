@@ -20,10 +20,11 @@ interface Watched {
 export function reportDataset(run: Watched, output: Output): void {
   run.on('dataset', (found) => {
     if (output.json) output.event('dataset', found);
-    const { train, val, classes, hidden = 0 } = found;
+    const { train, val, classes, unlabeled = 0, hidden = 0 } = found;
     const names = classes.length > 10 ? [...classes.slice(0, 10), '…'] : classes;
     output.note(
       `${train} training and ${val} validation pictures of ${classes.length} classes: ${names.join(', ')}` +
+        (unlabeled > 0 ? `; ${count(unlabeled, 'picture')} without a class` : '') +
         (hidden > 0 ? `; ${count(hidden, 'hidden file')} passed over` : ''),
     );
   });

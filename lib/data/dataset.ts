@@ -1,12 +1,10 @@
-import { stat } from 'node:fs/promises';
 import { DistillError } from '../errors.js';
-import { isUnicode, systemPath } from '../names.js';
+import { isUnicode } from '../names.js';
 import { printable, quoted } from '../words.js';
-import { filesBelow, surveyFolder } from './folder.js';
-import type { HiddenFile } from './hidden.js';
+import { surveyFolder } from './folder.js';
 import { unreadHint } from './ignored.js';
 import type { DatasetFolders } from './layout.js';
-import { EXTENSIONS, reason } from './listing.js';
+import { EXTENSIONS } from './listing.js';
 import type { FolderSurvey, LabelledFolder } from './samples.js';
 import { surveyDataset } from './survey.js';
 
@@ -23,8 +21,8 @@ export async function scanFolder(root: string): Promise<LabelledFolder> {
 
 function usable(survey: FolderSurvey): LabelledFolder {
   checkFolder(survey);
-  const { root, classes, samples, ignored, hidden } = survey;
-  return { root, classes, samples, ignored, hidden };
+  const { loose, ...folder } = survey;
+  return folder;
 }
 
 /** Refuses a folder without classes, or with one that has no picture, or whose name cannot be written as a class's. */
@@ -91,46 +89,4 @@ export function checkSameClasses(train: LabelledFolder, val: LabelledFolder): vo
 function wholeHint({ root, classes }: LabelledFolder): string {
   const isWhole = classes.includes('train') && classes.includes('val');
   return isWhole ? ` '${root}' holds train/ and val/: give it as \`dataset\`.` : '';
-}
-
-/** Pictures in files and folders. */
-export interface FoundImages {
-  /** Paths, in the order of the inputs. */
-  files: string[];
-  /** Files in folders that have none of the endings. */
-  ignored: string[];
-  /** Hidden files and folders in folders. */
-  hidden: HiddenFile[];
-}
-
-/**
- * Finds the pictures of a list of inputs: a file is taken as it is, whatever its name; a folder stands for all
- * pictures below it, sorted as in {@link scanFolder}, hidden ones left out.
- *
- * @throws DistillError `ERR_IMAGES_NOT_FOUND` where an input does not exist, or is a folder without a picture.
- */
-export async function scanImages(inputs: string | readonly string[]): Promise<FoundImages> {
-  const found: FoundImages = { files: [], ignored: [], hidden: [] };
-  for (const input of typeof inputs === 'string' ? [inputs] : inputs) {
-    const entry = await stat(systemPath(input)).catch((error: unknown) => {
-      throw new DistillError(
-        'ERR_IMAGES_NOT_FOUND',
-        `Expected a picture or a folder of pictures at ${input}, but ${reason(error)}.`,
-        { cause: error },
-      );
-    });
-    const { images, ignored, hidden } = entry.isDirectory()
-      ? await filesBelow(input)
-      : { images: [input], ignored: [], hidden: [] };
-    if (images.length === 0) {
-      throw new DistillError(
-        'ERR_IMAGES_NOT_FOUND',
-        `Expected pictures (${EXTENSIONS.join(' ')}) in ${input}, but it has none.${unreadHint(ignored)}`,
-      );
-    }
-    for (const image of images) found.files.push(image);
-    for (const file of ignored) found.ignored.push(file);
-    for (const file of hidden) found.hidden.push(file);
-  }
-  return found;
 }

@@ -1,10 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { loadJpegAddon } from '../addon.js';
 import { DistillError } from '../errors.js';
-import { readFile, UnreadableFile } from '../files.js';
+import { UnreadableFile } from '../files.js';
 import { type PixelPreprocessing, pixelBytes } from '../model/preprocessing.js';
 import { isUnicode } from '../names.js';
 import { printable } from '../words.js';
+import { type ArchiveEntry, entryPath } from './archive/entry.js';
 import { openBmp } from './decode/bmp.js';
 import { limitConcurrency } from './decode/concurrency.js';
 import { BadImage, MAX_PIXELS, type OpenedImage } from './decode/image.js';
@@ -12,12 +13,7 @@ import { notAnImage } from './decode/kinds.js';
 import { openNetpbm } from './decode/netpbm.js';
 import { openWithSharp } from './decode/sharp.js';
 import { cutOut, isPlainCrop, pixelSteps, resample } from './decode/steps.js';
-
-/** A picture file: its path, or its bytes. */
-export type ImageSource = string | Uint8Array;
-
-/** Bytes that a picture's file may have: those of any picture within the limit of pixels, and far above others. */
-const LARGEST_FILE = 2 ** 30;
+import { type ImageSource, isEntry, readSource, sourcePath } from './source.js';
 
 export interface ReadOptions {
   /**
@@ -58,7 +54,7 @@ export interface DecodeCropOptions extends ReadOptions {
  * - BMP with a palette that is a ramp of grey but not of all 256: is read by its palette; Pillow takes the samples
  *   for another depth.
  *
- * @param source A path, or the bytes of a file.
+ * @param source A path, the bytes of a file, or an entry of an archive.
  * @returns uint8 RGB (imageSize, imageSize, 3).
  * @throws {DistillError} `ERR_BAD_IMAGE` if there is no such file or it cannot be read as a picture. What sharp
  *   or the file system reported is the cause.
@@ -69,6 +65,10 @@ export async function decodeCrop(
   preprocessing: PixelPreprocessing,
   options: DecodeCropOptions = {},
 ): Promise<Uint8Array> {
+  if (isEntry(source)) {
+    const bytes = await readArchived(source, options);
+    return decodeCrop(bytes, preprocessing, { name: entryPath(source), ...options });
+  }
   const bytes = pixelBytes(preprocessing);
   const pixels = options.into ?? new Uint8Array(bytes);
   if (pixels.length !== bytes) {
@@ -106,6 +106,13 @@ export async function readImageSize(
   }
 }
 
+/** Reads the bytes of an archive's entry; refuses one that cannot be read as a picture that cannot. */
+async function readArchived(entry: ArchiveEntry, options: DecodeCropOptions): Promise<Uint8Array> {
+  return readSource(entry).catch((error) => {
+    throw asBadImage(error, entry, options.name);
+  });
+}
+
 /** Reads a picture's header. */
 async function openImage(source: ImageSource, options: ReadOptions): Promise<OpenedImage> {
   const { maxPixels, signal } = options;
@@ -114,11 +121,7 @@ async function openImage(source: ImageSource, options: ReadOptions): Promise<Ope
     if (foreign !== null) throw new BadImage(foreign);
   };
   // sharp is given a file's bytes, as libvips would keep a path's pixels beyond a change of the file.
-  const data =
-    typeof source === 'string'
-      ? await readFile(source, { limit: LARGEST_FILE, check, signal })
-      : source;
-  if (typeof source !== 'string') check(source);
+  const data = await readSource(source, { check, signal });
   return (
     openBmp(data, maxPixels) ??
     openNetpbm(data, maxPixels) ??
@@ -129,7 +132,7 @@ async function openImage(source: ImageSource, options: ReadOptions): Promise<Ope
 /** Returns the error of a picture that cannot be read as `ERR_BAD_IMAGE`; another error stays as it is. */
 function asBadImage(error: unknown, source: ImageSource, givenName?: string): unknown {
   if (!(error instanceof BadImage || error instanceof UnreadableFile)) return error;
-  const name = givenName ?? (typeof source === 'string' ? source : 'buffer');
+  const name = givenName ?? sourcePath(source) ?? 'buffer';
   return new DistillError(
     'ERR_BAD_IMAGE',
     `The picture ${printable(name)} is not read: it ${error.message}.`,
@@ -179,7 +182,7 @@ const BATCHES_AHEAD = 2;
  * the batches before it; what follows is not started any more. When the consumer stops early, the decodes in
  * flight are awaited and nothing else is started.
  *
- * @param sources Paths, or the bytes of files, which errors call `buffer` and their index.
+ * @param sources Paths, entries of archives, or the bytes of files, which errors call `buffer` and their index.
  * @throws {DistillError} `ERR_BAD_IMAGE` with `onBadImage: 'error'`; the signal's reason once it is aborted.
  */
 export async function* decodeBatches(
@@ -197,8 +200,7 @@ export async function* decodeBatches(
     try {
       signal?.throwIfAborted();
       const source = sources[index] ?? '';
-      const name =
-        options.nameOf?.(index) ?? (typeof source === 'string' ? source : `buffer ${index}`);
+      const name = options.nameOf?.(index) ?? sourcePath(source) ?? `buffer ${index}`;
       await decodeCrop(source, preprocessing, { into, name, maxPixels, signal });
       return null;
     } catch (error) {

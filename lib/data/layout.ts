@@ -15,6 +15,8 @@ export interface DatasetFolders {
   dataset?: string;
   /** The share to validate with, where no pictures are set aside for that. */
   valSplit?: Split;
+  /** A folder of pictures without a class, which are trained on besides those of `train`. */
+  unlabeled?: string;
 }
 
 /** Names that other programs give the two halves, and the pictures that are kept for the end. */

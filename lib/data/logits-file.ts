@@ -2,6 +2,7 @@ import { loadAddon, native } from '../addon.js';
 import { DistillError } from '../errors.js';
 import { inspect } from '../model/inspect.js';
 import type { ModelMetadata } from '../model/metadata.js';
+import { type LabelledFolder, relativePath, type Sample } from './samples.js';
 
 // A teacher's answers in a safetensors file:
 //
@@ -11,9 +12,13 @@ import type { ModelMetadata } from '../model/metadata.js';
 //
 // "distill.json" in its metadata, as in a student's file, may be left out.
 
-/** Returns a picture's name in the file: `train/ants/1.jpg`, with `/` on every system. */
-export function imageName(split: 'train' | 'val', relativePath: string): string {
-  return `${split}/${relativePath}`;
+/** Returns a picture's name in the file, with `/` on every system: `train/ants/1.jpg`, or `unlabeled/1.jpg`. */
+export function imageName(
+  split: 'train' | 'val',
+  folder: Pick<LabelledFolder, 'root' | 'unlabeled'>,
+  sample: Sample,
+): string {
+  return `${sample.label < 0 ? 'unlabeled' : split}/${relativePath(folder, sample)}`;
 }
 
 /**

@@ -5,7 +5,7 @@ import type { NativeBatch, NativeSession } from '../native.js';
 import type { PrepareProgress } from '../run/events.js';
 import { decodeBatches } from './decode.js';
 import { imageName } from './logits-file.js';
-import { relativePath, type Sample } from './samples.js';
+import { type Sample, sourceOf } from './samples.js';
 import { type Dataset, planStore, type StoreOptions } from './store.js';
 
 export interface PrepareOptions extends StoreOptions {
@@ -48,7 +48,7 @@ export async function prepare(
   const { store, file } = await planStore(dataset, options);
   const total = store.trainCapacity + store.valCapacity;
   const nameOf = (split: 'train' | 'val', sample: Sample) =>
-    imageName(split, relativePath(dataset[split], sample));
+    imageName(split, dataset[split], sample);
   const answered = (['train', 'val'] as const).slice(0, teacher?.val ? 2 : 1);
   // A picture that is passed over needs no answer. A missing one is refused now rather than in the middle.
   if (options.onBadImage === 'error') {
@@ -86,16 +86,15 @@ export async function prepare(
   for (const split of ['train', 'val'] as const) {
     const { samples, root } = dataset[split];
     const imageSize = split === 'train' ? storeSize : preprocessing.imageSize;
-    const paths = samples.map((sample) => sample.path);
-    const batches = decodeBatches(paths, {
+    const batches = decodeBatches(samples.map(sourceOf), {
       preprocessing: { ...preprocessing, imageSize },
       batchSize: TEACHER_BATCH,
       onBadImage: options.onBadImage,
       maxPixels: options.maxPixels,
       signal: options.signal,
-      onSkip: (source, error) => {
+      onSkip: (_, error, index) => {
         done += 1;
-        options.onSkip(source as string, error.message);
+        options.onSkip((samples[index] as Sample).path, error.message);
       },
     });
     for await (const { pixels, indices } of batches) {

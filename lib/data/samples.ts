@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { systemPath } from '../names.js';
+import type { ArchiveEntry } from './archive/entry.js';
 import type { HiddenFile } from './hidden.js';
 
 /** A picture and its class. */
@@ -8,6 +9,8 @@ export interface Sample {
   path: string;
   /** The index of its class; -1 of a picture without a class, which come after the others. */
   label: number;
+  /** Where its bytes are, unless in a file of this path. */
+  source?: ArchiveEntry;
 }
 
 /** A folder of class folders. */
@@ -15,8 +18,10 @@ export interface LabelledFolder {
   root: string;
   /** The names of the class folders, sorted by code point: a class is known by its index here. */
   classes: string[];
-  /** By class, then by folder, then by file name. */
+  /** By class, then by folder, then by file name; those without a class at the end. */
   samples: Sample[];
+  /** The folder that pictures without a class are named from. Default: `root`. */
+  unlabeled?: string;
   /** Files in the class folders that are passed over, since their names have none of the endings. */
   ignored: string[];
   /** Hidden files and folders, which are passed over with what they hold. */
@@ -45,13 +50,40 @@ export interface SampleStat {
   relativePath: string;
   /** Bytes. Zero, as the time, for a file that cannot be reached: decoding it says why. */
   size: number;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970; of an entry those of its archive. */
   mtimeMs: number;
+  /** The size of an entry's archive, in bytes. */
+  archive?: number;
+  /** The checksum of a zip's entry. */
+  crc32?: number | null;
 }
 
-/** Returns a sample's path from its folder's root, with `/` on every system. */
-export function relativePath({ root }: Pick<LabelledFolder, 'root'>, sample: Sample): string {
-  return path.relative(root, sample.path).replaceAll(path.sep, '/');
+function statEntry({ archive, length, crc32 }: ArchiveEntry): Omit<SampleStat, 'relativePath'> {
+  return { size: length, mtimeMs: archive.mtimeMs, archive: archive.size, crc32 };
+}
+
+/** Returns a sample's path from its folder's root, with `/` on every system; of one without a class, from their own folder. */
+export function relativePath(
+  { root, unlabeled = root }: Pick<LabelledFolder, 'root' | 'unlabeled'>,
+  sample: Sample,
+): string {
+  return path.relative(sample.label < 0 ? unlabeled : root, sample.path).replaceAll(path.sep, '/');
+}
+
+/** Returns where a sample's bytes are. */
+export function sourceOf({ path, source }: Sample): string | ArchiveEntry {
+  return source ?? path;
+}
+
+/** Counts the pictures with a class and those without. */
+export function countSamples({ samples }: Pick<LabelledFolder, 'samples'>): {
+  labelled: number;
+  unlabeled: number;
+} {
+  // Those without a class come last.
+  const first = samples.findIndex(({ label }) => label < 0);
+  const labelled = first < 0 ? samples.length : first;
+  return { labelled, unlabeled: samples.length - labelled };
 }
 
 /** Returns sizes and times of a folder's samples, in their order. */
@@ -60,6 +92,8 @@ export async function statSamples(folder: LabelledFolder): Promise<SampleStat[]>
   // A bounded number at a time: each waits for one of libuv's few threads.
   for (let from = 0; from < folder.samples.length; from += 64) {
     const some = folder.samples.slice(from, from + 64).map(async (sample) => {
+      if (sample.source)
+        return { relativePath: relativePath(folder, sample), ...statEntry(sample.source) };
       const { size, mtimeMs } = await stat(systemPath(sample.path)).catch(() => ({
         size: 0,
         mtimeMs: 0,

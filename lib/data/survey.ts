@@ -1,9 +1,12 @@
+import path from 'node:path';
 import { DistillError } from '../errors.js';
 import { surveyFolder } from './folder.js';
+import { scanImages } from './images.js';
 import { type DatasetFolders, explainMissing, SPLIT_REMEDY, wholeFolder } from './layout.js';
 import { surveyManifest } from './manifest.js';
 import { isManifest } from './manifest-rows.js';
-import type { FolderSurvey, SplitSurvey } from './samples.js';
+import { countSamples, type FolderSurvey, type Sample, type SplitSurvey } from './samples.js';
+import { type ImageSource, isEntry, sourcePath } from './source.js';
 import { type Split, splitSurvey } from './split.js';
 
 /** The surveys of a dataset's two halves. One that fails is rejected, with the same error where both come from one place. */
@@ -29,10 +32,55 @@ export function surveyDataset(folders: DatasetFolders): DatasetSurvey {
   const whole = surveyWhole(folders);
   const half = async (split: 'train' | 'val') =>
     (await whole)?.[split] ?? surveyHalf(folders, split);
-  const surveys = { train: half('train'), val: half('val') };
+  const surveys = {
+    train: half('train').then((train) => addUnlabeled(train, folders.unlabeled)),
+    val: half('val'),
+  };
   // Whoever awaits one that fails is told; until then it is not unhandled.
   for (const survey of Object.values(surveys)) survey.catch(() => {});
   return surveys;
+}
+
+/** Adds the pictures without a class, which come after the others. */
+async function addUnlabeled(train: FolderSurvey, place: string | undefined): Promise<FolderSurvey> {
+  if (place === undefined) return train;
+  if (countSamples(train).unlabeled > 0) {
+    throw new DistillError(
+      'ERR_OPTION',
+      `'${train.root}' has pictures without a class already; add those of \`unlabeled\` to its manifest.`,
+    );
+  }
+  const { samples, ...others } = await unlabeledIn(place);
+  const without = samples.map((sample) => ({ ...sample, label: -1 }));
+  return {
+    ...train,
+    samples: [...train.samples, ...without],
+    unlabeled: others.root,
+    ignored: [...train.ignored, ...others.ignored],
+    hidden: [...train.hidden, ...others.hidden],
+  };
+}
+
+/** Finds the pictures of a folder, a manifest or an archive, whatever their classes. */
+async function unlabeledIn(place: string): Promise<Omit<FolderSurvey, 'classes' | 'loose'>> {
+  const found = await surveySource(place);
+  if (found) {
+    const { train, val, unsplit } = found;
+    const all = [train, val, unsplit].filter((survey) => survey !== null);
+    return {
+      root: path.dirname(path.resolve(place)),
+      samples: all.flatMap(({ samples }) => samples),
+      ignored: all.flatMap(({ ignored }) => ignored),
+      hidden: all.flatMap(({ hidden }) => hidden),
+    };
+  }
+  const { files, ignored, hidden } = await scanImages(place);
+  return { root: place, samples: files.map(sampleOf), ignored, hidden };
+}
+
+function sampleOf(source: ImageSource): Sample {
+  const sample: Sample = { path: sourcePath(source) ?? '', label: -1 };
+  return isEntry(source) ? { ...sample, source } : sample;
 }
 
 /** Searches a dataset that both halves come from; `null` where they are two folders. */

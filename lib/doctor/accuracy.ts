@@ -3,7 +3,7 @@ import { native } from '../addon.js';
 import { decodeBatches } from '../data/decode.js';
 import { imageName, type TeacherLogits } from '../data/logits-file.js';
 import { TEACHER_BATCH } from '../data/prepare.js';
-import { type FolderSurvey, relativePath, type Sample } from '../data/samples.js';
+import { type FolderSurvey, type Sample, sourceOf } from '../data/samples.js';
 import { checkFinite, makeClassifier } from '../model/classifier.js';
 import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
 import type { Preprocessing } from '../model/preprocessing.js';
@@ -89,7 +89,7 @@ async function ask(
   const confusion = new ConfusionMatrix(classes);
   const kept: { pixels: Uint8Array[]; labels: number[] } = { pixels: [], labels: [] };
   const paths = samples.map(({ path }) => path);
-  const batches = decodeBatches(paths, {
+  const batches = decodeBatches(samples.map(sourceOf), {
     preprocessing,
     batchSize: TEACHER_BATCH,
     maxPixels,
@@ -168,7 +168,7 @@ export function checkAnswers(
   for (const [split, survey] of Object.entries({ val, train })) {
     if (!survey) continue;
     const names = survey.samples.map((sample) =>
-      imageName(split as 'train' | 'val', relativePath(survey, sample)),
+      imageName(split as 'train' | 'val', survey, sample),
     );
     if (names.length === 0 || !logits.has(names)) continue;
     const confusion = new ConfusionMatrix(logits.classes);

@@ -1,9 +1,17 @@
+import { createHash } from 'node:crypto';
 import { checkSeveral } from '../checks.js';
 import { checkFolder, checkSameClasses } from '../data/dataset.js';
 import { hiddenFiles } from '../data/hidden.js';
 import { unreadImages } from '../data/ignored.js';
 import type { DatasetFolders } from '../data/layout.js';
-import { type FolderSurvey, statSamples } from '../data/samples.js';
+import {
+  countSamples,
+  type FolderSurvey,
+  type Sample,
+  sourceOf,
+  statSamples,
+} from '../data/samples.js';
+import { readSource } from '../data/source.js';
 import type { Dataset } from '../data/store.js';
 import { surveyDataset } from '../data/survey.js';
 import { sha256 } from '../files.js';
@@ -110,10 +118,11 @@ export function countsOf({ classes, samples }: FolderSurvey): Map<string, number
 
 function checkCounts(train: FolderSurvey, val: FolderSurvey, topic: Topic): void {
   const [trained, validated] = [countsOf(train), countsOf(val)];
+  const { labelled, unlabeled } = countSamples(train);
   const names = [...new Set([...train.classes, ...val.classes])];
   topic.ok(
     'counts',
-    `${count(train.samples.length, 'training picture')} and ${count(val.samples.length, 'validation picture')} of ${count(names.length, 'class', 'classes')}.`,
+    `${count(labelled, 'training picture')} and ${count(val.samples.length, 'validation picture')} of ${count(names.length, 'class', 'classes')}${unlabeled > 0 ? `, and ${count(unlabeled, 'picture')} to train on without a class` : ''}.`,
     names.map((name) => `${name}: ${trained.get(name) ?? 0} and ${validated.get(name) ?? 0}`),
   );
   const filled = [...trained].filter(([, images]) => images > 0).sort((a, b) => a[1] - b[1]);
@@ -153,14 +162,14 @@ export async function checkDuplicates(
   topic: Topic,
 ): Promise<void> {
   if (!train || !val) return;
-  const bySize = new Map<number, { train: string[]; val: string[] }>();
+  const bySize = new Map<number, { train: Sample[]; val: Sample[] }>();
   for (const [split, survey] of [
     ['train', train],
     ['val', val],
   ] as const) {
     for (const [i, { size }] of (await statSamples(survey)).entries()) {
       const same = bySize.get(size) ?? { train: [], val: [] };
-      same[split].push((survey.samples[i] as { path: string }).path);
+      same[split].push(survey.samples[i] as Sample);
       bySize.set(size, same);
     }
   }
@@ -170,10 +179,10 @@ export async function checkDuplicates(
     if (files.train.length === 0 || files.val.length === 0) continue;
     signal?.throwIfAborted();
     const trained = new Map<string, string>();
-    for (const file of files.train) trained.set(await digest(file, signal), file);
-    for (const file of files.val) {
-      const same = trained.get(await digest(file, signal));
-      if (same !== undefined) pairs.push(`${file} is ${same}`);
+    for (const sample of files.train) trained.set(await digest(sample, signal), sample.path);
+    for (const sample of files.val) {
+      const same = trained.get(await digest(sample, signal));
+      if (same !== undefined) pairs.push(`${sample.path} is ${same}`);
     }
   }
   if (pairs.length === 0) {
@@ -188,7 +197,15 @@ export async function checkDuplicates(
   );
 }
 
-/** Returns the SHA-256 of a file; of one that cannot be read its path, which no other file has. */
-function digest(file: string, signal: AbortSignal | undefined): Promise<string> {
-  return sha256(file, signal).catch(() => file);
+/** Returns the SHA-256 of a picture's bytes; of one that cannot be read its path, which no other has. */
+async function digest(sample: Sample, signal: AbortSignal | undefined): Promise<string> {
+  const source = sourceOf(sample);
+  try {
+    if (typeof source === 'string') return await sha256(source, signal);
+    return createHash('sha256')
+      .update(await readSource(source))
+      .digest('hex');
+  } catch {
+    return sample.path;
+  }
 }

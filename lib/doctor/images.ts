@@ -1,4 +1,5 @@
 import { decodeBatches, readImageSize } from '../data/decode.js';
+import { type Sample, sourceOf } from '../data/samples.js';
 import type { DistillError } from '../errors.js';
 import type { PixelPreprocessing } from '../model/preprocessing.js';
 import type { DoctorProgress } from '../options/doctor.js';
@@ -41,30 +42,30 @@ export async function decodeAll(
   topic: Topic,
 ): Promise<Decoded> {
   const { preprocessing, onBadImage, maxPixels, onProgress, signal } = options;
-  const paths = pathsOf(images);
+  const samples = samplesOf(images);
   const bad: string[] = [];
   const reasons: string[] = [];
   const kept: Uint8Array[] = [];
   let good = 0;
   const started = performance.now();
-  const batches = decodeBatches(paths, {
+  const batches = decodeBatches(samples.map(sourceOf), {
     preprocessing,
     batchSize: BATCH,
     onBadImage: 'skip',
     maxPixels,
     signal,
-    onSkip: (source, { message }: DistillError) => {
-      bad.push(source as string);
+    onSkip: (_, { message }: DistillError, index) => {
+      bad.push((samples[index] as Sample).path);
       reasons.push(message);
     },
   });
   for await (const { pixels, count } of batches) {
     good += count;
     if (kept.length * BATCH < KEPT_IMAGES) kept.push(pixels);
-    onProgress?.({ check: 'pictures', done: good + bad.length, total: paths.length });
+    onProgress?.({ check: 'pictures', done: good + bad.length, total: samples.length });
   }
-  const rate = paths.length / ((performance.now() - started) / 1000);
-  reportBad(paths.length, reasons, onBadImage, topic);
+  const rate = samples.length / ((performance.now() - started) / 1000);
+  reportBad(samples.length, reasons, onBadImage, topic);
   await checkLost(images, new Set(bad), topic);
   return { good, bad, rate, pixels: Buffer.concat(kept) };
 }
@@ -78,8 +79,8 @@ export function sampleEvenly<T>(things: readonly T[], most: number): T[] {
   );
 }
 
-function pathsOf({ train, val }: Images): string[] {
-  return [train, val].flatMap((survey) => survey?.samples.map((sample) => sample.path) ?? []);
+function samplesOf({ train, val }: Images): Sample[] {
+  return [train, val].flatMap((survey) => survey?.samples ?? []);
 }
 
 function reportBad(
@@ -137,14 +138,14 @@ export async function checkSizes(
   topic: Topic,
 ): Promise<void> {
   const skipped = new Set(bad);
-  const good = pathsOf(images).filter((path) => !skipped.has(path));
-  const paths = sampleEvenly(good, SIZED_IMAGES);
+  const good = samplesOf(images).filter(({ path }) => !skipped.has(path));
+  const samples = sampleEvenly(good, SIZED_IMAGES);
   const sizes: { width: number; height: number }[] = [];
-  for (let first = 0; first < paths.length; first += BATCH) {
+  for (let first = 0; first < samples.length; first += BATCH) {
     signal?.throwIfAborted();
-    const some = paths
+    const some = samples
       .slice(first, first + BATCH)
-      .map((path) => readImageSize(path, { maxPixels, signal }));
+      .map((sample) => readImageSize(sourceOf(sample), { maxPixels, signal }));
     sizes.push(...(await Promise.all(some)));
   }
   const typical = sizes.sort((a, b) => a.width * a.height - b.width * b.height)[sizes.length >> 1];
@@ -153,7 +154,7 @@ export async function checkSizes(
   const seen = (side: number) => Math.min(side, imageSize);
   const share = (seen(typical.width) * seen(typical.height)) / (typical.width * typical.height);
   const crop = `the crop of ${imageSize} pixels`;
-  const all = `${paths.length < good.length ? 'a sample of ' : ''}${count(sizes.length, 'picture')}`;
+  const all = `${samples.length < good.length ? 'a sample of ' : ''}${count(sizes.length, 'picture')}`;
   const have = `${small} of ${all} ${small === 1 ? 'has' : 'have'} a side shorter than ${crop}, and so a black border`;
   const shows = `Of a typical picture, ${typical.width} x ${typical.height} pixels, ${crop} shows ${percent(share)}`;
   if (small > MANY_SMALL * sizes.length) {

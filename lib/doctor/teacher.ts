@@ -9,7 +9,6 @@ import {
   type TeacherSource,
 } from '../checks.js';
 import { imageName, TeacherLogits } from '../data/logits-file.js';
-import { relativePath } from '../data/samples.js';
 import { DistillError } from '../errors.js';
 import { sha256 } from '../files.js';
 import { inspect } from '../model/inspect.js';
@@ -99,7 +98,7 @@ async function checkRows(
   topic: Topic,
 ): Promise<void> {
   if (!train || onBadImage === 'skip') return;
-  const names = train.samples.map((sample) => imageName('train', relativePath(train, sample)));
+  const names = train.samples.map((sample) => imageName('train', train, sample));
   await topic.passes('rows', () => logits.requireAll(names));
 }
 

@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { choice, dataset, fields, partialShare, preprocessing, training, whole } from './fields.js';
+import {
+  choice,
+  dataset,
+  fields,
+  partialShare,
+  preprocessing,
+  training,
+  unlabeled,
+  whole,
+} from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { option } from './option.js';
 import type { TrainingOptions } from './training.js';
@@ -15,6 +24,11 @@ export interface DistillOptions extends TrainingOptions {
    * training picture is found in it by its path from the dataset's folder, such as `train/ants/1.jpg`.
    */
   teacherLogits?: string | undefined;
+  /**
+   * Pictures without a class, which are trained on besides those of the dataset by the teacher's term of the loss alone: a folder
+   * (searched recursively), a manifest or an archive. A file of logits names them `unlabeled/1.jpg`. Default: there are none.
+   */
+  unlabeled?: string | undefined;
   /**
    * The file to write the student to: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A student
    * that this package wrote is replaced by the first save; another file needs `overwrite`.
@@ -97,6 +111,7 @@ export const distillOptions = z.strictObject({
       'studentModel studentPath studentFile dstModel target output out outFile save modelPath checkpoint',
   }),
   ...dataset,
+  unlabeled,
   mean: option(preprocessing.mean.optional(), FROM_TEACHER),
   std: option(preprocessing.std.optional(), FROM_TEACHER),
   imageSize: option(training.imageSize, { shown: `${FROM_TEACHER.shown}, or 224` }),

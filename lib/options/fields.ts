@@ -225,6 +225,13 @@ export const dataset = {
   }),
 };
 
+/** Pictures that the teacher's answers alone are learnt from. */
+export const unlabeled = option(folder.optional(), {
+  help: "pictures without a class, which are learnt from by the teacher's answers alone",
+  placeholder: 'folder',
+  synonyms: 'unlabelled unlabeledDir unlabelledDir extra unsupervised',
+});
+
 /** Changes to training pictures. */
 export const AUGMENTATIONS = ['crop', 'resized-crop', 'flip'] as const;
 

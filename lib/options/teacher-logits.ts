@@ -1,7 +1,15 @@
 import { z } from 'zod';
 import type { PrepareProgress } from '../run/events.js';
 import type { DistillWarning } from '../warnings.js';
-import { callback, dataset, execution, fields, preprocessing, reports } from './fields.js';
+import {
+  callback,
+  dataset,
+  execution,
+  fields,
+  preprocessing,
+  reports,
+  unlabeled,
+} from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { option } from './option.js';
 
@@ -30,6 +38,8 @@ export interface TeacherLogitsOptions {
   valSplit?: number | undefined;
   /** Decides which pictures `valSplit` takes, in every call and for every `seed` alike. Default 0. */
   splitSeed?: number | undefined;
+  /** Pictures without a class, as in `distill()`: a folder, a manifest or an archive. Default: there are none. */
+  unlabeled?: string | undefined;
   /** Means of red, green and blue, in 0..1, that the teacher was trained with. Default: those in the teacher's file. */
   mean?: readonly [number, number, number] | undefined;
   /** Standard deviations of red, green and blue, in 0.0001..1. Default: those in the teacher's file. */
@@ -66,6 +76,7 @@ export const teacherLogitsOptions = z.strictObject({
   }),
   output: fields.output,
   ...dataset,
+  unlabeled,
   mean: option(preprocessing.mean.optional(), FROM_TEACHER),
   std: option(preprocessing.std.optional(), FROM_TEACHER),
   imageSize: option(preprocessing.imageSize.optional(), {

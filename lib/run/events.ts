@@ -9,8 +9,11 @@ export interface PrepareProgress {
 
 /** Events of every run, with the arguments of their listeners. */
 export interface CommonEvents {
-  /** The classes and numbers of pictures found, before anything else is done; `hidden` where hidden files are passed over. */
-  dataset: [{ classes: string[]; train: number; val: number; hidden?: number }];
+  /**
+   * The classes and numbers of pictures found, before anything else is done; `unlabeled` where there are training pictures without a
+   * class, `hidden` where hidden files are passed over.
+   */
+  dataset: [{ classes: string[]; train: number; val: number; unlabeled?: number; hidden?: number }];
   prepare: [PrepareProgress];
   /** Without a listener, warnings go to `process.emitWarning`. */
   warning: [DistillWarning];

@@ -8,6 +8,7 @@ import {
 } from '../checks.js';
 import { scanDataset } from '../data/dataset.js';
 import { passedOver } from '../data/ignored.js';
+import { countSamples } from '../data/samples.js';
 import type { Answering, Dataset } from '../data/store.js';
 import { checkOutput, type OutputFile } from '../model/output.js';
 import type { CheckedOptions } from '../options/distill.js';
@@ -52,11 +53,13 @@ export async function findDataset(
   const dataset = await scanDataset(folders);
   const { classes, train, val } = dataset;
   checkClassWeights(options.classWeights, classes);
+  const { labelled, unlabeled } = countSamples(train);
   const hidden = train.hidden.length + val.hidden.length;
   task.report('dataset', {
     classes,
-    train: train.samples.length,
+    train: labelled,
     val: val.samples.length,
+    ...(unlabeled > 0 && { unlabeled }),
     ...(hidden > 0 && { hidden }),
   });
   for (const warning of passedOver(train, val)) task.report('warning', warning);

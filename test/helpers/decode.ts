@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import { decodeBatches, decodeCrop, type ImageSource } from '../../lib/data/decode.js';
+import { decodeBatches, decodeCrop } from '../../lib/data/decode.js';
+import type { ImageSource } from '../../lib/data/source.js';
 import type { DistillError } from '../../lib/errors.js';
 import { refusalOf } from './results.js';
 

@@ -78,6 +78,7 @@ const trainingOptions = {
 
 const distillOptions = {
   ...trainingOptions,
+  unlabeled: notAPath,
   teacher: notAPath,
   teacherLogits: notAPath,
   student: notAPath,
@@ -142,6 +143,7 @@ const teacherLogitsOptions = {
   val: notAPath,
   valSplit: notASplit,
   splitSeed: notASeed,
+  unlabeled: notAPath,
   mean: notMean,
   std: notStd,
   imageSize: notAnImageSize,

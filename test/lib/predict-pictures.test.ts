@@ -2,8 +2,8 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadAddon } from '../../lib/addon.js';
-import { scanImages } from '../../lib/data/dataset.js';
 import { decodeBatches } from '../../lib/data/decode.js';
+import { scanImages } from '../../lib/data/images.js';
 import { type DistillWarning, distill, type Prediction, predict } from '../../lib/index.js';
 import { filesIn, smallRun, temporaryFolder, writeStudent } from '../helpers/dataset.js';
 import { collect, labels, preprocessing } from '../helpers/predict.js';
@@ -21,7 +21,7 @@ beforeAll(async () => {
   base = await smallRun(folder);
   await distill(base);
   images = path.join(base.dataset, 'val');
-  ({ files } = await scanImages(images));
+  files = (await scanImages(images)).files as string[];
   plain = await writeStudent(path.join(folder, 'plain.pth'), { classes: 4, seed: 3 });
 });
 

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { scanImages } from '../../lib/data/dataset.js';
+import { scanImages } from '../../lib/data/images.js';
 import { distill, type Prediction, predict } from '../../lib/index.js';
 import { runChild } from '../helpers/child.js';
 import { smallRun, temporaryFolder, writeStudent } from '../helpers/dataset.js';
@@ -20,7 +20,7 @@ beforeAll(async () => {
   base = await smallRun(folder);
   await distill(base);
   images = path.join(base.dataset, 'val');
-  ({ files } = await scanImages(images));
+  files = (await scanImages(images)).files as string[];
   plain = await writeStudent(path.join(folder, 'plain.pth'), { classes: 4, seed: 3 });
 });
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
-import { decodeBatches, decodeCrop, type ImageSource } from '../../../lib/data/decode.js';
+import { decodeBatches, decodeCrop } from '../../../lib/data/decode.js';
+import type { ImageSource } from '../../../lib/data/source.js';
 import { collect, SIZE } from '../../helpers/decode.js';
 import { fixture, noise } from '../../helpers/pictures.js';
 

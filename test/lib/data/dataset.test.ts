@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { scanDataset, scanFolder, scanImages } from '../../../lib/data/dataset.js';
+import { scanDataset, scanFolder } from '../../../lib/data/dataset.js';
+import { scanImages } from '../../../lib/data/images.js';
 import { statSamples } from '../../../lib/data/samples.js';
 import { python, runPython } from '../../helpers/python.js';
 
@@ -192,7 +193,7 @@ describe('scanImages', () => {
     files('b.jpg', 'a.png', 'deep/c.jpg', 'notes.txt', 'x.jpg/d.jpg');
     const found = await scanImages(root);
     expect(found.ignored).toEqual([path.join(root, 'notes.txt')]);
-    expect(found.files.map((file) => path.relative(root, file))).toEqual([
+    expect(found.files.map((file) => path.relative(root, file as string))).toEqual([
       'a.png',
       'b.jpg',
       'deep/c.jpg',
@@ -204,7 +205,7 @@ describe('scanImages', () => {
     files('z.dat', 'folder/b.jpg', 'folder/a.jpg');
     const inputs = [path.join(root, 'z.dat'), path.join(root, 'folder')];
     const found = await scanImages(inputs);
-    expect(found.files.map((file) => path.relative(root, file))).toEqual([
+    expect(found.files.map((file) => path.relative(root, file as string))).toEqual([
       'z.dat',
       'folder/a.jpg',
       'folder/b.jpg',

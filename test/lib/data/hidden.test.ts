@@ -1,8 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { scanFolder, scanImages } from '../../../lib/data/dataset.js';
+import { scanFolder } from '../../../lib/data/dataset.js';
 import { isHidden } from '../../../lib/data/hidden.js';
+import { scanImages } from '../../../lib/data/images.js';
 import { type DistillWarning, datasetStats, distill, doctor, predict } from '../../../lib/index.js';
 import { smallRun, temporaryFolder, writePicture, writeStudent } from '../../helpers/dataset.js';
 import { python, runPython } from '../../helpers/python.js';

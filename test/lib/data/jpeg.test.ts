@@ -5,7 +5,7 @@ import { loadJpegAddon } from '../../../lib/addon.js';
 import { centerCrop, MAX_PIXELS } from '../../../lib/data/decode/image.js';
 import { openWithSharp } from '../../../lib/data/decode/sharp.js';
 import { pixelSteps } from '../../../lib/data/decode/steps.js';
-import { decodeCrop, type ImageSource } from '../../../lib/data/decode.js';
+import { decodeCrop } from '../../../lib/data/decode.js';
 import { collect, digest, expectedIn, fixtures, refusal, sha256 } from '../../helpers/decode.js';
 import { fixture, noise } from '../../helpers/pictures.js';
 
@@ -15,7 +15,7 @@ if (jpegAddon === null) {
 }
 
 /** The SHA-256 of what the addon makes of a JPEG by itself; null where it leaves it to sharp. */
-async function byAddon(source: ImageSource, size: number): Promise<string | null> {
+async function byAddon(source: string | Uint8Array, size: number): Promise<string | null> {
   const pixels = new Uint8Array(size * size * 3).fill(7);
   const steps = pixelSteps({ imageSize: size }, 1);
   const options = { source, steps, maxPixels: MAX_PIXELS, pixels };

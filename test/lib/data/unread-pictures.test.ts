@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { loadJpegAddon } from '../../../lib/addon.js';
 import { MAX_PIXELS } from '../../../lib/data/decode/image.js';
 import { pixelSteps } from '../../../lib/data/decode/steps.js';
-import { decodeCrop, type ImageSource } from '../../../lib/data/decode.js';
+import { decodeCrop } from '../../../lib/data/decode.js';
+import type { ImageSource } from '../../../lib/data/source.js';
 import type { DistillError } from '../../../lib/errors.js';
 import {
   datasetStats,

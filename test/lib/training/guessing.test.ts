@@ -87,9 +87,7 @@ test('is warned of where its logits are given, and one that knows is not', async
     train: at('dataset/train'),
     val: at('dataset/val'),
   });
-  const names = train.samples.map(({ path: picture }) =>
-    imageName('train', path.relative(train.root, picture)),
-  );
+  const names = train.samples.map((sample) => imageName('train', train, sample));
   for (const [right, warned] of [
     [31, 0],
     [28, 1],
