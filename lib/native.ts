@@ -269,6 +269,8 @@ export interface NativeContents {
   tensors: { name: string; shape: number[]; dtype: string }[];
   /** The run's metadata as JSON, where the file has it. */
   metadata: string | null;
+  /** Other texts in a safetensors file's metadata, 64 of up to a MiB at most. */
+  otherMetadata: { name: string; text: string }[];
 }
 
 /** A tensor: its shape, and its elements in row-major order. */

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { type CheckpointContents, inspect } from '../model/inspect.js';
+import type { FoundRecipe } from '../model/recipes.js';
 import { inspectOptions } from '../options/inspect.js';
 import { addCall, jsonOption } from './options.js';
 import type { Output } from './output.js';
@@ -20,7 +21,7 @@ export function addInspect(program: Command, output: Output): void {
 
 /** Returns lines of a name and a value, each as fields; a tensor's line has three. */
 function describe(contents: CheckpointContents, withTensors: boolean): string[][] {
-  const { path, format, architecture, classes, parameters, tensors, metadata } = contents;
+  const { path, format, architecture, classes, parameters, tensors, metadata, recipe } = contents;
   const rows: [string, string | number | undefined][] = [
     ['file', path],
     ['format', format === 'legacy' ? "legacy (PyTorch's before 1.6)" : format],
@@ -44,6 +45,9 @@ function describe(contents: CheckpointContents, withTensors: boolean): string[][
       ['made with', versions && pairs(versions)],
     );
   }
+  if (recipe) {
+    rows.push(['recipe', `${recipe.from} (${recipe.program})`], ...stepsOf(recipe));
+  }
   const lines = rows
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => [`${name.padEnd(14)}${value}`]);
@@ -52,6 +56,12 @@ function describe(contents: CheckpointContents, withTensors: boolean): string[][
     ...lines,
     ...tensors.map(({ name, shape, dtype }) => [name, dtype, `(${shape.join(', ')})`]),
   ];
+}
+
+/** Returns the preprocessing that a recipe says, or the reason why it cannot be honoured. */
+function stepsOf({ steps, refusal }: FoundRecipe): [string, string][] {
+  if (!steps) return [['refused', refusal ?? '']];
+  return Object.entries(steps).map(([name, value]) => [name, `${value ?? 'none'}`]);
 }
 
 function pairs(record: Record<string, unknown>): string {

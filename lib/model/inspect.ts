@@ -2,6 +2,7 @@ import { loadAddon, native } from '../addon.js';
 import { checkOptions } from '../options/check.js';
 import { inspectOptions } from '../options/inspect.js';
 import { type ModelMetadata, parseMetadata } from './metadata.js';
+import { type FoundRecipe, findRecipe } from './recipes.js';
 
 /** The contents of a checkpoint. */
 export interface CheckpointContents {
@@ -17,6 +18,11 @@ export interface CheckpointContents {
   tensors: { name: string; shape: number[]; dtype: string }[];
   /** The metadata in a file of this package; `null` in others. */
   metadata: ModelMetadata | null;
+  /**
+   * The preprocessing that another program wrote for it, where the file does not say it itself: in a safetensors file's
+   * metadata, or in `<name>.json`, `preprocessor_config.json` or `config.json` beside it; `null` without one.
+   */
+  recipe: FoundRecipe | null;
 }
 
 /**
@@ -28,7 +34,7 @@ export interface CheckpointContents {
  */
 export async function inspect(path: string): Promise<CheckpointContents> {
   checkOptions(inspectOptions, { path });
-  const { metadata, ...contents } = await native(loadAddon().inspect(path));
+  const { metadata, otherMetadata, ...contents } = await native(loadAddon().inspect(path));
   const isParameter = (name: string) =>
     !/\.(running_mean|running_var|num_batches_tracked)$/.test(name);
   return {
@@ -38,5 +44,6 @@ export async function inspect(path: string): Promise<CheckpointContents> {
       .filter(({ name }) => isParameter(name))
       .reduce((sum, { shape }) => sum + shape.reduce((n, side) => n * side, 1), 0),
     metadata: metadata === null ? null : parseMetadata(metadata, path),
+    recipe: metadata === null ? await findRecipe(path, otherMetadata) : null,
   };
 }

@@ -37,8 +37,8 @@ const WORDS: Readonly<Record<string, RecipeSteps>> = {
   none: {},
 };
 
-/** Bytes and depth of the largest recipe; those of the programs have some kilobytes and five levels. */
-const LARGEST = 1e6;
+/** Bytes and depth of the largest recipe; most have a kilobyte, and those of timm may name thousands of classes. */
+const LARGEST = 16e6;
 const DEEPEST = 32;
 
 /**
@@ -87,9 +87,9 @@ export interface FoundRecipe {
  */
 export async function findRecipe(
   model: string,
-  entries: Readonly<Record<string, string>>,
+  entries: readonly { name: string; text: string }[],
 ): Promise<FoundRecipe | null> {
-  for (const [name, text] of Object.entries(entries)) {
+  for (const { name, text } of entries) {
     const found = foundIn(text, `${model} (${name})`);
     if (found) return found;
   }
@@ -145,9 +145,13 @@ function fieldsOfJson(text: string): Fields | null {
 function depthOf(text: string): number {
   let depth = 0;
   let deepest = 0;
-  for (const [bracket] of text.replace(/"(?:[^"\\]|\\.)*"/gs, '').matchAll(/[[\]{}]/g)) {
-    depth += bracket === '{' || bracket === '[' ? 1 : -1;
-    deepest = Math.max(deepest, depth);
+  let isString = false;
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i];
+    if (character === '"') isString = !isString;
+    else if (isString) i += character === '\\' ? 1 : 0;
+    else if (character === '{' || character === '[') deepest = Math.max(deepest, ++depth);
+    else if (character === '}' || character === ']') depth -= 1;
   }
   return deepest;
 }

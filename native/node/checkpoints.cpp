@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 
 #include <cstring>
+#include <map>
 #include <memory>
 #include <system_error>
 
@@ -30,6 +31,7 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
     std::optional<Recognized> recognized;
     std::vector<TensorEntry> tensors;
     std::optional<std::string> metadata;
+    std::map<std::string, std::string> other_metadata;
   };
   return worker.run<Contents>(
       info.Env(),
@@ -37,7 +39,7 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
         const Checkpoint checkpoint = Checkpoint::open(path);
         checkpoint.verify();
         return Contents{checkpoint.format(), recognize(checkpoint), checkpoint.tensors(),
-                        checkpoint.record(metadata_record)};
+                        checkpoint.record(metadata_record), checkpoint.other_metadata()};
       },
       [](Napi::Env env, const Contents& contents) {
         auto tensors = Napi::Array::New(env, contents.tensors.size());
@@ -62,6 +64,14 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
         object.Set("metadata", contents.metadata ? static_cast<Napi::Value>(
                                                        Napi::String::New(env, *contents.metadata))
                                                  : env.Null());
+        auto others = Napi::Array::New(env);
+        for (const auto& [name, text] : contents.other_metadata) {
+          auto entry = Napi::Object::New(env);
+          entry.Set("name", name);
+          entry.Set("text", text);
+          others.Set(others.Length(), entry);
+        }
+        object.Set("otherMetadata", others);
         return object;
       });
 }

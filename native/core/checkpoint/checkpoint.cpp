@@ -371,4 +371,14 @@ std::optional<std::string> Checkpoint::record(std::string_view name) const {
   return entry->second;
 }
 
+std::map<std::string, std::string> Checkpoint::other_metadata() const {
+  constexpr size_t most = 64;
+  std::map<std::string, std::string> others;
+  for (const auto& [name, text] : metadata_) {
+    if (others.size() == most) break;
+    if (name != metadata_record && text.size() <= largest_record) others.emplace(name, text);
+  }
+  return others;
+}
+
 }  // namespace distill

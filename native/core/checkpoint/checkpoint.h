@@ -61,6 +61,10 @@ class Checkpoint {
   // ERR_CHECKPOINT_CORRUPT where it is larger than a MiB.
   std::optional<std::string> record(std::string_view name) const;
 
+  // The other entries of a safetensors file's metadata, by name, as long as each is no larger than
+  // a MiB; the first 64, and none of another file.
+  std::map<std::string, std::string> other_metadata() const;
+
  private:
   Checkpoint(const std::string& path, File file);
   void read_zip();

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { triple } from '../../../lib/cli/arguments.js';
 import { events, run, script, temporary } from '../../helpers/cli.js';
@@ -24,6 +25,22 @@ describe('files', () => {
     expect(events(json.stdout)).toMatchObject([
       { event: 'checkpoint', path: 'teacher.pth', architecture: 'densenet121', metadata: null },
     ]);
+  });
+
+  test('inspect shows the recipe beside a teacher', async () => {
+    const folder = path.join(temporary, 'hub');
+    mkdirSync(folder);
+    copyFileSync(path.join(temporary, 'teacher.pth'), path.join(folder, 'teacher.pth'));
+    const config = path.join(folder, 'config.json');
+    writeFileSync(config, JSON.stringify({ pretrained_cfg: { input_size: [3, 96, 96] } }));
+    const read = await run(['inspect', 'hub/teacher.pth']);
+    expect(read.stdout).toMatch(/^recipe +hub\/config\.json \(timm\)$/m);
+    expect(read.stdout).toMatch(/^resize +109$/m);
+    expect(read.stdout).toMatch(/^interpolation +bicubic$/m);
+    writeFileSync(config, JSON.stringify({ pretrained_cfg: { input_size: [3, 96, 64] } }));
+    const refused = await run(['inspect', 'hub/teacher.pth']);
+    expect(refused.code).toBe(0);
+    expect(refused.stdout).toMatch(/^refused +.*input_size is 96 x 64 pixels/m);
   });
 
   test('stats are ready to be pasted', async () => {

@@ -212,15 +212,19 @@ describe('what cannot be honoured is refused by name', () => {
     expect(await refusal(missing)).toContain("it does not exist; expected 'torchvision', 'none'");
     expect(await refusal(folder)).toContain('it is not a file but a folder');
     const large = write('', 'large.json');
-    truncateSync(large, 1e6 + 1);
-    expect(await refusal(large)).toContain('it is larger than 1 MB');
+    truncateSync(large, 16e6 + 1);
+    expect(await refusal(large)).toContain('it is larger than 16 MB');
   });
 });
 
 describe('a recipe is found', () => {
   const model = path.join(mkdtempSync(path.join(folder, 'model-')), 'teacher.v1.pth');
   const beside = (name: string) => path.join(path.dirname(model), name);
-  const found = (entries: Record<string, string> = {}) => findRecipe(model, entries);
+  const found = (entries: Record<string, string> = {}) =>
+    findRecipe(
+      model,
+      Object.entries(entries).map(([name, text]) => ({ name, text })),
+    );
 
   test('beside the model, and the nearest is taken', async () => {
     expect(await found()).toBeNull();
@@ -263,14 +267,14 @@ describe('a recipe is found', () => {
     for (const [name, content] of Object.entries(files)) {
       writeFileSync(path.join(other, name), JSON.stringify(content));
     }
-    expect(await findRecipe(path.join(other, 'net.pth'), {})).toBeNull();
+    expect(await findRecipe(path.join(other, 'net.pth'), [])).toBeNull();
   });
 
   test('and one that cannot be honoured is told with its reason', async () => {
     const other = mkdtempSync(path.join(folder, 'refused-'));
     const file = path.join(other, 'config.json');
     writeFileSync(file, JSON.stringify({ ...timm, crop_mode: 'border' }));
-    expect(await findRecipe(path.join(other, 'net.pth'), {})).toEqual({
+    expect(await findRecipe(path.join(other, 'net.pth'), [])).toEqual({
       from: file,
       program: 'timm',
       steps: null,

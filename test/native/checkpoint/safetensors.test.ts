@@ -113,6 +113,21 @@ describe('reading', () => {
     ]);
   });
 
+  test('finds a recipe of another program in the metadata', async () => {
+    const tensor = { a: { dtype: 'U8', shape: [], data: Uint8Array.of(1) } };
+    const config = JSON.stringify({ input_size: [3, 64, 64], crop_pct: 0.5 });
+    const entries = { format: 'pt', large: `{"a":"${'a'.repeat(2 ** 20)}"}`, timm: config };
+    const file = write(safetensors(tensor, entries));
+    expect((await inspect(file)).recipe).toMatchObject({
+      from: `${file} (timm)`,
+      program: 'timm',
+      steps: { resize: 128, imageSize: 64 },
+    });
+    const metadata = JSON.stringify({ classes: ['a'], mean, std, imageSize: 32 });
+    const ours = write(safetensors(tensor, { ...entries, 'distill.json': metadata }));
+    expect((await inspect(ours)).recipe).toBeNull();
+  });
+
   test("finds a run's metadata, of at most a MiB", async () => {
     const one = { a: { dtype: 'U8', shape: [1], data: Uint8Array.of(1) } };
     const json = JSON.stringify({ classes: ['a', 'é"\\'], mean, std, imageSize: 64 });
