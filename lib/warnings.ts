@@ -9,7 +9,7 @@ export const WARNINGS = {
   WARN_FILES_IGNORED: {
     meaning:
       'Files in the folders look like pictures, but their names have none of the endings that are searched for.',
-    remedy: 'Convert HEIC, AVIF, GIF and the like to JPEG or PNG, or remove them.',
+    remedy: 'Convert GIF, raw pictures and the like to JPEG or PNG, or remove them.',
   },
   WARN_HIDDEN_FILES: {
     meaning:

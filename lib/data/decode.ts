@@ -5,11 +5,12 @@ import { UnreadableFile } from '../files.js';
 import { type PixelPreprocessing, pixelBytes } from '../model/preprocessing.js';
 import { isUnicode } from '../names.js';
 import { printable } from '../words.js';
-import { type ArchiveEntry, entryPath } from './archive/entry.js';
 import { openBmp } from './decode/bmp.js';
+import { openWithCodec } from './decode/codec.js';
 import { limitConcurrency } from './decode/concurrency.js';
+import { exifOrientation } from './decode/exif.js';
 import { BadImage, MAX_PIXELS, type OpenedImage } from './decode/image.js';
-import { notAnImage } from './decode/kinds.js';
+import { codecKind, notAnImage } from './decode/kinds.js';
 import { openNetpbm } from './decode/netpbm.js';
 import { openWithSharp } from './decode/sharp.js';
 import { cutOut, isPlainCrop, pixelSteps, resample } from './decode/steps.js';
@@ -30,7 +31,7 @@ export interface DecodeCropOptions extends ReadOptions {
   into?: Uint8Array;
   /** The picture's name in errors. Default: its path, or `buffer`. */
   name?: string;
-  /** The orientation that the picture lies in, as EXIF numbers them: it is turned upright first. Default 1: it is upright. */
+  /** The orientation that the picture lies in, as EXIF numbers them. Default: what its EXIF says where that is applied, else 1. */
   orientation?: number;
 }
 
@@ -40,8 +41,9 @@ export interface DecodeCropOptions extends ReadOptions {
  * padded with zeros (black). Where the preprocessing says so, the picture is turned upright before that (Pillow's
  * `exif_transpose`), resized (torchvision's `Resize`) and padded (`Pad`), in this order and to the same values.
  *
- * A file is recognised by its content, never by its name. JPEG, PNG, WebP, TIFF, BMP, PBM, PGM and PPM are read, and
- * GIF and AVIF where sharp reads them; of several pages or frames, the first. Files that are damaged or cut short
+ * A file is recognised by its content, never by its name. JPEG, PNG, WebP, TIFF, GIF, AVIF, BMP, PBM, PGM and PPM are
+ * read, and HEIC and JPEG XL where sharp's libvips or a library beside the package reads them; of several pages or
+ * frames, the first. Files that are damaged or cut short
  * are refused, also where the missing part lies outside the crop.
  *
  * The values can differ from Pillow's (compared with 13.0) in these cases:
@@ -50,7 +52,9 @@ export interface DecodeCropOptions extends ReadOptions {
  * - TIFF with 16-bit grey whose zero is white: is inverted, as the format asks; Pillow forgets to.
  * - TIFF in L*a*b*: is refused.
  * - GIF with transparent pixels: they are black; Pillow gives them the colour that the palette happens to hold.
- * - AVIF: by a few levels, as the decoders interpolate colour differently.
+ * - AVIF and HEIC: by a few levels, up to 10 at edges, as the decoders interpolate colour differently. Both are turned as
+ *   their container says; Pillow turns an AVIF only with EXIF.
+ * - JPEG XL that is not lossless: by one, as decoders may. It is turned as its header says, never by EXIF.
  * - BMP with a palette that is a ramp of grey but not of all 256: is read by its palette; Pillow takes the samples
  *   for another depth.
  *
@@ -65,22 +69,23 @@ export async function decodeCrop(
   preprocessing: PixelPreprocessing,
   options: DecodeCropOptions = {},
 ): Promise<Uint8Array> {
-  if (isEntry(source)) {
-    const bytes = await readArchived(source, options);
-    return decodeCrop(bytes, preprocessing, { name: entryPath(source), ...options });
-  }
   const bytes = pixelBytes(preprocessing);
   const pixels = options.into ?? new Uint8Array(bytes);
   if (pixels.length !== bytes) {
     throw new RangeError(`expected ${bytes} bytes to decode into, received ${pixels.length}`);
   }
-  const steps = pixelSteps(preprocessing, options.orientation ?? 1);
-  // Ordinary JPEGs, read in one go; sharp sees to all that is unusual about one.
-  const { maxPixels = MAX_PIXELS } = options;
-  const addon = typeof source === 'string' && !isUnicode(source) ? null : loadJpegAddon();
-  if (await addon?.readJpeg({ source, steps, maxPixels, pixels })) return pixels;
+  const { maxPixels = MAX_PIXELS, signal } = options;
   try {
-    const image = await openImage(source, options);
+    // EXIF is looked for in the whole file, which is in memory first then.
+    const applies = preprocessing.exif === 'apply';
+    const file = applies || isEntry(source) ? await readImage(source, signal) : source;
+    const found = applies && typeof file !== 'string' ? exifOrientation(file) : 1;
+    const steps = pixelSteps(preprocessing, options.orientation ?? found);
+    // Ordinary JPEGs, read in one go; sharp sees to all that is unusual about one.
+    const addon = typeof file === 'string' && !isUnicode(file) ? null : loadJpegAddon();
+    if (await addon?.readJpeg({ source: file, steps, maxPixels, pixels })) return pixels;
+
+    const image = await openImage(file, options);
     if (isPlainCrop(steps)) await cutOut(image, steps.imageSize, pixels);
     else await resample(image, steps, pixels);
     return pixels;
@@ -106,27 +111,32 @@ export async function readImageSize(
   }
 }
 
-/** Reads the bytes of an archive's entry; refuses one that cannot be read as a picture that cannot. */
-async function readArchived(entry: ArchiveEntry, options: DecodeCropOptions): Promise<Uint8Array> {
-  return readSource(entry).catch((error) => {
-    throw asBadImage(error, entry, options.name);
-  });
-}
-
 /** Reads a picture's header. */
 async function openImage(source: ImageSource, options: ReadOptions): Promise<OpenedImage> {
   const { maxPixels, signal } = options;
+  const data = await readImage(source, signal);
+  const opened = openBmp(data, maxPixels) ?? openNetpbm(data, maxPixels);
+  if (opened) return opened;
+  const kind = codecKind(data);
+  return kind
+    ? openWithCodec(kind, data, { maxPixels, signal })
+    : openWithSharp(data, { maxPixels, signal });
+}
+
+/**
+ * Returns the bytes of a picture's file: sharp is given these, as libvips would keep a path's pixels beyond a change of it.
+ *
+ * @throws BadImage where its beginning shows that it is no picture.
+ */
+async function readImage(
+  source: ImageSource,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
   const check = (beginning: Uint8Array) => {
     const foreign = beginning.length === 0 ? 'is empty' : notAnImage(beginning.subarray(0, 4096));
     if (foreign !== null) throw new BadImage(foreign);
   };
-  // sharp is given a file's bytes, as libvips would keep a path's pixels beyond a change of the file.
-  const data = await readSource(source, { check, signal });
-  return (
-    openBmp(data, maxPixels) ??
-    openNetpbm(data, maxPixels) ??
-    (await openWithSharp(data, { maxPixels, signal }))
-  );
+  return readSource(source, { check, signal });
 }
 
 /** Returns the error of a picture that cannot be read as `ERR_BAD_IMAGE`; another error stays as it is. */

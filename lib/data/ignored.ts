@@ -5,7 +5,7 @@ import { type HiddenFile, hiddenFiles } from './hidden.js';
 
 /** Endings of picture files that a folder is not searched for: passed over, though they are often meant to count. */
 const NOT_READ: ReadonlySet<string> = new Set(
-  `.apng .avif .gif .heic .heif .ico .j2k .jfif .jp2 .jpe .jxl .pbm .pnm .psd .svg .tga
+  `.apng .gif .ico .j2k .jfif .jp2 .jpe .pbm .pnm .psd .svg .tga
    .arw .cr2 .cr3 .dng .nef .orf .raf .rw2`.split(/\s+/),
 );
 

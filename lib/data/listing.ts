@@ -4,7 +4,10 @@ import { DistillError } from '../errors.js';
 import { nameOf, systemPath } from '../names.js';
 import { type HiddenFile, isHidden } from './hidden.js';
 
-/** Endings of the files that ImageFolder takes for pictures, in upper or lower case. The content is not looked at. */
+/**
+ * Endings of the files that count as pictures, in upper or lower case: those of torchvision's ImageFolder, and four more.
+ * The content is not looked at, nor what this machine reads: a dataset is the same everywhere.
+ */
 export const EXTENSIONS = [
   '.jpg',
   '.jpeg',
@@ -15,6 +18,10 @@ export const EXTENSIONS = [
   '.tif',
   '.tiff',
   '.webp',
+  '.avif',
+  '.heic',
+  '.heif',
+  '.jxl',
 ];
 
 export function isImage(name: string): boolean {

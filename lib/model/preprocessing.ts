@@ -4,6 +4,8 @@ import { readLabels } from './labels.js';
 
 /** The steps from a picture's file to its pixels, uint8 RGB (imageSize, imageSize, 3). A further step is a field here. */
 export interface PixelPreprocessing {
+  /** 'apply' turns a picture as its EXIF says, as Pillow's `ImageOps.exif_transpose` does. Default 'ignore'. */
+  exif?: 'ignore' | 'apply';
   /** The shorter side, or both sides, that a picture is resized to, in pixels; `null` (the default): it is not resized. */
   resize?: number | readonly [height: number, width: number] | null;
   /** The filter of resizing, as Pillow's. Default 'bilinear'. */

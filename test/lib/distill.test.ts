@@ -118,18 +118,18 @@ describe('a run', () => {
   });
 
   test('tells once of files that look like pictures and are passed over', async () => {
-    const dataset = path.join(folder, 'with-heic');
+    const dataset = path.join(folder, 'with-gif');
     cpSync(base.dataset, dataset, { recursive: true });
-    for (const name of ['train/ants/1.heic', 'val/ants/2.heic', 'val/bees/3.gif', 'val/bees/4.txt'])
+    for (const name of ['train/ants/1.ico', 'val/ants/2.ico', 'val/bees/3.gif', 'val/bees/4.txt'])
       writeFileSync(path.join(dataset, name), '');
     const warnings: DistillWarning[] = [];
     await distill(options({ dataset })).on('warning', (warning) => warnings.push(warning));
     expect(warnings.filter(({ code }) => code === 'WARN_FILES_IGNORED')).toEqual([
       {
         code: 'WARN_FILES_IGNORED',
-        path: path.join(dataset, 'train/ants/1.heic'),
+        path: path.join(dataset, 'train/ants/1.ico'),
         message: expect.stringMatching(
-          /^3 files that look like a picture \(\.gif, \.heic; the first/,
+          /^3 files that look like a picture \(\.gif, \.ico; the first/,
         ),
       },
     ]);

@@ -220,8 +220,8 @@ describe('a picture that does not decode', () => {
 test('files that look like pictures and are passed over are told of once, with their number', async () => {
   const mixed = path.join(folder, 'mixed');
   cpSync(images, mixed, { recursive: true });
-  const heic = ['ants/a.heic', 'ants/b.HEIC', 'bees/c.avif'].map((name) => path.join(mixed, name));
-  for (const file of [...heic, path.join(mixed, 'bees/notes.txt')]) writeFileSync(file, '');
+  const unread = ['ants/a.gif', 'ants/b.GIF', 'bees/c.ico'].map((name) => path.join(mixed, name));
+  for (const file of [...unread, path.join(mixed, 'bees/notes.txt')]) writeFileSync(file, '');
   const warnings: DistillWarning[] = [];
   const onWarning = (warning: DistillWarning) => warnings.push(warning);
   const predictions = await collect({ student: base.student, images: mixed, onWarning });
@@ -229,8 +229,8 @@ test('files that look like pictures and are passed over are told of once, with t
   expect(warnings).toEqual([
     {
       code: 'WARN_FILES_IGNORED',
-      path: heic[0],
-      message: `3 files that look like a picture (.avif, .heic; the first is ${heic[0]}) are passed over: convert to JPEG or PNG what is to count.`,
+      path: unread[0],
+      message: `3 files that look like a picture (.gif, .ico; the first is ${unread[0]}) are passed over: convert to JPEG or PNG what is to count.`,
     },
   ]);
 
@@ -241,7 +241,7 @@ test('files that look like pictures and are passed over are told of once, with t
     collect({ student: base.student, images: path.join(mixed, 'ants') }),
   ).rejects.toMatchObject({
     code: 'ERR_IMAGES_NOT_FOUND',
-    message: expect.stringMatching(/it has none\. 2 files that look like a picture \(\.heic; /),
+    message: expect.stringMatching(/it has none\. 2 files that look like a picture \(\.gif; /),
   });
 });
 

@@ -102,7 +102,7 @@ test.each([
   ['no class', ''],
 ])('warn of files that look like pictures and are passed over, in %s', async (_, folder) => {
   picture(`${folder}a.ppm`, 1, 1, [51, 51, 51]);
-  picture(`${folder}b.heic`, 1, 1, [0, 0, 0]);
+  picture(`${folder}b.gif`, 1, 1, [0, 0, 0]);
   picture(`${folder}notes.txt`, 1, 1, [0, 0, 0]);
   const warnings: DistillWarning[] = [];
   const found = await datasetStats(root, {
@@ -114,7 +114,7 @@ test.each([
     {
       code: 'WARN_FILES_IGNORED',
       message: expect.stringContaining('1 file that looks like a picture'),
-      path: path.join(root, `${folder}b.heic`),
+      path: path.join(root, `${folder}b.gif`),
     },
   ]);
 });

@@ -18,6 +18,15 @@ export interface OpenedImage {
   read(region: Region): Uint8Array | Promise<Uint8Array>;
 }
 
+export interface OpenOptions {
+  /** The largest picture that is read, in pixels. Default: {@link MAX_PIXELS}, and {@link MAX_PIXELS_KEPT} where it is kept as a whole. */
+  maxPixels?: number | undefined;
+  /** Ends the reading, and the waiting for another large picture. */
+  signal?: AbortSignal | undefined;
+  /** Takes what there is of a picture whose file is damaged or cut short, and is called where that is not all. */
+  onTruncated?: (() => void) | undefined;
+}
+
 /** The reason why a picture cannot be read: `message` completes "The picture … is not read: it". */
 export class BadImage extends Error {}
 

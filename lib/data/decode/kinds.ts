@@ -34,8 +34,6 @@ const FOREIGN: readonly (readonly [at: number, magic: string, what: string])[] =
 
 /** The beginnings of pictures that sharp's libvips does not read as it comes. */
 const UNREAD: readonly (readonly [at: number, magic: string, name: string])[] = [
-  [0, '\xff\x0a', 'JPEG XL'],
-  [4, 'JXL \r\n', 'JPEG XL'],
   [4, 'jP  \r\n', 'JPEG 2000'],
   [0, '\xff\x4f\xff\x51', 'JPEG 2000'],
   [0, 'II\xbc', 'JPEG XR'],
@@ -95,13 +93,22 @@ export function notAnImage(head: Uint8Array): string | null {
   return null;
 }
 
+/** The kinds for which a library can be installed beside the package. */
+export type CodecKind = 'heic' | 'jxl';
+
+/** Returns the kind of a file that is HEIC or JPEG XL; `null` for others. */
+export function codecKind(data: Uint8Array): CodecKind | null {
+  const text = latin1(data.subarray(0, 256));
+  if (text.startsWith('\xff\x0a') || text.startsWith('JXL \r\n', 4)) return 'jxl';
+  return brandOf(text) === 'heic' ? 'heic' : null;
+}
+
 /** Names the kind of a picture that could not be read, where that kind is not read; `null` where it may be damaged. */
 export function unreadKind(data: Uint8Array): string | null {
   const text = latin1(data.subarray(0, 4096));
   const found = UNREAD.find(([at, magic]) => text.startsWith(magic, at));
   const brand = brandOf(text);
-  const name =
-    found?.[2] ?? (brand === 'heic' ? 'HEIC' : brand === 'crx ' ? 'raw (Canon CR3)' : null);
+  const name = found?.[2] ?? (brand === 'crx ' ? 'raw (Canon CR3)' : null);
   if (name !== null) {
     return `is ${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name} picture, which is not read: ${CONVERT}`;
   }
@@ -115,8 +122,10 @@ export function unreadKind(data: Uint8Array): string | null {
 
 /** Tells whether a file begins as one of the kinds that sharp reads. */
 export function beginsAsRead(data: Uint8Array): boolean {
-  return /^(\xff\xd8\xff|\x89PNG|RIFF....WEBP|II\*\0|MM\0\*|GIF8)/s.test(
-    latin1(data.subarray(0, 16)),
+  const text = latin1(data.subarray(0, 256));
+  return (
+    brandOf(text) === 'avif' ||
+    /^(\xff\xd8\xff|\x89PNG|RIFF....WEBP|II\*\0|MM\0\*|GIF8)/s.test(text)
   );
 }
 

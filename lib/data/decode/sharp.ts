@@ -15,6 +15,7 @@ import {
   MAX_PIXELS,
   MAX_PIXELS_KEPT,
   type OpenedImage,
+  type OpenOptions,
   type Region,
 } from './image.js';
 import { beginsAsRead, unreadKind } from './kinds.js';
@@ -26,15 +27,10 @@ const alone = limitConcurrency(1);
 /** Scans of a progressive JPEG; others have about ten, and each is a pass over the whole picture. */
 const MAX_SCANS = 100;
 
-/**
- * Reads a picture's header; throws a {@link BadImage} if sharp knows no such format.
- *
- * @param given.maxPixels The largest picture that is read; by default half of {@link MAX_PIXELS} where it is kept as a whole.
- * @param given.signal Ends the waiting for another large picture.
- */
+/** Reads a picture's header; throws a {@link BadImage} if sharp knows no such format. */
 export async function openWithSharp(
   data: Uint8Array,
-  { maxPixels, signal }: { maxPixels?: number | undefined; signal?: AbortSignal | undefined } = {},
+  { maxPixels, signal }: OpenOptions = {},
 ): Promise<OpenedImage> {
   const options: SharpOptions = {
     // The level at which libvips and Pillow refuse the same damaged files: warnings pass, missing data does not.
@@ -180,6 +176,6 @@ async function inPlainWords<T>(data: Uint8Array, work: () => Promise<T>): Promis
 
 function reason(message: string, data: Uint8Array): string {
   return /unsupported image format/.test(message) && !beginsAsRead(data)
-    ? 'is not a JPEG, PNG, WebP, TIFF, GIF, BMP, PPM or PGM file, whatever its name'
+    ? 'is not a JPEG, PNG, WebP, TIFF, GIF, AVIF, HEIC, JPEG XL, BMP, PPM or PGM file, whatever its name'
     : `is damaged or cut short (${message.split('\n', 1)[0]})`;
 }

@@ -66,8 +66,8 @@ const latin1 = (text: string) => Buffer.from(text, 'latin1');
 
 test.each<[string, string, () => Buffer | Promise<Buffer>]>([
   [
-    'HEIC',
-    'is a HEIC picture, which is not read: convert it to JPEG',
+    'HEIC without a picture in it',
+    'is a HEIC picture that libheif-js does not read (',
     () => isoMedia('heic', 'mif1', 'heic'),
   ],
   ['HEIF by its other brands', 'is a HEIC picture', () => isoMedia('mif1', 'heic')],

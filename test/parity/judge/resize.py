@@ -12,7 +12,7 @@ import sys
 from functools import lru_cache
 
 from decode import CenterCrop
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision.transforms import InterpolationMode, Pad, Resize
 
 T = Image.Transpose
@@ -28,13 +28,14 @@ TURNS = {
 
 
 @lru_cache(maxsize=1)
-def decoded(path: str) -> Image.Image:
+def decoded(path: str, exif: str) -> Image.Image:
     with open(path, "rb") as file:
-        return Image.open(file).convert("RGB")
+        picture = Image.open(file)
+        return (ImageOps.exif_transpose(picture) if exif == "apply" else picture).convert("RGB")
 
 
 def pixels(path: str, steps: dict) -> bytes:
-    picture = decoded(path)
+    picture = decoded(path, steps.get("exif", "ignore"))
     if steps.get("orientation", 1) != 1:
         picture = picture.transpose(TURNS[steps["orientation"]])
     if steps.get("resize") is not None:
