@@ -89,6 +89,24 @@ export async function readFile(
   }
 }
 
+/**
+ * Reads the first bytes of a file, at most so many.
+ *
+ * @throws UnreadableFile As {@link openFile}.
+ */
+export async function readBeginning(path: string, most: number): Promise<Buffer<ArrayBuffer>> {
+  const { handle } = await openFile(path);
+  try {
+    const bytes = Buffer.allocUnsafeSlow(most);
+    const { bytesRead } = await handle.read(bytes, 0, most, 0);
+    return bytes.subarray(0, bytesRead);
+  } catch (cause) {
+    throw asUnreadable(cause);
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Returns the SHA-256 of a file, as long as it is when it is opened, in hexadecimal; an aborted signal ends it with its reason. */
 export async function sha256(file: string, signal?: AbortSignal): Promise<string> {
   const { handle, size } = await openFile(file);

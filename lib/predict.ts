@@ -3,6 +3,7 @@ import { decodeBatches } from './data/decode.js';
 import type { HiddenFile } from './data/hidden.js';
 import { passedOver } from './data/ignored.js';
 import { scanImages } from './data/images.js';
+import { smallCrop } from './data/sizes.js';
 import { type ImageSource, sourcePath } from './data/source.js';
 import { DistillError, throwIfAborted } from './errors.js';
 import { checkFinite, makeClassifier } from './model/classifier.js';
@@ -119,6 +120,12 @@ async function* answer(
   const { images, ...others } = await findImages(options.images);
   for (const warning of passedOver(others)) onWarning(warning);
   const { preprocessing, labels } = await preprocessingOf(await inspect(student), options);
+  const small = await smallCrop(
+    images.map(({ file }) => file),
+    preprocessing,
+    options,
+  );
+  if (small) onWarning(small);
 
   const classifier = makeClassifier(student, preprocessing, { device, precision, threads });
   try {

@@ -11,7 +11,7 @@ import type { TeachResult } from './run/reports.js';
 import { Run, type TrainingRun } from './run/run.js';
 import { sessionTask, type TaskContext } from './run/task.js';
 import { warnOfKept } from './training/kept.js';
-import { findDataset } from './training/prepare.js';
+import { findDataset, warnOfSmallCrop } from './training/prepare.js';
 import { fillStore, openSession } from './training/session.js';
 import { readInitialTeacher, TEACH_AUGMENTATIONS, trainTeacher } from './training/teacher.js';
 import { drawSeed, reportTo, trainingResult } from './training/train.js';
@@ -79,6 +79,7 @@ async function work(
   const { augment = TEACH_AUGMENTATIONS } = options;
   const augmentation = augmentationOf({ ...options, augment, imageSize });
   const { storeSize } = augmentation;
+  await warnOfSmallCrop(dataset, preprocessing, options, task);
   const opened = await openSession(options, preprocessing, task);
   // A fault of the file's tensors is reported before the pictures are decoded.
   if (weights !== undefined) await native(opened.native.loadTeacher(weights));

@@ -7,6 +7,7 @@ import { passedOver } from './data/ignored.js';
 import { imageName, writeLogits } from './data/logits-file.js';
 import { TEACHER_BATCH } from './data/prepare.js';
 import { type LabelledFolder, type Sample, sourceOf } from './data/samples.js';
+import { smallCropOfDataset } from './data/sizes.js';
 import type { Dataset } from './data/store.js';
 import { abortable, DistillError, throwIfAborted } from './errors.js';
 import { sha256 } from './files.js';
@@ -78,6 +79,8 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
   }
   checkClasses(classes, contents.classes ?? 0, teacher, train.root);
   const { preprocessing } = await preprocessingOf(contents, { ...checked, labels: classes });
+  const small = await smallCropOfDataset(dataset, preprocessing, checked);
+  if (small) onWarning(small);
 
   const { device, precision, threads = 0 } = checked;
   const classifier = makeClassifier(teacher, preprocessing, { device, precision, threads });

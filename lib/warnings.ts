@@ -16,6 +16,12 @@ export const WARNINGS = {
       'Hidden files or folders look like pictures or classes, such as `._1.jpg` and `.ipynb_checkpoints`: they are passed over.',
     remedy: 'Rename what is to count: names that begin with a dot are hidden.',
   },
+  WARN_CROP_IS_SMALL: {
+    meaning:
+      'The network sees less than a third of a typical picture: its middle, as nobody says that pictures are resized.',
+    remedy:
+      'Set `resize` as the network was trained with, such as 256 (`distill doctor` tries the usual ones), or to false (`--resize none`) if the crop alone is meant.',
+  },
   WARN_NO_GPU: {
     meaning: 'LibTorch is a CUDA build, but finds no GPU that it can use: the CPU computes.',
     remedy: 'See to the driver or the container as the message says, or set `device` to cpu.',

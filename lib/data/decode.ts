@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { loadJpegAddon } from '../addon.js';
 import { DistillError } from '../errors.js';
-import { UnreadableFile } from '../files.js';
+import { readBeginning, UnreadableFile } from '../files.js';
 import { type PixelPreprocessing, pixelBytes } from '../model/preprocessing.js';
 import { isUnicode } from '../names.js';
 import { printable } from '../words.js';
@@ -94,8 +94,12 @@ export async function decodeCrop(
   }
 }
 
+/** Bytes in which most headers lie. */
+const HEADER = 2 ** 16;
+
 /**
- * Returns a picture's width and height in pixels, as its header says them.
+ * Returns a picture's width and height in pixels, as its header says them. The whole file is read only where its beginning
+ * does not hold the header.
  *
  * @throws {DistillError} `ERR_BAD_IMAGE` as {@link decodeCrop}; what follows the header is not looked at.
  */
@@ -103,9 +107,14 @@ export async function readImageSize(
   source: ImageSource,
   options: ReadOptions = {},
 ): Promise<{ width: number; height: number }> {
-  try {
-    const { width, height } = await openImage(source, options);
+  const sizeOf = async (data: ImageSource) => {
+    const { width, height } = await openImage(data, options);
     return { width, height };
+  };
+  try {
+    if (typeof source !== 'string') return await sizeOf(source);
+    const beginning = await readBeginning(source, HEADER);
+    return await sizeOf(beginning).catch(() => sizeOf(source));
   } catch (error) {
     throw asBadImage(error, source);
   }

@@ -4,6 +4,7 @@ import { decodeBatches } from '../data/decode.js';
 import { imageName, type TeacherLogits } from '../data/logits-file.js';
 import { TEACHER_BATCH } from '../data/prepare.js';
 import { type FolderSurvey, type Sample, sourceOf } from '../data/samples.js';
+import { sampleEvenly } from '../data/sizes.js';
 import { checkFinite, makeClassifier } from '../model/classifier.js';
 import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
 import type { Preprocessing } from '../model/preprocessing.js';
@@ -12,7 +13,6 @@ import type { DoctorProgress } from '../options/doctor.js';
 import { count, percent } from '../words.js';
 import type { Images } from './dataset.js';
 import type { Topic } from './findings.js';
-import { sampleEvenly } from './images.js';
 import type { Compute } from './machine.js';
 import type { Teacher } from './teacher.js';
 

@@ -1,5 +1,15 @@
-import { decodeBatches, readImageSize } from '../data/decode.js';
+import { decodeBatches } from '../data/decode.js';
 import { type Sample, sourceOf } from '../data/samples.js';
+import {
+  readSizes,
+  resizedSize,
+  type Size,
+  SMALL_SHARE,
+  sampleEvenly,
+  seenShare,
+  typicalSize,
+  usualResize,
+} from '../data/sizes.js';
 import type { DistillError } from '../errors.js';
 import type { PixelPreprocessing } from '../model/preprocessing.js';
 import type { DoctorProgress } from '../options/doctor.js';
@@ -26,8 +36,6 @@ const KEPT_IMAGES = 64;
 const SIZED_IMAGES = 5000;
 /** The share of pictures with a black border from which on it is a warning. */
 const MANY_SMALL = 0.05;
-/** Below this share of the picture in the crop, the network sees a detail and not the picture. */
-const SMALL_SHARE = 0.1;
 
 /** Decodes every picture, as preparing would. */
 export async function decodeAll(
@@ -68,15 +76,6 @@ export async function decodeAll(
   reportBad(samples.length, reasons, onBadImage, topic);
   await checkLost(images, new Set(bad), topic);
   return { good, bad, rate, pixels: Buffer.concat(kept) };
-}
-
-/** Takes at most so many things, evenly from all of them. */
-export function sampleEvenly<T>(things: readonly T[], most: number): T[] {
-  const taken = Math.min(most, things.length);
-  return Array.from(
-    { length: taken },
-    (_, i) => things[Math.floor((i * things.length) / taken)] as T,
-  );
 }
 
 function samplesOf({ train, val }: Images): Sample[] {
@@ -120,11 +119,11 @@ async function checkLost(images: Images, bad: Set<string>, topic: Topic): Promis
   }
 }
 
-/** Checks that the crop suits the pictures: it is taken from their middle, and they are not resized. */
+/** Checks that a network sees enough of the pictures, and that few have a black border. */
 export async function checkSizes(
   images: Images,
   {
-    preprocessing: { imageSize },
+    preprocessing,
     bad,
     maxPixels,
     signal,
@@ -140,36 +139,38 @@ export async function checkSizes(
   const skipped = new Set(bad);
   const good = samplesOf(images).filter(({ path }) => !skipped.has(path));
   const samples = sampleEvenly(good, SIZED_IMAGES);
-  const sizes: { width: number; height: number }[] = [];
-  for (let first = 0; first < samples.length; first += BATCH) {
-    signal?.throwIfAborted();
-    const some = samples
-      .slice(first, first + BATCH)
-      .map((sample) => readImageSize(sourceOf(sample), { maxPixels, signal }));
-    sizes.push(...(await Promise.all(some)));
-  }
-  const typical = sizes.sort((a, b) => a.width * a.height - b.width * b.height)[sizes.length >> 1];
+  const sizes = await readSizes(samples.map(sourceOf), { maxPixels, signal });
+  const typical = typicalSize(sizes);
   if (!typical) return;
-  const small = sizes.filter(({ width, height }) => Math.min(width, height) < imageSize).length;
-  const seen = (side: number) => Math.min(side, imageSize);
-  const share = (seen(typical.width) * seen(typical.height)) / (typical.width * typical.height);
+  const { resize = null, imageSize } = preprocessing;
+  const small = sizes.filter((size) => hasBorder(size, preprocessing)).length;
+  const share = seenShare(typical, preprocessing);
   const crop = `the crop of ${imageSize} pixels`;
   const all = `${samples.length < good.length ? 'a sample of ' : ''}${count(sizes.length, 'picture')}`;
-  const have = `${small} of ${all} ${small === 1 ? 'has' : 'have'} a side shorter than ${crop}, and so a black border`;
+  const resized = resize === null ? '' : ' once it is resized';
+  const have = `${small} of ${all} ${small === 1 ? 'has' : 'have'} a side shorter than ${crop}${resized}, and so a black border`;
   const shows = `Of a typical picture, ${typical.width} x ${typical.height} pixels, ${crop} shows ${percent(share)}`;
+  const usual = usualResize(imageSize);
   if (small > MANY_SMALL * sizes.length) {
     topic.warn(
       'sizes',
       `${shows}; ${have}.`,
-      'Set `imageSize` to what the teacher was trained with, or enlarge the pictures as they were for its training.',
+      `Set \`imageSize\` and \`resize\` to what the teacher was trained with; \`resize\` ${usual} is usual for a crop of ${imageSize}.`,
     );
   } else if (share < SMALL_SHARE) {
     topic.warn(
       'sizes',
-      `${shows}: pictures are not resized.`,
-      `Resize them beforehand as they were for the teacher's training, often the shorter side to ${Math.round((imageSize * 8) / 7)} pixels.`,
+      resize === null ? `${shows}: pictures are not resized.` : `${shows}.`,
+      `Set \`resize\` to what the teacher was trained with, often ${usual}: then the crop shows ${percent(seenShare(typical, { ...preprocessing, resize: usual }))}.`,
     );
   } else {
     topic.ok('sizes', small === 0 ? `${shows}.` : `${shows}; ${have}.`);
   }
+}
+
+/** Tells whether a picture, once it is resized, has a side that is shorter than the crop. */
+function hasBorder(size: Size, preprocessing: PixelPreprocessing): boolean {
+  const { crop = true, imageSize } = preprocessing;
+  const { width, height } = resizedSize(size, preprocessing);
+  return crop && Math.min(width, height) < imageSize;
 }

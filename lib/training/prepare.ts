@@ -9,8 +9,10 @@ import {
 import { scanDataset } from '../data/dataset.js';
 import { passedOver } from '../data/ignored.js';
 import { countSamples } from '../data/samples.js';
+import { smallCropOfDataset } from '../data/sizes.js';
 import type { Answering, Dataset } from '../data/store.js';
 import { checkOutput, type OutputFile } from '../model/output.js';
+import type { Preprocessing } from '../model/preprocessing.js';
 import type { CheckedOptions } from '../options/distill.js';
 import type { CommonEvents } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';
@@ -66,6 +68,17 @@ export async function findDataset(
   return dataset;
 }
 
+/** Warns where the network sees little of the pictures, and nobody has said how they are resized. */
+export async function warnOfSmallCrop(
+  dataset: Dataset,
+  preprocessing: Preprocessing,
+  options: CheckedTrainingOptions,
+  task: TaskContext<CommonEvents>,
+): Promise<void> {
+  const warning = await smallCropOfDataset(dataset, preprocessing, options);
+  if (warning) task.report('warning', warning);
+}
+
 /**
  * Prepares the training of students: checks what can be known beforehand, finds the pictures, reads the teacher, and fills
  * a session's store, unless the run is stopped before. The teacher answers once, whatever the number of students.
@@ -90,6 +103,7 @@ export async function prepareStudents(
   const teacher = await readTeacher(source, dataset, options);
   const { preprocessing, logits } = teacher;
   const { storeSize, by } = viewsOf(options, preprocessing);
+  await warnOfSmallCrop(dataset, preprocessing, options, task);
 
   const opened = await openSession(options, preprocessing, task);
   if (logits) {

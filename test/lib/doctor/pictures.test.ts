@@ -141,6 +141,7 @@ describe('pictures', () => {
     }
     const large = found(await doctor({ dataset, imageSize: 32, ...quiet }), 'sizes');
     expect(large.message).toContain('400 x 400 pixels, the crop of 32 pixels shows 0.6 %');
-    expect(large.remedy).toContain('Resize them');
+    expect(large.remedy).toContain('Set `resize`');
+    expect(large.remedy).toContain('often 37: then the crop shows 74.8 %');
   });
 });
