@@ -6,7 +6,7 @@ import type { LabelledFolder } from './data/samples.js';
 import { DistillError } from './errors.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
 import type { ModelMetadata } from './model/metadata.js';
-import type { Preprocessing } from './model/preprocessing.js';
+import { CENTER_CROP, type Preprocessing, STEPS } from './model/preprocessing.js';
 import type { NativeSchedule } from './native.js';
 import type { CheckedOptions } from './options/distill.js';
 
@@ -170,8 +170,9 @@ export function differingField(
   preprocessing: Preprocessing,
 ): (keyof Preprocessing & keyof ModelMetadata) | null {
   if (!metadata) return null;
-  const names = ['imageSize', 'mean', 'std'] as const;
-  return names.find((name) => !isDeepStrictEqual(metadata[name], preprocessing[name])) ?? null;
+  const said = { ...CENTER_CROP, ...metadata };
+  const names = ['imageSize', ...STEPS, 'mean', 'std'] as const;
+  return names.find((name) => !isDeepStrictEqual(said[name], preprocessing[name])) ?? null;
 }
 
 /** Returns a sentence where the teacher of the logits saw the pictures otherwise than the student is to; `null` where not. */
@@ -181,7 +182,7 @@ export function otherPreprocessing(
 ): string | null {
   const name = differingField(metadata, preprocessing);
   if (!metadata || !name) return null;
-  return `The logits in '${file}' are of a teacher that saw pictures with ${name} ${metadata[name]}, but the student is to see them with ${name} ${preprocessing[name]}.`;
+  return `The logits in '${file}' are of a teacher that saw pictures with ${name} ${{ ...CENTER_CROP, ...metadata }[name]}, but the student is to see them with ${name} ${preprocessing[name]}.`;
 }
 
 /** Refuses a single class. */

@@ -8,7 +8,7 @@ import { type ImageSource, sourcePath } from './data/source.js';
 import { DistillError, throwIfAborted } from './errors.js';
 import { checkFinite, makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
-import { preprocessingOf } from './model/preprocessing.js';
+import { preprocessingOf } from './model/resolve.js';
 import { checkOptions } from './options/check.js';
 import {
   type CheckedPredictOptions,

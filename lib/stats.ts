@@ -9,7 +9,7 @@ import { type FolderSurvey, type SplitSurvey, sourceOf } from './data/samples.js
 import { type ImageSource, sourcePath } from './data/source.js';
 import { surveySource } from './data/survey.js';
 import { abortable, DistillError } from './errors.js';
-import type { PixelPreprocessing } from './model/preprocessing.js';
+import { resolvePreprocessing } from './model/resolve.js';
 import { checkOptions } from './options/check.js';
 import {
   type CheckedDatasetStatsOptions,
@@ -52,7 +52,7 @@ export async function datasetStats(
 }
 
 async function measure(options: CheckedDatasetStatsOptions): Promise<DatasetStats> {
-  const { folder, imageSize, onBadImage, maxPixels, onProgress, signal } = options;
+  const { folder, onBadImage, maxPixels, onProgress, signal } = options;
   const { onWarning = emitWarning } = options;
   const { files, classes, ...others } = await findImages(folder);
   for (const warning of passedOver(others)) onWarning(warning);
@@ -60,7 +60,7 @@ async function measure(options: CheckedDatasetStatsOptions): Promise<DatasetStat
   const counts = [0, 1, 2].map(() => new Float64Array(256)); // pixels by channel and value
   const [red, green, blue] = counts as [Float64Array, Float64Array, Float64Array];
   let images = 0;
-  const preprocessing: PixelPreprocessing = { imageSize };
+  const preprocessing = await resolvePreprocessing(options);
   const batches = decodeBatches(files, {
     preprocessing,
     batchSize: BATCH_SIZE,

@@ -75,9 +75,8 @@ async function work(
 
   const initial = await readInitialTeacher(options, dataset.classes);
   const { preprocessing, architecture } = initial;
-  const { imageSize } = preprocessing;
   const { augment = TEACH_AUGMENTATIONS } = options;
-  const augmentation = augmentationOf({ ...options, augment, imageSize });
+  const augmentation = augmentationOf({ ...options, augment, preprocessing });
   const { storeSize } = augmentation;
   await warnOfSmallCrop(dataset, preprocessing, options, task);
   const opened = await openSession(options, preprocessing, task);

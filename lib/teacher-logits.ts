@@ -13,9 +13,10 @@ import { abortable, DistillError, throwIfAborted } from './errors.js';
 import { sha256 } from './files.js';
 import { checkFinite, makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
-import { madeWith } from './model/metadata.js';
+import { madeWith, recordedPreprocessing } from './model/metadata.js';
 import { checkOutput, type OutputFile, refuseOthers } from './model/output.js';
-import { type Preprocessing, preprocessingOf } from './model/preprocessing.js';
+import type { Preprocessing } from './model/preprocessing.js';
+import { preprocessingOf } from './model/resolve.js';
 import { isUnicode } from './names.js';
 import type { NativeClassifier } from './native.js';
 import { checkOptions } from './options/check.js';
@@ -92,9 +93,7 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
   await refuseOthers(file);
   await writeLogits(output, names, logits, {
     classes,
-    mean: preprocessing.mean,
-    std: preprocessing.std,
-    imageSize: preprocessing.imageSize,
+    ...recordedPreprocessing(preprocessing),
     teacher: { file: path.basename(teacher), architecture, sha256: await sha256(teacher, signal) },
     versions: madeWith(),
   });

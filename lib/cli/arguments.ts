@@ -26,6 +26,11 @@ export function numbers(text: string): Parsed<number | number[]> {
   return values.length === 1 ? (values[0] as number) : values;
 }
 
+/** Reads numbers of pixels, or `none`. */
+export function sizes(text: string): Parsed<number | number[] | false> {
+  return text === 'none' ? false : numbers(text);
+}
+
 /** Reads `crop,flip`, or `none`. */
 export function names(text: string): Parsed<string[]> {
   return text === 'none' ? [] : text.split(',').map((name) => name.trim());

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { type CheckpointContents, inspect } from '../model/inspect.js';
+import { STEPS } from '../model/preprocessing.js';
 import type { FoundRecipe } from '../model/recipes.js';
 import { inspectOptions } from '../options/inspect.js';
 import { addCall, jsonOption } from './options.js';
@@ -35,6 +36,7 @@ function describe(contents: CheckpointContents, withTensors: boolean): string[][
     rows.push(
       ['names', metadata.classes.join(', ')],
       ['image size', metadata.imageSize],
+      ...STEPS.map((name): [string, string | undefined] => [name, metadata[name]?.toString()]),
       ['mean', metadata.mean.join(',')],
       ['std', metadata.std.join(',')],
       ['teacher', teacher && pairs(teacher)],

@@ -24,7 +24,7 @@ function listsOf(schema: Schema): [flag: string, list: List][] {
 
 function listFor(kind: Kind): List | null {
   if (kind.type === 'triple') return { isItem: isNumber, length: 3 };
-  if (kind.type === 'numbers') return { isItem: isNumber };
+  if (kind.type === 'numbers' || kind.type === 'sizes') return { isItem: isNumber };
   if (kind.type !== 'names') return null;
   return { isItem: (word) => kind.values.includes(word.replace(/,$/, '')) };
 }

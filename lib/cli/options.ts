@@ -10,7 +10,7 @@ import {
   namesOf,
   type Schema,
 } from '../options/option.js';
-import { names, number, numbers, triple } from './arguments.js';
+import { names, number, numbers, sizes, triple } from './arguments.js';
 
 // Makes the options of commands from the schemas of the calls that they make.
 
@@ -115,6 +115,11 @@ function callOption(
   );
   // Not what commander makes of the flag, such as `force`.
   if (!isOff) made.attributeName = () => name;
+  // Left out, it has no value; commander would give it that of the flag's opposite.
+  if (!isOff && made.negate) {
+    made.negate = false;
+    made.preset(false);
+  }
   const parse = PARSERS[kind.type];
   if (parse) made.argParser(parse);
   synonyms.set(made, meta.synonyms ?? '');
@@ -143,6 +148,7 @@ function noteOf(field: Parameters<typeof metaOf>[0], shown: string | undefined):
 const PLACEHOLDERS: Readonly<Record<Exclude<Kind['type'], 'boolean'>, string>> = {
   number: 'n',
   numbers: 'list',
+  sizes: 'pixels',
   triple: 'r,g,b',
   names: 'names',
   choice: 'name',
@@ -153,6 +159,7 @@ const PLACEHOLDERS: Readonly<Record<Exclude<Kind['type'], 'boolean'>, string>> =
 const PARSERS: Readonly<Partial<Record<Kind['type'], (text: string) => unknown>>> = {
   number,
   numbers,
+  sizes,
   triple,
   names,
 };

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import os from 'node:os';
 import path from 'node:path';
 import { freeMemory } from '../memory.js';
-import type { Preprocessing } from '../model/preprocessing.js';
+import { changedSteps, type Preprocessing } from '../model/preprocessing.js';
 import type { NativeAugmentation, NativeStore } from '../native.js';
 import type { TeacherLogits } from './logits-file.js';
 import { type LabelledFolder, statSamples } from './samples.js';
@@ -104,7 +104,8 @@ function temporaryFolder(): string {
 /** Returns the SHA-256 of all that a store's contents follow from. */
 async function fingerprint(dataset: Dataset, options: StoreOptions): Promise<string> {
   const { storeSize, views, teacher, onBadImage } = options;
-  const { imageSize, mean, std } = options.preprocessing;
+  const { preprocessing } = options;
+  const { imageSize, mean, std } = preprocessing;
   const maxPixels = onBadImage === 'skip' ? options.maxPixels : undefined;
   const answers = teacher && {
     sha256: teacher.sha256,
@@ -120,7 +121,15 @@ async function fingerprint(dataset: Dataset, options: StoreOptions): Promise<str
     .update(
       JSON.stringify([
         2, // raised when the meaning of a store changes
-        { answers, imageSize, storeSize, views, onBadImage, maxPixels },
+        {
+          answers,
+          imageSize,
+          storeSize,
+          views,
+          onBadImage,
+          maxPixels,
+          ...changedSteps(preprocessing),
+        },
         dataset.classes,
         labels,
         files,

@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { TeacherSource } from '../checks.js';
 import type { DatasetFolders } from '../data/layout.js';
 import type { Answering, StoreOptions } from '../data/store.js';
-import { IMAGE_SIZE, type Preprocessing, UNNORMALIZED } from '../model/preprocessing.js';
+import { type Preprocessing, UNNORMALIZED } from '../model/preprocessing.js';
+import { resolvePreprocessing } from '../model/resolve.js';
 import type { CheckedDoctorOptions, Finding } from '../options/doctor.js';
 import { checkViews, viewsOf } from '../training/views.js';
 import { askTeacher, checkAnswers, type Scores } from './accuracy.js';
@@ -68,7 +69,7 @@ export async function examine(
   const teacher = source && (await findTeacher(examination, source, images, machine));
   const preprocessing = teacher?.preprocessing ?? {
     ...UNNORMALIZED,
-    imageSize: options.imageSize ?? teacher?.metadata?.imageSize ?? IMAGE_SIZE,
+    ...(await resolvePreprocessing(options, teacher?.metadata)),
   };
   const files = {
     teacher: source?.file ?? null,

@@ -13,7 +13,8 @@ import { DistillError } from '../errors.js';
 import { sha256 } from '../files.js';
 import { inspect } from '../model/inspect.js';
 import type { ModelMetadata } from '../model/metadata.js';
-import { type Preprocessing, preprocessingOf } from '../model/preprocessing.js';
+import { CENTER_CROP, type Preprocessing } from '../model/preprocessing.js';
+import { preprocessingOf } from '../model/resolve.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
 import type { Images } from './dataset.js';
 import type { Topic } from './findings.js';
@@ -125,7 +126,7 @@ function checkPreprocessing(
     topic.warn(
       'preprocessing',
       (logits && otherPreprocessing(logits, preprocessing)) ??
-        `The teacher '${file}' was trained with ${name} ${metadata[name]}, but is to see pictures with ${name} ${preprocessing[name]}.`,
+        `The teacher '${file}' was trained with ${name} ${{ ...CENTER_CROP, ...metadata }[name]}, but is to see pictures with ${name} ${preprocessing[name]}.`,
       `Leave \`${name}\` out: then the one in the file is taken.`,
     );
     return;

@@ -5,6 +5,7 @@ import type {
   NativeBatch,
   NativeEpoch,
   NativeExecution,
+  NativePreprocessing,
   NativeSession,
   NativeStore,
   NativeTrainConfig,
@@ -52,7 +53,9 @@ export async function measureSteps(
   const images = steps * batchSize;
   const { device, precision, classes } = on;
   const execution: NativeExecution = { device, precision, threads };
-  const session = new (loadAddon().Session)({ ...preprocessing, ...execution });
+  const { imageSize, mean, std } = preprocessing;
+  const shape: NativePreprocessing = { imageSize, mean, std };
+  const session = new (loadAddon().Session)({ ...shape, ...execution });
   const stop = () => session.stop();
   signal?.addEventListener('abort', stop);
   return topic

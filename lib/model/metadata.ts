@@ -2,18 +2,22 @@ import { z } from 'zod';
 import { loadAddon } from '../addon.js';
 import { DistillError } from '../errors.js';
 import { isUnicode } from '../names.js';
-import { preprocessing } from '../options/fields.js';
+import { preprocessing, storedSteps } from '../options/fields.js';
 import { version } from '../package.js';
+import { changedSteps, type PixelSteps, type Preprocessing } from './preprocessing.js';
+
+/** The steps of a model's preprocessing in its file; those that are left out are the default ones. */
+type StoredSteps = { [Step in keyof PixelSteps]?: Exclude<PixelSteps[Step], null> | undefined };
 
 /** The facts in a student's, a teacher's or a logits' file besides its tensors. */
-export interface ModelMetadata {
+export interface ModelMetadata extends StoredSteps {
   /** Class names by index. */
   classes: string[];
   /** Means of R, G, B, in 0..1. */
   mean: readonly [number, number, number];
   /** Standard deviations of R, G, B, in 0.0001..1. */
   std: readonly [number, number, number];
-  /** Side of the centre crop, in pixels. */
+  /** Side of the square that it sees, in pixels. */
   imageSize: number;
   /** Options of the run that made it. */
   options?: Record<string, unknown> | undefined;
@@ -28,6 +32,14 @@ export interface ModelMetadata {
   versions?: Record<string, string> | undefined;
 }
 
+/** Returns the entries of a model's metadata that say its preprocessing. */
+export function recordedPreprocessing(
+  preprocessing: Preprocessing,
+): Pick<ModelMetadata, 'mean' | 'std' | 'imageSize'> & StoredSteps {
+  const { mean, std, imageSize } = preprocessing;
+  return { mean, std, imageSize, ...(changedSteps(preprocessing) as StoredSteps) };
+}
+
 /** Returns the `versions` of a file that is made now. */
 export function madeWith(): Record<string, string> {
   return { 'node-distill': version, libtorch: loadAddon().libtorch, node: process.versions.node };
@@ -36,6 +48,7 @@ export function madeWith(): Record<string, string> {
 const metadataSchema = z.looseObject({
   classes: z.array(z.string().refine(isUnicode)).min(1).max(100_000),
   ...preprocessing,
+  ...storedSteps,
   options: z.record(z.string(), z.unknown()).optional(),
   teacher: z.record(z.string(), z.unknown()).optional(),
   weights: z.record(z.string(), z.unknown()).optional(),

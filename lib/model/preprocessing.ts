@@ -1,21 +1,47 @@
-import { DistillError } from '../errors.js';
-import type { CheckpointContents } from './inspect.js';
-import { readLabels } from './labels.js';
+import { isDeepStrictEqual } from 'node:util';
+import type { INTERPOLATIONS } from '../options/fields.js';
 
-/** The steps from a picture's file to its pixels, uint8 RGB (imageSize, imageSize, 3). A further step is a field here. */
-export interface PixelPreprocessing {
-  /** 'apply' turns a picture as its EXIF says, as Pillow's `ImageOps.exif_transpose` does. Default 'ignore'. */
-  exif?: 'ignore' | 'apply';
-  /** The shorter side, or both sides, that a picture is resized to, in pixels; `null` (the default): it is not resized. */
-  resize?: number | readonly [height: number, width: number] | null;
-  /** The filter of resizing, as Pillow's. Default 'bilinear'. */
-  interpolation?: 'bilinear' | 'bicubic' | 'lanczos' | 'box' | 'nearest';
-  /** Black pixels on each side after resizing and before the crop. Default none. */
-  padding?: readonly [left: number, top: number, right: number, bottom: number];
-  /** Cuts the square out of the middle (the default); without it the resized and padded picture is the square. */
-  crop?: boolean;
-  /** Side of the square, in pixels. */
+/** The steps from a picture to the region that a network sees, in their order. A further step is a field here. */
+export interface PixelSteps {
+  /** 'apply' turns a picture upright by its EXIF orientation, as Pillow's `ImageOps.exif_transpose` does. */
+  exif: 'ignore' | 'apply';
+  /** The length of the shorter side, or height and width, that a picture is resized to, in pixels; `null`: it is not resized. */
+  resize: number | readonly [height: number, width: number] | null;
+  /** The filter of resizing. All but 'nearest' are antialiased. */
+  interpolation: (typeof INTERPOLATIONS)[number];
+  /** Black pixels that are added on each side, as torchvision's `Pad` does. */
+  padding: readonly [left: number, top: number, right: number, bottom: number];
+  /** True where the middle is cut out, as torchvision's `CenterCrop` does; false where `resize` and `padding` give the square. */
+  crop: boolean;
+}
+
+/** The steps from a picture's file to its pixels, uint8 RGB (imageSize, imageSize, 3). */
+export interface PixelPreprocessing extends PixelSteps {
+  /** Side of the square that a network sees, in pixels. */
   imageSize: number;
+}
+
+/** The default steps: the crop alone. */
+export const CENTER_CROP: PixelSteps = {
+  exif: 'ignore',
+  resize: null,
+  interpolation: 'bilinear',
+  padding: [0, 0, 0, 0],
+  crop: true,
+};
+
+/** The names of the steps, in their order. */
+export const STEPS = Object.keys(CENTER_CROP) as (keyof PixelSteps)[];
+
+/** Returns the preprocessing that takes the middle of a picture, and does nothing else. */
+export function centerCropOf(imageSize: number): PixelPreprocessing {
+  return { ...CENTER_CROP, imageSize };
+}
+
+/** Returns those of the steps that are not the default ones: files leave out the others. */
+export function changedSteps(steps: PixelSteps): Partial<PixelSteps> {
+  const changed = STEPS.filter((name) => !isDeepStrictEqual(steps[name], CENTER_CROP[name]));
+  return Object.fromEntries(changed.map((name) => [name, steps[name]]));
 }
 
 /** Returns the bytes of one picture's pixels. */
@@ -38,44 +64,11 @@ export const IMAGE_SIZE = 224;
 export const UNNORMALIZED = { mean: [0, 0, 0], std: [1, 1, 1] } as const;
 
 /**
- * Returns a model's preprocessing and class names: the caller's, or else those in its file.
- *
- * @param given.labels Names by index, or a file of `index name` lines.
- * @throws DistillError `ERR_NO_METADATA` where neither says them, `ERR_LABELS` where the names are not as many as
- * the model's classes.
+ * Returns the side of the largest square in the middle of every picture that has no margin of black, in pixels; `null` where
+ * it depends on the picture.
  */
-export async function preprocessingOf(
-  {
-    path,
-    classes,
-    architecture,
-    metadata,
-  }: Pick<CheckpointContents, 'path' | 'classes' | 'architecture' | 'metadata'>,
-  given: {
-    labels?: string | readonly string[] | undefined;
-    mean?: Preprocessing['mean'] | undefined;
-    std?: Preprocessing['std'] | undefined;
-    imageSize?: number | undefined;
-  },
-): Promise<{ preprocessing: Preprocessing; labels: readonly string[] }> {
-  const read = typeof given.labels === 'string' ? await readLabels(given.labels) : given.labels;
-  const labels = read ?? metadata?.classes;
-  const mean = given.mean ?? metadata?.mean;
-  const std = given.std ?? metadata?.std;
-  if (!labels || !mean || !std) {
-    const missing = Object.entries({ labels, mean, std }).filter(([, value]) => !value);
-    throw new DistillError(
-      'ERR_NO_METADATA',
-      `'${path}' has no ${missing.map(([name]) => name).join(', ')}; pass ${missing.length > 1 ? 'them as options' : 'it as an option'}.`,
-    );
-  }
-  // An unknown architecture is refused when it is loaded.
-  if (architecture !== null && classes !== labels.length) {
-    throw new DistillError(
-      'ERR_LABELS',
-      `'${path}' has ${classes} classes, but there are ${labels.length} labels${typeof given.labels === 'string' ? ` in '${given.labels}'` : ''}.`,
-    );
-  }
-  const imageSize = given.imageSize ?? metadata?.imageSize ?? IMAGE_SIZE;
-  return { preprocessing: { imageSize, mean, std }, labels };
+export function sharedSide({ resize, crop, imageSize }: PixelPreprocessing): number | null {
+  if (!crop) return imageSize;
+  if (resize === null) return null;
+  return typeof resize === 'number' ? resize : Math.min(...resize);
 }

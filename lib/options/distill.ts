@@ -4,6 +4,7 @@ import {
   dataset,
   fields,
   partialShare,
+  pixelSteps,
   preprocessing,
   training,
   unlabeled,
@@ -11,12 +12,13 @@ import {
 } from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { option } from './option.js';
+import type { PixelOptions } from './preprocessing.js';
 import type { TrainingOptions } from './training.js';
 
 const FROM_TEACHER = { shown: "from the teacher's file" };
 
 /** Options of `distill()`. Paths are relative to the current folder. */
-export interface DistillOptions extends TrainingOptions {
+export interface DistillOptions extends TrainingOptions, PixelOptions {
   /** The teacher: a torchvision DenseNet 121, 161, 169 or 201, as `.pth` or `.safetensors`. Either this or `teacherLogits`. */
   teacher?: string | undefined;
   /**
@@ -114,6 +116,7 @@ export const distillOptions = z.strictObject({
   unlabeled,
   mean: option(preprocessing.mean.optional(), FROM_TEACHER),
   std: option(preprocessing.std.optional(), FROM_TEACHER),
+  ...pixelSteps,
   imageSize: option(training.imageSize, { shown: `${FROM_TEACHER.shown}, or 224` }),
   epochs: fields.epochs.default(500),
   lr: fields.lr.default(1e-4),

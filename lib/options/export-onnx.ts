@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import type { DistillWarning } from '../warnings.js';
-import { choice, fields, preprocessing, reports, whole, yesOrNo } from './fields.js';
+import { choice, fields, pixelSteps, preprocessing, reports, whole, yesOrNo } from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { option } from './option.js';
+import type { PixelOptions } from './preprocessing.js';
 
 const FROM_STUDENT = { shown: "from the student's file" };
 
@@ -15,7 +16,7 @@ const OLDEST_OPSET = 17;
 const NEWEST_OPSET = 26;
 
 /** Options of `exportOnnx()`. */
-export interface OnnxOptions {
+export interface OnnxOptions extends PixelOptions {
   /**
    * The input that the model takes. `'uint8'`: RGB pixels (N, H, W, 3) as decoders give them, so that nothing is left to
    * do for the caller. `'float'`: RGB in 0..1, float32 (N, 3, H, W), as torchvision's `ToTensor`. `'normalized'`: the same
@@ -63,6 +64,7 @@ export const onnxOptions = z.strictObject({
   labels: fields.labels.optional(),
   mean: option(preprocessing.mean.optional(), FROM_STUDENT),
   std: option(preprocessing.std.optional(), FROM_STUDENT),
+  ...pixelSteps,
   imageSize: option(preprocessing.imageSize.optional(), {
     help: 'side of the pictures, in pixels',
     shown: `${FROM_STUDENT.shown}, or 224`,

@@ -157,6 +157,77 @@ export const preprocessing = {
   }),
 };
 
+/** The filters that pictures are resized with, by Pillow's names. */
+export const INTERPOLATIONS = ['bilinear', 'bicubic', 'lanczos', 'box', 'nearest'] as const;
+
+const side = pixels(1, 65_536);
+const both = (side: z.ZodNumber) => z.tuple([side, side]).readonly();
+const margin = pixels(0, 4096);
+
+/** Options that say how a picture becomes the square that a network sees. */
+export const pixelSteps = {
+  preprocess: option(z.string().min(1).refine(isPath).describe('a word or a path').optional(), {
+    help: "how pictures are prepared, in one word: torchvision (resize 256, ImageNet's mean and std) or none; or in a file",
+    placeholder: 'recipe',
+    synonyms: 'recipe preprocessor preprocessing processor transforms dataConfig',
+  }),
+  resize: option(
+    z
+      .union([side, both(side), z.literal(false)])
+      .describe('a number of pixels in 1..65536, [height, width], or false')
+      .optional(),
+    {
+      help: 'resize the shorter side to so many pixels before the crop, or to height and width: 256, or 224,224; or none',
+      placeholder: 'pixels',
+      synonyms: 'resizeSize shortestEdge shorterSide scaleSize resizeTo',
+    },
+  ),
+  interpolation: option(choice(...INTERPOLATIONS).optional(), {
+    help: 'the filter of resizing',
+    placeholder: 'name',
+    synonyms: 'resample resampling filter interpolationMode kernel',
+  }),
+  padding: option(
+    z
+      .union([margin, both(margin), z.tuple([margin, margin, margin, margin]).readonly()])
+      .describe(
+        'a number of pixels in 0..4096, two (across, down), or four (left, top, right, bottom)',
+      )
+      .optional(),
+    {
+      help: 'black pixels around a picture, after resizing and before the crop',
+      placeholder: 'pixels',
+      synonyms: 'pad border margin',
+    },
+  ),
+  crop: option(yesOrNo.optional(), {
+    help: 'take the resized picture whole: `resize` gives height and width',
+    flag: '--no-crop',
+    synonyms: 'centerCrop doCenterCrop cropping',
+  }),
+  exif: option(choice('ignore', 'apply').optional(), {
+    help: 'turn pictures upright by their EXIF orientation, or not',
+    placeholder: 'what',
+    synonyms: 'exifTranspose autoOrient orientation rotate',
+  }),
+};
+
+/** The same steps as a model's file holds them; it leaves out those that are the default ones. */
+export const storedSteps = {
+  exif: pixelSteps.exif,
+  resize: z
+    .union([side, both(side)])
+    .describe('a number of pixels, or height and width')
+    .optional(),
+  interpolation: pixelSteps.interpolation,
+  padding: z
+    .tuple([margin, margin, margin, margin])
+    .readonly()
+    .describe('four numbers of pixels')
+    .optional(),
+  crop: pixelSteps.crop,
+};
+
 /** Options that say where and how the work is done. */
 export const execution = {
   device: option(

@@ -103,7 +103,7 @@ export function recordedOptions<Options extends object>(
 
 /** The kinds of values that a command line writes in different ways. */
 export type Kind =
-  | { type: 'boolean' | 'number' | 'numbers' | 'text' | 'object' }
+  | { type: 'boolean' | 'number' | 'numbers' | 'sizes' | 'text' | 'object' }
   | { type: 'triple' }
   | { type: 'choice' | 'names'; values: readonly string[] };
 
@@ -111,7 +111,8 @@ export type Kind =
 export function kindOf(field: z.core.$ZodType): Kind {
   if (field instanceof z.ZodBoolean) return { type: 'boolean' };
   if (field instanceof z.ZodNumber) return { type: 'number' };
-  if (field instanceof z.ZodTuple) return { type: 'triple' };
+  if (field instanceof z.ZodTuple)
+    return { type: field.def.items.length === 3 ? 'triple' : 'sizes' };
   if (field instanceof z.ZodEnum) return { type: 'choice', values: field.options.map(String) };
   if (field instanceof z.ZodArray) {
     const element = kindOf(field.element);
@@ -119,8 +120,8 @@ export function kindOf(field: z.core.$ZodType): Kind {
     return { type: element.type === 'number' ? 'numbers' : 'text' };
   }
   if (field instanceof z.ZodUnion) {
-    const hasNumbers = field.options.some((one) => kindOf(one).type === 'numbers');
-    return { type: hasNumbers ? 'numbers' : 'text' };
+    const kinds = field.options.map((one) => kindOf(one).type);
+    return { type: (['numbers', 'sizes'] as const).find((type) => kinds.includes(type)) ?? 'text' };
   }
   // Functions, and the signal.
   if (field instanceof z.ZodCustom) return { type: 'object' };

@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import type { DistillWarning } from '../warnings.js';
-import { execution, fields, preprocessing, reports } from './fields.js';
+import { execution, fields, pixelSteps, preprocessing, reports } from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { option } from './option.js';
+import type { PixelOptions } from './preprocessing.js';
 
 const FROM_STUDENT = { shown: "from the student's file" };
 
 /** Options of `predict()`. Paths are relative to the current folder. */
-export interface PredictOptions {
+export interface PredictOptions extends PixelOptions {
   /** The file of a student (or of a DenseNet, to see a teacher's answers): `.pth` or safetensors. */
   student: string;
   /** A file, a folder (searched recursively), a file's bytes, or several of these. */
@@ -66,6 +67,7 @@ export const predictOptions = z.strictObject({
   labels: fields.labels.optional(),
   mean: option(preprocessing.mean.optional(), FROM_STUDENT),
   std: option(preprocessing.std.optional(), FROM_STUDENT),
+  ...pixelSteps,
   imageSize: option(preprocessing.imageSize.optional(), {
     shown: `${FROM_STUDENT.shown}, or 224`,
   }),

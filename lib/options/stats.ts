@@ -1,11 +1,20 @@
 import { z } from 'zod';
 import type { DistillWarning } from '../warnings.js';
-import { callback, execution, fields, pixels, preprocessing, reports } from './fields.js';
+import {
+  callback,
+  execution,
+  fields,
+  pixelSteps,
+  pixels,
+  preprocessing,
+  reports,
+} from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { metaOf, option } from './option.js';
+import type { PixelOptions } from './preprocessing.js';
 
 /** Options of `datasetStats()`. */
-export interface DatasetStatsOptions {
+export interface DatasetStatsOptions extends PixelOptions {
   /** The side of the square centre crop, in pixels. Default 224. */
   imageSize?: number | undefined;
   /** At a picture that does not decode, `'error'` ends the call and `'skip'` goes on without it. Default 'error'. */
@@ -24,7 +33,8 @@ export const datasetStatsOptions = z.strictObject({
   folder: option(fields.folder, {
     help: 'a dataset (its train/ is used), class folders, or pictures',
   }),
-  imageSize: option(pixels(1, 4096).default(224), metaOf(preprocessing.imageSize)),
+  ...pixelSteps,
+  imageSize: option(pixels(1, 4096).optional(), metaOf(preprocessing.imageSize)),
   onBadImage: execution.onBadImage,
   maxPixels: execution.maxPixels,
   onWarning: reports.onWarning,

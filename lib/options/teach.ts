@@ -5,16 +5,18 @@ import {
   dataset,
   fields,
   partialShare,
+  pixelSteps,
   preprocessing,
   training,
   whole,
 } from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { metaOf, option } from './option.js';
+import type { PixelOptions } from './preprocessing.js';
 import type { TrainingOptions } from './training.js';
 
 /** Options of `teach()`. Paths are relative to the current folder. */
-export interface TeachOptions extends TrainingOptions {
+export interface TeachOptions extends TrainingOptions, PixelOptions {
   /**
    * The file to write the teacher to: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A teacher
    * that this package wrote is replaced by the first save; another file needs `overwrite`.
@@ -99,6 +101,7 @@ export const teachOptions = z.strictObject({
   ...dataset,
   mean: option(preprocessing.mean.optional(), { shown: `${FROM_WEIGHTS} ImageNet's` }),
   std: option(preprocessing.std.optional(), { shown: `${FROM_WEIGHTS} ImageNet's` }),
+  ...pixelSteps,
   imageSize: option(training.imageSize, { shown: `${FROM_WEIGHTS} 224` }),
   epochs: option(fields.epochs.default(30), { help: 'passes over the training pictures' }),
   lr: option(fields.lr.default(1e-3), { help: 'the learning rate, or the largest of a schedule' }),

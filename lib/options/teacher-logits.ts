@@ -6,17 +6,19 @@ import {
   dataset,
   execution,
   fields,
+  pixelSteps,
   preprocessing,
   reports,
   unlabeled,
 } from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { option } from './option.js';
+import type { PixelOptions } from './preprocessing.js';
 
 const FROM_TEACHER = { shown: "from the teacher's file" };
 
 /** Options of `teacherLogits()`. Paths are relative to the current folder. */
-export interface TeacherLogitsOptions {
+export interface TeacherLogitsOptions extends PixelOptions {
   /** The file of a DenseNet or a student, whose logits are written. */
   teacher: string;
   /** The safetensors file to write. */
@@ -79,6 +81,7 @@ export const teacherLogitsOptions = z.strictObject({
   unlabeled,
   mean: option(preprocessing.mean.optional(), FROM_TEACHER),
   std: option(preprocessing.std.optional(), FROM_TEACHER),
+  ...pixelSteps,
   imageSize: option(preprocessing.imageSize.optional(), {
     shown: `${FROM_TEACHER.shown}, or 224`,
   }),

@@ -1,5 +1,5 @@
 import { scheduleOf } from '../checks.js';
-import { type ModelMetadata, madeWith } from '../model/metadata.js';
+import { type ModelMetadata, madeWith, recordedPreprocessing } from '../model/metadata.js';
 import type { NativeTrainConfig } from '../native.js';
 import { distillOptions } from '../options/distill.js';
 import { recordedOptions } from '../options/option.js';
@@ -67,12 +67,9 @@ function metadataOf(
   hyperparameters: Hyperparameters,
 ): ModelMetadata {
   const { augment = VIEW_AUGMENTATIONS } = options;
-  const { imageSize, mean, std } = teacher.preprocessing;
   return {
     classes: setup.classes,
-    mean,
-    std,
-    imageSize,
+    ...recordedPreprocessing(teacher.preprocessing),
     options: recordedOptions(distillOptions, {
       ...options,
       ...hyperparameters,

@@ -12,7 +12,8 @@ import type { Dataset } from '../data/store.js';
 import { sha256 } from '../files.js';
 import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
 import { inspect } from '../model/inspect.js';
-import { type Preprocessing, preprocessingOf } from '../model/preprocessing.js';
+import type { Preprocessing } from '../model/preprocessing.js';
+import { type GivenPreprocessing, preprocessingOf } from '../model/resolve.js';
 import type { CheckedOptions } from '../options/distill.js';
 import type { CommonEvents } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';
@@ -39,7 +40,7 @@ export interface Teacher {
 export async function readTeacher(
   { file, isLogits }: TeacherSource,
   dataset: Dataset,
-  options: Pick<CheckedOptions, 'mean' | 'std' | 'imageSize' | 'signal'>,
+  options: GivenPreprocessing & Pick<CheckedOptions, 'signal'>,
 ): Promise<Teacher> {
   return isLogits ? readLogits(file, dataset, options) : readNetwork(file, dataset, options);
 }
@@ -47,7 +48,7 @@ export async function readTeacher(
 async function readNetwork(
   file: string,
   { classes, train: { root } }: Dataset,
-  options: Pick<CheckedOptions, 'mean' | 'std' | 'imageSize' | 'signal'>,
+  options: GivenPreprocessing & Pick<CheckedOptions, 'signal'>,
 ): Promise<Teacher> {
   const contents = await inspect(file);
   const { architecture } = checkTeacher(contents);
@@ -66,7 +67,7 @@ async function readNetwork(
 async function readLogits(
   file: string,
   { classes, train: { root } }: Dataset,
-  options: Pick<CheckedOptions, 'mean' | 'std' | 'imageSize' | 'signal'>,
+  options: GivenPreprocessing & Pick<CheckedOptions, 'signal'>,
 ): Promise<Teacher> {
   const logits = await TeacherLogits.read(file);
   checkClasses(classes, logits.classes, file, root);

@@ -5,8 +5,9 @@ import type { Augmentation } from '../data/augmentation.js';
 import { DistillError } from '../errors.js';
 import { sha256 } from '../files.js';
 import { inspect } from '../model/inspect.js';
-import { type ModelMetadata, madeWith } from '../model/metadata.js';
-import { IMAGE_SIZE, type Preprocessing } from '../model/preprocessing.js';
+import { type ModelMetadata, madeWith, recordedPreprocessing } from '../model/metadata.js';
+import type { Preprocessing } from '../model/preprocessing.js';
+import { resolvePreprocessing } from '../model/resolve.js';
 import type { NativeTeachConfig } from '../native.js';
 import { recordedOptions } from '../options/option.js';
 import { ADAMW_WEIGHT_DECAY, type CheckedTeachOptions, teachOptions } from '../options/teach.js';
@@ -38,17 +39,13 @@ export async function readInitialTeacher(
   options: CheckedTeachOptions,
   classes: readonly string[],
 ): Promise<InitialTeacher> {
-  const { weights, mean, std, imageSize, signal } = options;
+  const { weights, signal } = options;
   if (weights === undefined) {
     return {
       architecture: options.architecture ?? 'densenet121',
       weights: null,
       keepHead: false,
-      preprocessing: {
-        imageSize: imageSize ?? IMAGE_SIZE,
-        mean: mean ?? IMAGENET.mean,
-        std: std ?? IMAGENET.std,
-      },
+      preprocessing: { ...IMAGENET, ...(await resolvePreprocessing(options)) },
       provenance: null,
     };
   }
@@ -66,11 +63,7 @@ export async function readInitialTeacher(
     architecture,
     weights,
     keepHead: isDeepStrictEqual(metadata?.classes, classes),
-    preprocessing: {
-      imageSize: imageSize ?? metadata?.imageSize ?? IMAGE_SIZE,
-      mean: mean ?? metadata?.mean ?? IMAGENET.mean,
-      std: std ?? metadata?.std ?? IMAGENET.std,
-    },
+    preprocessing: { ...IMAGENET, ...(await resolvePreprocessing(options, metadata)) },
     provenance: {
       file: path.basename(weights),
       architecture,
@@ -132,12 +125,9 @@ function metadataOf(
   }: { initial: InitialTeacher; augmentation: Augmentation; seed: number },
 ): ModelMetadata {
   const { augment = TEACH_AUGMENTATIONS } = options;
-  const { imageSize, mean, std } = initial.preprocessing;
   return {
     classes: setup.classes,
-    mean,
-    std,
-    imageSize,
+    ...recordedPreprocessing(initial.preprocessing),
     options: recordedOptions(teachOptions, {
       ...options,
       ...scheduleOf(options),

@@ -6,7 +6,7 @@ import { loadAddon, native } from '../addon.js';
 import { scheduleOf } from '../checks.js';
 import { DistillError } from '../errors.js';
 import { readFile } from '../files.js';
-import { madeWith } from '../model/metadata.js';
+import { madeWith, recordedPreprocessing } from '../model/metadata.js';
 import { type Kind, type OutputFile, refuseSource, writeOutput } from '../model/output.js';
 import type { CommonEvents, TrainingProgress } from '../run/events.js';
 import type { EpochReport, InitialReport, RunSetup } from '../run/reports.js';
@@ -172,7 +172,7 @@ export function trialsResult(
 ): TrialsResult {
   const { epochs, dropRate, batchSize, shuffle, keep, seeds } = options;
   const { schedule, warmup } = scheduleOf(options);
-  const { imageSize, mean, std } = teacher.preprocessing;
+  const { mean, std, imageSize, ...steps } = recordedPreprocessing(teacher.preprocessing);
   const sum = (phase: 'train' | 'validate') =>
     given.trials.reduce((total, { seconds }) => total + seconds[phase], 0);
   return {
@@ -191,6 +191,7 @@ export function trialsResult(
       imageSize,
       mean,
       std,
+      ...steps,
     },
     teacher: teacher.provenance,
     ...setup,

@@ -1,6 +1,6 @@
 import { type Augmentation, augmentationOf } from '../data/augmentation.js';
 import { DistillError } from '../errors.js';
-import type { Preprocessing } from '../model/preprocessing.js';
+import type { PixelPreprocessing } from '../model/preprocessing.js';
 import type { CheckedOptions } from '../options/distill.js';
 
 /** The augmentations of several views where none are named. */
@@ -13,7 +13,7 @@ export const VIEW_AUGMENTATIONS = ['crop', 'flip'] as const;
  */
 export function viewsOf(
   options: Pick<CheckedOptions, 'views' | 'augment' | 'storeSize' | 'cropScale'>,
-  { imageSize }: Pick<Preprocessing, 'imageSize'>,
+  preprocessing: PixelPreprocessing,
 ): Augmentation {
   const { views, augment = views > 1 ? VIEW_AUGMENTATIONS : [] } = options;
   if (views > 1 && augment.length === 0) {
@@ -22,7 +22,7 @@ export function viewsOf(
       `Without \`augment\` all ${views} \`views\` of a picture would be the same; leave one of them out.`,
     );
   }
-  return augmentationOf({ ...options, augment, imageSize });
+  return augmentationOf({ ...options, augment, preprocessing });
 }
 
 /**

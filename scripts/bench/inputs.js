@@ -1,7 +1,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { linkPictures, shuffled, writePictures } from './pictures.js';
-import { loadAddonModule, loadDataset, loadDecode, loadPackage } from './product.js';
+import {
+  loadAddonModule,
+  loadDataset,
+  loadDecode,
+  loadPackage,
+  loadPreprocessing,
+} from './product.js';
 
 /** @import { Plan } from './plan.js' */
 /** @import { Portable, Task } from './types.js' */
@@ -87,6 +93,7 @@ function splitsOf(root) {
 async function portable(task, { tfjs: { imageSize, batchSize, steps } }) {
   const { loadAddon, native } = await loadAddonModule();
   const { decodeBatches } = await loadDecode();
+  const { centerCropOf } = await loadPreprocessing();
   const { inspect } = await loadPackage();
   const addon = loadAddon();
   const { tensors } = await inspect(task.student);
@@ -111,7 +118,10 @@ async function portable(task, { tfjs: { imageSize, batchSize, steps } }) {
   const pixels = [];
   const logits = [];
   const paths = some.map((picture) => picture.path);
-  for await (const batch of decodeBatches(paths, { preprocessing: { imageSize }, batchSize: 8 })) {
+  for await (const batch of decodeBatches(paths, {
+    preprocessing: centerCropOf(imageSize),
+    batchSize: 8,
+  })) {
     pixels.push(Buffer.from(batch.pixels));
     logits.push(...(await native(classifier.logits(batch.pixels))));
   }

@@ -15,5 +15,7 @@ export const loadAddonModule = () => load('addon');
 export const loadDataset = () => load('data/dataset');
 /** @returns {Promise<typeof import('../../lib/data/decode.js')>} */
 export const loadDecode = () => load('data/decode');
+/** @returns {Promise<typeof import('../../lib/model/preprocessing.js')>} */
+export const loadPreprocessing = () => load('model/preprocessing');
 /** @returns {Promise<typeof import('../../lib/data/prepare.js')>} */
 export const loadPrepare = () => load('data/prepare');

@@ -4,6 +4,7 @@ import { beforeAll, expect } from 'vitest';
 import { loadAddon, native } from '../../lib/addon.js';
 import { decodeCrop } from '../../lib/data/decode.js';
 import type { CompareResult, DistillOptions } from '../../lib/index.js';
+import { centerCropOf } from '../../lib/model/preprocessing.js';
 import { mean, smallRun, std, temporaryFolder, writePicture, writeTeacher } from './dataset.js';
 
 export const folder = temporaryFolder();
@@ -49,7 +50,7 @@ export async function answersOf(model: string): Promise<Float32Array[]> {
   await native(classifier.load());
   const answers: Float32Array[] = [];
   for (const { file } of pictures) {
-    answers.push(await native(classifier.logits(await decodeCrop(file, { imageSize: 32 }))));
+    answers.push(await native(classifier.logits(await decodeCrop(file, centerCropOf(32)))));
   }
   await classifier.close();
   return answers;

@@ -6,6 +6,7 @@ import { expect } from 'vitest';
 import { decodeBatches, decodeCrop } from '../../lib/data/decode.js';
 import type { ImageSource } from '../../lib/data/source.js';
 import type { DistillError } from '../../lib/errors.js';
+import { centerCropOf } from '../../lib/model/preprocessing.js';
 import { refusalOf } from './results.js';
 
 export const fixtures = fileURLToPath(new URL('../fixtures/pictures', import.meta.url));
@@ -15,7 +16,7 @@ export const sha256 = (data: Uint8Array) => createHash('sha256').update(data).di
 /** Returns the SHA-256 of a crop, or null if the picture is refused. */
 export async function digest(source: ImageSource, size: number): Promise<string | null> {
   try {
-    return sha256(await decodeCrop(source, { imageSize: size }));
+    return sha256(await decodeCrop(source, centerCropOf(size)));
   } catch (error) {
     expect(error).toMatchObject({ code: 'ERR_BAD_IMAGE' });
     return null;
@@ -25,7 +26,7 @@ export async function digest(source: ImageSource, size: number): Promise<string 
 /** Returns the error that refuses a picture. */
 export async function refusal(source: ImageSource, name?: string): Promise<DistillError> {
   const error = await refusalOf(
-    decodeCrop(source, { imageSize: 16 }, name === undefined ? {} : { name }),
+    decodeCrop(source, centerCropOf(16), name === undefined ? {} : { name }),
   );
   expect(error.code).toBe('ERR_BAD_IMAGE');
   return error;
@@ -62,7 +63,7 @@ export async function collect(
 ) {
   const batches: { pixels: Uint8Array; indices: number[]; count: number }[] = [];
   for await (const batch of decodeBatches(sources, {
-    preprocessing: { imageSize: SIZE },
+    preprocessing: centerCropOf(SIZE),
     batchSize: 3,
     ...options,
   })) {

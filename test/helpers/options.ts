@@ -9,6 +9,7 @@ import {
   teach,
   teacherLogits,
 } from '../../lib/index.js';
+import type { PixelOptions } from '../../lib/options/preprocessing.js';
 
 // Each option, with values that are refused. None of the files exists: options are looked at first.
 
@@ -39,6 +40,15 @@ const notASignal = [{}, 'abort', null, new AbortController()];
 const notAFunction = ['log', null, {}];
 const notABoolean = [0, 1, 'false', null];
 const notOnBadImage = ['ignore', 'Skip', '', true, null];
+
+const pixelOptions = {
+  preprocess: ['', 5, null, true, 'https://a/b', 'a.json\0'],
+  resize: [0, -1, 1.5, NaN, '256', true, null, [], [256], [256, 0], [256, 256, 256], 65_537],
+  interpolation: ['Bilinear', 'linear', '', 2, null],
+  padding: [-1, 0.5, NaN, '4', true, null, [], [1], [1, 2, 3], [1, 2, 3, -1], 4097],
+  crop: notABoolean,
+  exif: ['Apply', 'rotate', '', true, null],
+} satisfies Record<keyof PixelOptions, unknown[]>;
 
 const trainingOptions = {
   dataset: notAPath,
@@ -77,6 +87,7 @@ const trainingOptions = {
 } satisfies Record<keyof TrainingOptions, unknown[]>;
 
 const distillOptions = {
+  ...pixelOptions,
   ...trainingOptions,
   unlabeled: notAPath,
   teacher: notAPath,
@@ -98,6 +109,7 @@ const distillOptions = {
 } satisfies Record<keyof DistillOptions, unknown[]>;
 
 const teachOptions = {
+  ...pixelOptions,
   ...trainingOptions,
   teacher: notAPath,
   architecture: ['densenet', 'resnet18', 'DenseNet121', '', 121, null],
@@ -115,6 +127,7 @@ const teachOptions = {
 } satisfies Record<keyof TeachOptions, unknown[]>;
 
 const predictOptions = {
+  ...pixelOptions,
   student: notAPath,
   images: [
     ...['', 5, null, [], [''], [5], ['a', null], {}, '~/a', ['a', 'https://a/b']],
@@ -136,6 +149,7 @@ const predictOptions = {
 } satisfies Record<keyof PredictOptions, unknown[]>;
 
 const teacherLogitsOptions = {
+  ...pixelOptions,
   teacher: notAPath,
   output: notAPath,
   dataset: notAPath,

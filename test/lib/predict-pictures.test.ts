@@ -5,6 +5,7 @@ import { loadAddon } from '../../lib/addon.js';
 import { decodeBatches } from '../../lib/data/decode.js';
 import { scanImages } from '../../lib/data/images.js';
 import { type DistillWarning, distill, type Prediction, predict } from '../../lib/index.js';
+import { centerCropOf } from '../../lib/model/preprocessing.js';
 import { filesIn, smallRun, temporaryFolder, writeStudent } from '../helpers/dataset.js';
 import { collect, labels, preprocessing } from '../helpers/predict.js';
 import { refusalOf } from '../helpers/results.js';
@@ -47,7 +48,7 @@ describe('pictures', () => {
     await classifier.load();
     let logits = new Float32Array();
     for await (const { pixels } of decodeBatches(files, {
-      preprocessing: { imageSize: 32 },
+      preprocessing: centerCropOf(32),
       batchSize: 32,
     })) {
       logits = Float32Array.from(await classifier.logits(pixels));

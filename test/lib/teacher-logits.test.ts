@@ -10,6 +10,7 @@ import {
   type TeacherLogitsOptions,
   teacherLogits,
 } from '../../lib/index.js';
+import { centerCropOf } from '../../lib/model/preprocessing.js';
 import { filesIn, mean, std, writeStudent, writeTeacher } from '../helpers/dataset.js';
 import {
   asking,
@@ -68,7 +69,7 @@ describe('a file of logits', () => {
     });
     await native(classifier.load());
     const said = await native(
-      classifier.logits(await decodeCrop(`${base.dataset}/val/bees/2.png`, { imageSize: 32 })),
+      classifier.logits(await decodeCrop(`${base.dataset}/val/bees/2.png`, centerCropOf(32))),
     );
     await classifier.close();
     for (const [i, value] of said.entries()) expect(logits.at(i - 2)).toBeCloseTo(value, 4);

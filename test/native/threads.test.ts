@@ -208,13 +208,14 @@ describe('where the system makes no more threads', () => {
     const decode = new URL('data/decode.js', built).href;
     const text = `${imports}
       import { decodeCrop } from '${decode}';
+      import { CENTER_CROP } from '${new URL('model/preprocessing.js', built).href}';
       import { stat } from 'node:fs/promises';
       await stat('.');
       const codes = new Set();
       const sources = Array(40).fill(input.picture);
       for (let round = 0; round < 200; round++) {
         process.env.MOST_THREADS = String(threads() + (round % 5));
-        const decoded = sources.map((source) => decodeCrop(source, { imageSize: 32 }));
+        const decoded = sources.map((source) => decodeCrop(source, { ...CENTER_CROP, imageSize: 32 }));
         for (const { status, reason } of await Promise.allSettled(decoded)) {
           codes.add(status === 'fulfilled' ? 'done' : reason.code);
         }

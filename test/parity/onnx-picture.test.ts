@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { sampleImages } from '../../lib/export-onnx/samples.js';
 import { Graph, toModel } from '../../lib/model/onnx/graph.js';
 import { cropOfPicture } from '../../lib/model/onnx/picture.js';
-import type { PixelPreprocessing } from '../../lib/model/preprocessing.js';
+import { CENTER_CROP, type PixelPreprocessing } from '../../lib/model/preprocessing.js';
 import { temporaryFolder } from '../helpers/dataset.js';
 import { python, runPython } from '../helpers/python.js';
 
@@ -13,13 +13,7 @@ import { python, runPython } from '../helpers/python.js';
 
 const folder = temporaryFolder();
 
-const PLAIN = {
-  resize: null,
-  interpolation: 'bilinear',
-  padding: [0, 0, 0, 0],
-  crop: true,
-  imageSize: 48,
-} satisfies PixelPreprocessing;
+const PLAIN: PixelPreprocessing = { ...CENTER_CROP, imageSize: 48 };
 
 /** Height and width of pictures: landscape, portrait, square, as large as the crop, smaller, and of one pixel. */
 const SIZES = [

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeCrop } from '../../lib/data/decode.js';
 import { feed, sampleImages } from '../../lib/export-onnx/samples.js';
 import { exportOnnx, type OnnxOptions } from '../../lib/index.js';
+import { centerCropOf } from '../../lib/model/preprocessing.js';
 import { mean, std } from '../helpers/dataset.js';
 import { classes, kinds, out, pictures, pth, softmax, student } from '../helpers/onnx.js';
 import { python, pythonWith, runPython } from '../helpers/python.js';
@@ -42,7 +43,7 @@ function expectClose(found: number[][], right: number[][]): void {
 
 async function pixelsOf(files: readonly string[], size = 48): Promise<Uint8Array> {
   return Buffer.concat(
-    await Promise.all(files.map((file) => decodeCrop(file, { imageSize: size }))),
+    await Promise.all(files.map((file) => decodeCrop(file, centerCropOf(size)))),
   );
 }
 

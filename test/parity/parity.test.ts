@@ -8,6 +8,7 @@ import { loadAddon } from '../../lib/addon.js';
 import { scanDataset } from '../../lib/data/dataset.js';
 import { decodeBatches, type ImageBatch } from '../../lib/data/decode.js';
 import { predict } from '../../lib/index.js';
+import { centerCropOf } from '../../lib/model/preprocessing.js';
 import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
 import { python, runPython } from '../helpers/python.js';
 
@@ -55,7 +56,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
     some = samples.filter((_, i) => i % Math.floor(samples.length / 32) === 0).slice(0, 32);
     const paths = some.map((sample) => sample.path);
     for await (const batch of decodeBatches(paths, {
-      preprocessing: { imageSize: 224 },
+      preprocessing: centerCropOf(224),
       batchSize: 32,
     })) {
       pixels = batch.pixels;
@@ -128,7 +129,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
     for (const [i, { paths, labels, teacherLogits }] of batches.entries()) {
       const theirs = answers[i] as (typeof answers)[0];
       const decoded = await decodeBatches(paths, {
-        preprocessing: { imageSize },
+        preprocessing: centerCropOf(imageSize),
         batchSize,
       }).next();
       const ours = await loadAddon().gradients({
@@ -190,7 +191,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
     for (const split of ['train', 'val'] as const) {
       const paths = samples[split].map((sample) => sample.path);
       for await (const batch of decodeBatches(paths, {
-        preprocessing: { imageSize: 224 },
+        preprocessing: centerCropOf(224),
         batchSize: 16,
       })) {
         const labels = batch.indices.map((i) => samples[split][i]?.label ?? -1);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadAddon } from '../../lib/addon.js';
 import { scanFolder } from '../../lib/data/dataset.js';
 import { decodeBatches } from '../../lib/data/decode.js';
+import { centerCropOf } from '../../lib/model/preprocessing.js';
 import type { NativeSession, NativeTrainConfig } from '../../lib/native.js';
 import { classWeightsOf } from '../../lib/training/class-weights.js';
 import { batchOf, storeOf, trainConfigOf } from '../helpers/contract.js';
@@ -60,7 +61,7 @@ describe.runIf(python && existsSync(teacher))(
       ] as const) {
         const paths = some.map((sample) => sample.path);
         for await (const { pixels, indices } of decodeBatches(paths, {
-          preprocessing: { imageSize: 64 },
+          preprocessing: centerCropOf(64),
           batchSize: 16,
         })) {
           const labels = indices.map((i) => some[i]?.label ?? 0);

@@ -9,14 +9,14 @@ export function pixelSteps(
   preprocessing: PixelPreprocessing,
   orientation: number,
 ): NativePixelSteps {
-  const { resize = null, interpolation = 'bilinear', padding = [0, 0, 0, 0] } = preprocessing;
+  const { resize, interpolation, padding, crop, imageSize } = preprocessing;
   return {
     orientation,
     resize: typeof resize === 'number' ? [resize] : resize,
     interpolation,
     padding,
-    crop: preprocessing.crop ?? true,
-    imageSize: preprocessing.imageSize,
+    crop,
+    imageSize,
   };
 }
 

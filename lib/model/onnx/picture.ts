@@ -20,7 +20,7 @@ const FILTERS = {
  * @throws DistillError `ERR_OPTION` where a filter or the opset lacks an operator.
  */
 export function expectOperators(
-  { resize = null, interpolation = 'bilinear' }: PixelPreprocessing,
+  { resize, interpolation }: PixelPreprocessing,
   { opset }: { opset: number },
 ): void {
   if (resize === null || interpolation === 'nearest') return;
@@ -51,13 +51,7 @@ export function expectOperators(
 export function cropOfPicture(
   graph: Graph,
   picture: string,
-  {
-    resize = null,
-    interpolation = 'bilinear',
-    padding = [0, 0, 0, 0],
-    crop = true,
-    imageSize,
-  }: PixelPreprocessing,
+  { resize, interpolation, padding, crop, imageSize }: PixelPreprocessing,
 ): string {
   const sides = graph.node('Shape', [picture], { start: 0, end: 2 });
   let x = graph.node('Transpose', [picture], { perm: [2, 0, 1] });
@@ -167,10 +161,10 @@ function atLeastZero(graph: Graph, value: string): string {
 
 /** Says the steps in words, such as `resizes the shorter side to 256 (bilinear)`. */
 export function stepsOf({
-  resize = null,
-  interpolation = 'bilinear',
-  padding = [0, 0, 0, 0],
-  crop = true,
+  resize,
+  interpolation,
+  padding,
+  crop,
   imageSize,
 }: PixelPreprocessing): string {
   const sides =

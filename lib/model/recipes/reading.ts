@@ -4,16 +4,7 @@ import type { Preprocessing } from '../preprocessing.js';
 // What the readers of recipes share. A recipe says a network's whole preprocessing but for the orientation in EXIF.
 
 /** The preprocessing that a recipe says; what it leaves open is as if it were not there. */
-export interface RecipeSteps {
-  exif?: 'ignore' | 'apply';
-  resize?: number | readonly [height: number, width: number] | null;
-  interpolation?: 'bilinear' | 'bicubic' | 'lanczos' | 'box' | 'nearest';
-  padding?: readonly [left: number, top: number, right: number, bottom: number];
-  crop?: boolean;
-  imageSize?: number;
-  mean?: Preprocessing['mean'];
-  std?: Preprocessing['std'];
-}
+export type RecipeSteps = Partial<Preprocessing>;
 
 /** A reader of one kind of recipe. */
 export interface RecipeReader {

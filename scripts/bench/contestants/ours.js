@@ -1,7 +1,7 @@
 // This package, by the modules that `distill()` is made of.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { loadAddonModule, loadPackage, loadPrepare } from '../product.js';
+import { loadAddonModule, loadPackage, loadPrepare, loadPreprocessing } from '../product.js';
 import { memory, resetPeak, serve } from './serve.js';
 
 /** @import { EpochMeasure, Picture, Precision, Setup, Task, Work } from '../types.js' */
@@ -39,6 +39,7 @@ await serve({
   async prepare() {
     session = await openSession(task.imageSize);
     const { prepare } = await loadPrepare();
+    const { centerCropOf } = await loadPreprocessing();
     const { classes, train, val, imageSize, mean, std } = task;
     const start = performance.now();
     let trainEnd = start;
@@ -54,7 +55,7 @@ await serve({
       val: { root: path.join(task.dataset, 'val'), classes, samples: val, ignored: [], hidden: [] },
     };
     await prepare(session, dataset, {
-      preprocessing: { imageSize, mean, std },
+      preprocessing: { ...centerCropOf(imageSize), mean, std },
       storeSize: imageSize,
       views: null,
       teacher: { sha256: '', logits: null, device, precision },

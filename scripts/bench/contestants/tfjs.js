@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { loadDecode } from '../product.js';
+import { loadDecode, loadPreprocessing } from '../product.js';
 import { memory, serve } from './serve.js';
 
 /** @import { Setup, Portable, Task, Work } from '../types.js' */
@@ -102,11 +102,12 @@ await serve({
    */
   async predict({ images: sources }) {
     const { decodeCrop } = await loadDecode();
+    const { centerCropOf } = await loadPreprocessing();
     const { imageSize: size } = task;
     const probabilities = [];
     const start = performance.now();
     for (const source of sources) {
-      const pixels = await decodeCrop(source, { imageSize: size });
+      const pixels = await decodeCrop(source, centerCropOf(size));
       const top = tf.tidy(() =>
         tf.max(tf.softmax(student(normalize(pixels, [1, size, size, 3]), false))).dataSync(),
       );

@@ -3,6 +3,7 @@ import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { decodeBatches, decodeCrop } from '../../../lib/data/decode.js';
 import type { ImageSource } from '../../../lib/data/source.js';
+import { centerCropOf } from '../../../lib/model/preprocessing.js';
 import { collect, SIZE } from '../../helpers/decode.js';
 import { fixture, noise } from '../../helpers/pictures.js';
 
@@ -39,7 +40,7 @@ describe('batches', () => {
       [[3, 4, 5], 3],
       [[6], 1],
     ]);
-    const crops = await Promise.all(good.map((file) => decodeCrop(file, { imageSize: SIZE })));
+    const crops = await Promise.all(good.map((file) => decodeCrop(file, centerCropOf(SIZE))));
     expect(Buffer.concat(batches.map((batch) => batch.pixels))).toEqual(Buffer.concat(crops));
     expect(new Set(batches.map((batch) => batch.pixels.buffer)).size).toBe(3);
   });
@@ -51,7 +52,7 @@ describe('batches', () => {
   test('of bytes', async () => {
     const [batch] = await collect(good.slice(0, 2).map((file) => readFileSync(file)));
     expect(batch?.pixels.subarray(0, SIZE * SIZE * 3)).toEqual(
-      await decodeCrop(good[0] ?? '', { imageSize: SIZE }),
+      await decodeCrop(good[0] ?? '', centerCropOf(SIZE)),
     );
   });
 
@@ -60,7 +61,7 @@ describe('batches', () => {
     const seen: number[] = [];
     const run = (async () => {
       for await (const batch of decodeBatches(sources, {
-        preprocessing: { imageSize: SIZE },
+        preprocessing: centerCropOf(SIZE),
         batchSize: 3,
       }))
         seen.push(...batch.indices);
@@ -104,7 +105,7 @@ describe('batches', () => {
       [bad, 'ERR_BAD_IMAGE', 7],
     ]);
     const crops = await Promise.all(
-      good.slice(0, 3).map((file) => decodeCrop(file, { imageSize: SIZE })),
+      good.slice(0, 3).map((file) => decodeCrop(file, centerCropOf(SIZE))),
     );
     expect(Buffer.concat(batches.map((batch) => batch.pixels))).toEqual(Buffer.concat(crops));
   });
@@ -118,7 +119,7 @@ describe('batches', () => {
 
   test('are decoded two ahead of the consumer, and no further', async () => {
     const { sources, reads } = counted(Array<string>(40).fill(good[0] ?? ''));
-    const batches = decodeBatches(sources, { preprocessing: { imageSize: SIZE }, batchSize: 4 });
+    const batches = decodeBatches(sources, { preprocessing: centerCropOf(SIZE), batchSize: 4 });
     await settle();
     expect(reads()).toBe(0);
     await batches.next();
@@ -149,7 +150,7 @@ describe('batches', () => {
     const large = await noise(1500, 1500).png().toBuffer();
     const slow = [large, large, Buffer.from('words')];
     for await (const batch of decodeBatches([readFileSync(good[0] ?? ''), ...slow], {
-      preprocessing: { imageSize: SIZE },
+      preprocessing: centerCropOf(SIZE),
       batchSize: 1,
     })) {
       expect(batch.count).toBe(1);
@@ -161,7 +162,7 @@ describe('batches', () => {
   test('start nothing after the consumer has stopped', async () => {
     const { sources, reads } = counted(Array<string>(40).fill(good[0] ?? ''));
     for await (const _ of decodeBatches(sources, {
-      preprocessing: { imageSize: SIZE },
+      preprocessing: centerCropOf(SIZE),
       batchSize: 10,
       concurrency: 1,
     }))
@@ -178,7 +179,7 @@ describe('batches', () => {
     const seen: number[] = [];
     const run = (async () => {
       const options = {
-        preprocessing: { imageSize: SIZE },
+        preprocessing: centerCropOf(SIZE),
         batchSize: 3,
         signal: controller.signal,
       };

@@ -6,6 +6,7 @@ import { centerCrop, MAX_PIXELS } from '../../../lib/data/decode/image.js';
 import { openWithSharp } from '../../../lib/data/decode/sharp.js';
 import { pixelSteps } from '../../../lib/data/decode/steps.js';
 import { decodeCrop } from '../../../lib/data/decode.js';
+import { centerCropOf } from '../../../lib/model/preprocessing.js';
 import { collect, digest, expectedIn, fixtures, refusal, sha256 } from '../../helpers/decode.js';
 import { fixture, noise } from '../../helpers/pictures.js';
 
@@ -17,7 +18,7 @@ if (jpegAddon === null) {
 /** The SHA-256 of what the addon makes of a JPEG by itself; null where it leaves it to sharp. */
 async function byAddon(source: string | Uint8Array, size: number): Promise<string | null> {
   const pixels = new Uint8Array(size * size * 3).fill(7);
-  const steps = pixelSteps({ imageSize: size }, 1);
+  const steps = pixelSteps(centerCropOf(size), 1);
   const options = { source, steps, maxPixels: MAX_PIXELS, pixels };
   return (await jpegAddon?.readJpeg(options)) ? sha256(pixels) : null;
 }
@@ -137,7 +138,7 @@ describe.skipIf(jpegAddon === null)('libjpeg-turbo', () => {
       const found = await byAddon(damaged, 16);
       if (found === null) left += 1;
       else expect(found, `${i}`).toBe(expected);
-      const told = await decodeCrop(damaged, { imageSize: 16 }).then(
+      const told = await decodeCrop(damaged, centerCropOf(16)).then(
         sha256,
         (error: Error) => error.message,
       );
@@ -181,7 +182,7 @@ describe.skipIf(jpegAddon === null)('libjpeg-turbo', () => {
 
   test('writes no crop of another size', async () => {
     const pixels = new Uint8Array(100);
-    const steps = pixelSteps({ imageSize: 16 }, 1);
+    const steps = pixelSteps(centerCropOf(16), 1);
     const options = { source: fixture('rgb-420.jpg'), steps, maxPixels: MAX_PIXELS, pixels };
     await expect(jpegAddon?.readJpeg(options)).rejects.toThrow(RangeError);
   });

@@ -16,6 +16,7 @@ import {
   teach,
   teacherLogits,
 } from '../../../lib/index.js';
+import { centerCropOf } from '../../../lib/model/preprocessing.js';
 import { built, runChild, runCommand } from '../../helpers/child.js';
 import { mean, smallRun, std, temporaryFolder, writeStudent } from '../../helpers/dataset.js';
 import { bmpHeader, noise, pngHeader, ppm } from '../../helpers/pictures.js';
@@ -30,7 +31,7 @@ function write(name: string, data: string | Uint8Array): string {
 }
 
 async function refusal(source: ImageSource): Promise<DistillError> {
-  const error = await refusalOf(decodeCrop(source, { imageSize: 16 }));
+  const error = await refusalOf(decodeCrop(source, centerCropOf(16)));
   expect(error.code).toBe('ERR_BAD_IMAGE');
   return error;
 }
@@ -159,12 +160,12 @@ describe('a limit of pixels', () => {
       bmp: Buffer.concat([bmpHeader(100, 100, 24, 0), Buffer.alloc(30_000)]),
     };
     for (const [kind, data] of Object.entries(files)) {
-      const error = await refusalOf(decodeCrop(data, { imageSize: 16 }, { maxPixels: 9999 }));
+      const error = await refusalOf(decodeCrop(data, centerCropOf(16), { maxPixels: 9999 }));
       expect(error, kind).toMatchObject({ code: 'ERR_BAD_IMAGE' });
       expect(error.message, kind).toContain(
         'is too large: 100 x 100 are 10000 pixels, and at most 9999 are read; resize it, or raise `maxPixels`',
       );
-      expect((await decodeCrop(data, { imageSize: 16 }, { maxPixels: 10_000 })).length, kind).toBe(
+      expect((await decodeCrop(data, centerCropOf(16), { maxPixels: 10_000 })).length, kind).toBe(
         768,
       );
     }
@@ -187,11 +188,13 @@ describe('a limit of pixels', () => {
     await square(6000).webp({ effort: 0, quality: 1 }).toFile(file);
     const text = `
       import { decodeBatches } from '${new URL('data/decode.js', built).href}';
+      import { centerCropOf } from '${new URL('model/preprocessing.js', built).href}';
       const { file, maxPixels } = input;
       const before = process.resourceUsage().maxRSS;
       let told = 'read';
       try {
-        const options = { preprocessing: { imageSize: 16 }, batchSize: 3, concurrency: 3, maxPixels };
+        const preprocessing = centerCropOf(16);
+        const options = { preprocessing, batchSize: 3, concurrency: 3, maxPixels };
         for await (const { count } of decodeBatches([file, file, file], options)) told += count;
       } catch (error) {
         told = error.message;
@@ -236,12 +239,12 @@ describe('a limit of pixels', () => {
         Buffer.of(0xff, 0xd9),
       ]);
     const [few, many] = [made(80), made(126)];
-    expect(await decodeCrop(few, { imageSize: 64 })).toEqual(
-      await decodeCrop(data, { imageSize: 64 }),
+    expect(await decodeCrop(few, centerCropOf(64))).toEqual(
+      await decodeCrop(data, centerCropOf(64)),
     );
     const pixels = new Uint8Array(64 * 64 * 3);
     const options = {
-      steps: pixelSteps({ imageSize: 64 }, 1),
+      steps: pixelSteps(centerCropOf(64), 1),
       maxPixels: MAX_PIXELS,
       pixels,
     };

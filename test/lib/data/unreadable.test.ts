@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { decodeCrop } from '../../../lib/data/decode.js';
+import { centerCropOf } from '../../../lib/model/preprocessing.js';
 import { refusal } from '../../helpers/decode.js';
 import { bmpHeader, fixture, noise, pngHeader } from '../../helpers/pictures.js';
 
@@ -24,7 +25,7 @@ describe('a picture that is none', () => {
 
   test('a file cut short below the crop', async () => {
     const whole = await noise(64, 640).jpeg().toBuffer();
-    expect((await decodeCrop(whole, { imageSize: 16 })).length).toBe(768);
+    expect((await decodeCrop(whole, centerCropOf(16))).length).toBe(768);
     await refusal(whole.subarray(0, whole.length * 0.9));
   });
 

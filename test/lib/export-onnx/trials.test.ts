@@ -7,11 +7,11 @@ import {
   type StudentTensor,
   studentModel,
 } from '../../../lib/model/onnx/student.js';
-import type { Preprocessing } from '../../../lib/model/preprocessing.js';
+import { CENTER_CROP, type PixelSteps } from '../../../lib/model/preprocessing.js';
 import { mean, std } from '../../helpers/dataset.js';
 import { classes, student } from '../../helpers/onnx.js';
 
-const steps: Omit<Preprocessing, 'mean' | 'std' | 'imageSize'>[] = [
+const steps: Partial<PixelSteps>[] = [
   { resize: 56 },
   { resize: 64, interpolation: 'bicubic' },
   { resize: [70, 51], interpolation: 'nearest' },
@@ -22,7 +22,7 @@ const steps: Omit<Preprocessing, 'mean' | 'std' | 'imageSize'>[] = [
 test.each(steps)('a model of whole pictures answers as its student: %o', async (given) => {
   const runtime = await findRuntime();
   if (typeof runtime === 'string') throw new Error(runtime);
-  const preprocessing = { ...given, imageSize: 48, mean, std };
+  const preprocessing = { ...CENTER_CROP, ...given, imageSize: 48, mean, std };
   const options = { input: 'picture', softmax: true, dynamicSize: false } as const;
   const tensors = await native(loadAddon().readTensors(student, STUDENT_TENSORS));
   const { bytes } = studentModel({

@@ -13,6 +13,7 @@ import {
   teacherLogits,
 } from '../../../lib/index.js';
 import { costOf } from '../../../lib/model/cost.js';
+import { CENTER_CROP } from '../../../lib/model/preprocessing.js';
 import { runCommand } from '../../helpers/child.js';
 import {
   filesIn,
@@ -108,7 +109,7 @@ describe('answers that are no finite numbers', () => {
     expect(await refusalOf(teacherLogits({ ...logits, ...seen }))).toMatchObject(
       refused(student, `the picture ${path.join(dataset, 'train/ants/0.png')}`),
     );
-    const cost = costOf(student, seen, { ...on, precision: 'fp32' });
+    const cost = costOf(student, { ...CENTER_CROP, ...seen }, { ...on, precision: 'fp32' });
     expect(await refusalOf(cost)).toMatchObject(refused(student, 'a grey picture'));
     const exported = exportOnnx(student, inFolder('infinite.onnx'), use);
     expect(await refusalOf(exported)).toMatchObject(refused(student, 'made-up pictures'));

@@ -4,6 +4,7 @@ import { loadAddon } from '../../../lib/addon.js';
 import { scanDataset } from '../../../lib/data/dataset.js';
 import { decodeBatches } from '../../../lib/data/decode.js';
 import { type DistillOptions, distill, inspect, predict } from '../../../lib/index.js';
+import { centerCropOf } from '../../../lib/model/preprocessing.js';
 import { batchOf, storeOf, trainConfigOf } from '../../helpers/contract.js';
 import { smallRun, temporaryFolder, writeStudent } from '../../helpers/dataset.js';
 import { epochsOf } from '../../helpers/distill.js';
@@ -114,7 +115,7 @@ describe('numbers', () => {
       const { samples } = dataset[split];
       const paths = samples.map((sample) => sample.path);
       for await (const batch of decodeBatches(paths, {
-        preprocessing: { imageSize },
+        preprocessing: centerCropOf(imageSize),
         batchSize: 16,
       })) {
         const labels = batch.indices.map((i) => samples[i]?.label ?? -1);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { expectOperators, stepsOf } from '../../../../lib/model/onnx/picture.js';
-import type { PixelPreprocessing } from '../../../../lib/model/preprocessing.js';
+import { centerCropOf, type PixelPreprocessing } from '../../../../lib/model/preprocessing.js';
 
 test.each<[Partial<PixelPreprocessing>, number]>([
   [{}, 17],
@@ -9,7 +9,7 @@ test.each<[Partial<PixelPreprocessing>, number]>([
   [{ resize: [56, 70], interpolation: 'bicubic' }, 26],
   [{ interpolation: 'lanczos' }, 26],
 ])('operators do %o with opset %i', (steps, opset) => {
-  expect(() => expectOperators({ imageSize: 48, ...steps }, { opset })).not.toThrow();
+  expect(() => expectOperators({ ...centerCropOf(48), ...steps }, { opset })).not.toThrow();
 });
 
 test.each<[Partial<PixelPreprocessing>, number, RegExp]>([
@@ -18,7 +18,7 @@ test.each<[Partial<PixelPreprocessing>, number, RegExp]>([
   [{ resize: 56, interpolation: 'box' }, 26, /'box'.*`input: 'uint8'` and resize each picture/],
   [{ resize: 56, interpolation: 'lanczos' }, 26, /'lanczos'.*`input: 'uint8'`/],
 ])('no operators do %o with opset %i', (steps, opset, message) => {
-  expect(() => expectOperators({ imageSize: 48, ...steps }, { opset })).toThrow(
+  expect(() => expectOperators({ ...centerCropOf(48), ...steps }, { opset })).toThrow(
     expect.objectContaining({ code: 'ERR_OPTION', message: expect.stringMatching(message) }),
   );
 });
@@ -31,5 +31,5 @@ test.each<[Partial<PixelPreprocessing>, string]>([
     'resizes to 48 x 40 (bicubic), adds black on each side (4, 0, 4, 0)',
   ],
 ])('the steps of %o in words', (steps, words) => {
-  expect(stepsOf({ imageSize: 48, ...steps })).toBe(words);
+  expect(stepsOf({ ...centerCropOf(48), ...steps })).toBe(words);
 });

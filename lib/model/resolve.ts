@@ -1,0 +1,160 @@
+import { DistillError } from '../errors.js';
+import type { CheckpointContents } from './inspect.js';
+import { readLabels } from './labels.js';
+import type { ModelMetadata } from './metadata.js';
+import {
+  CENTER_CROP,
+  IMAGE_SIZE,
+  type PixelPreprocessing,
+  type PixelSteps,
+  type Preprocessing,
+  STEPS,
+} from './preprocessing.js';
+import { recipeOf } from './recipes.js';
+
+// Finds out how pictures become a network's input: from the options, a recipe, and the model's own file, in this order.
+
+/** The preprocessing options of a call, once they are checked. */
+export interface GivenPreprocessing {
+  preprocess?: string | undefined;
+  exif?: PixelSteps['exif'] | undefined;
+  resize?: number | readonly [number, number] | false | undefined;
+  interpolation?: PixelSteps['interpolation'] | undefined;
+  padding?:
+    | number
+    | readonly [number, number]
+    | readonly [number, number, number, number]
+    | undefined;
+  crop?: boolean | undefined;
+  imageSize?: number | undefined;
+  mean?: Preprocessing['mean'] | undefined;
+  std?: Preprocessing['std'] | undefined;
+}
+
+/**
+ * Returns the steps that the caller says, or else the recipe that it names, or else the model's own file.
+ *
+ * @returns Without `mean` and `std` where nobody says them.
+ * @throws DistillError `ERR_OPTION` where the steps do not go together, `ERR_PREPROCESS` where the recipe cannot be honoured.
+ */
+export async function resolvePreprocessing(
+  given: GivenPreprocessing,
+  metadata: ModelMetadata | null = null,
+): Promise<PixelPreprocessing & Partial<Preprocessing>> {
+  const recipe = given.preprocess === undefined ? {} : await recipeOf(given.preprocess);
+  const options = optionsAsSteps(given);
+  const inFile: Partial<Preprocessing> = metadata ? stepsIn(metadata) : {};
+  const merged = {
+    ...CENTER_CROP,
+    imageSize: IMAGE_SIZE,
+    ...inFile,
+    ...recipe,
+    ...options,
+  };
+  if (!merged.crop && options.imageSize === undefined) merged.imageSize = squareOf(merged);
+  checkSteps(merged, options);
+  return merged;
+}
+
+function stepsIn(metadata: ModelMetadata): Partial<Preprocessing> {
+  const { mean, std, imageSize } = metadata;
+  const steps = Object.fromEntries(
+    STEPS.map((name) => [name, metadata[name] ?? CENTER_CROP[name]]),
+  );
+  return { ...(steps as unknown as PixelSteps), imageSize, mean, std };
+}
+
+/** Returns the options that are given, each as the step that it stands for. */
+function optionsAsSteps(given: GivenPreprocessing): Partial<Preprocessing> {
+  const { exif, resize, interpolation, padding, crop, imageSize, mean, std } = given;
+  const steps = {
+    exif,
+    resize: resize === false ? null : resize,
+    interpolation,
+    padding: padding === undefined ? undefined : sidesOf(padding),
+    crop,
+    imageSize,
+    mean,
+    std,
+  };
+  return Object.fromEntries(Object.entries(steps).filter(([, value]) => value !== undefined));
+}
+
+/** Returns the padding of each side: of one number, or of two for left and right and for top and bottom, as torchvision takes them. */
+function sidesOf(
+  padding: Exclude<GivenPreprocessing['padding'], undefined>,
+): PixelSteps['padding'] {
+  if (typeof padding === 'number') return [padding, padding, padding, padding];
+  if (padding.length === 4) return padding;
+  const [across, down] = padding;
+  return [across, down, across, down];
+}
+
+/** Returns the side of the square that a picture becomes without a crop. */
+function squareOf({ resize, padding, imageSize }: PixelPreprocessing): number {
+  if (!Array.isArray(resize)) return imageSize;
+  return resize[0] + padding[1] + padding[3];
+}
+
+/** Refuses steps that do not give the square that a network sees. */
+function checkSteps(steps: PixelPreprocessing, options: Partial<Preprocessing>): void {
+  const { resize, padding, crop, imageSize } = steps;
+  const refuse = (message: string) => new DistillError('ERR_OPTION', message);
+  if (options.interpolation !== undefined && resize === null) {
+    throw refuse(
+      '`interpolation` is the filter of resizing, but nothing is resized; give `resize`, or leave it out.',
+    );
+  }
+  if (crop) return;
+  if (!Array.isArray(resize)) {
+    throw refuse(
+      `Without a \`crop\`, expected \`resize\` with height and width, but received ${resize}; give both, such as [${imageSize}, ${imageSize}].`,
+    );
+  }
+  const [left, top, right, bottom] = padding;
+  const height = resize[0] + top + bottom;
+  const width = resize[1] + left + right;
+  if (height !== imageSize || width !== imageSize) {
+    throw refuse(
+      `Without a \`crop\`, expected \`resize\` and \`padding\` to give a square of \`imageSize\`, ${imageSize} pixels, but they give ${height} x ${width} (height, width).`,
+    );
+  }
+}
+
+/**
+ * Returns a model's preprocessing and class names: the caller's, or else those of the recipe that it names, or else those in
+ * the model's file.
+ *
+ * @param given.labels Names by index, or a file of `index name` lines.
+ * @throws DistillError `ERR_NO_METADATA` where nobody says them, `ERR_LABELS` where the names are not as many as the model's
+ * classes, and what {@link resolvePreprocessing} throws.
+ */
+export async function preprocessingOf(
+  {
+    path,
+    classes,
+    architecture,
+    metadata,
+  }: Pick<CheckpointContents, 'path' | 'classes' | 'architecture' | 'metadata'>,
+  given: GivenPreprocessing & { labels?: string | readonly string[] | undefined },
+): Promise<{ preprocessing: Preprocessing; labels: readonly string[] }> {
+  const read = typeof given.labels === 'string' ? await readLabels(given.labels) : given.labels;
+  const labels = read ?? metadata?.classes;
+  const resolved = await resolvePreprocessing(given, metadata);
+  const { mean, std } = resolved;
+  if (!labels || !mean || !std) {
+    const missing = Object.entries({ labels, mean, std }).filter(([, value]) => !value);
+    throw new DistillError(
+      'ERR_NO_METADATA',
+      `'${path}' has no ${missing.map(([name]) => name).join(', ')}; pass ${missing.length > 1 ? 'them as options' : 'it as an option'}.`,
+    );
+  }
+  // An unknown architecture is refused when it is loaded.
+  if (architecture !== null && classes !== labels.length) {
+    throw new DistillError(
+      'ERR_LABELS',
+      `'${path}' has ${classes} classes, but there are ${labels.length} labels${typeof given.labels === 'string' ? ` in '${given.labels}'` : ''}.`,
+    );
+  }
+  return { preprocessing: { ...resolved, mean, std }, labels };
+}
