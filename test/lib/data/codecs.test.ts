@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { scanFolder } from '../../../lib/data/dataset.js';
 import { isReadBySharp } from '../../../lib/data/decode/codec.js';
 import { decodeCrop, readImageSize } from '../../../lib/data/decode.js';
+import { centerCropOf } from '../../../lib/model/preprocessing.js';
 import { built, runChild } from '../../helpers/child.js';
 import { temporaryFolder } from '../../helpers/dataset.js';
 import { refusal } from '../../helpers/decode.js';
@@ -22,7 +23,7 @@ async function valuesOf(name: string): Promise<{ ours: Uint8Array; theirs: Uint8
     .toBuffer({ resolveWithObject: true });
   expect(await readImageSize(read(name))).toEqual({ width: info.width, height: info.height });
   const side = Math.max(info.width, info.height);
-  const square = await decodeCrop(read(name), { imageSize: side });
+  const square = await decodeCrop(read(name), centerCropOf(side));
   const left = (side - info.width) >> 1;
   const top = (side - info.height) >> 1;
   const ours = await sharp(square, { raw: { width: side, height: side, channels: 3 } })
@@ -83,7 +84,7 @@ describe.skipIf(!canRead)('HEIC, AVIF and JPEG XL', () => {
     let turns = 0;
     const timer = setInterval(() => turns++, 1);
     const sources = Array.from({ length: 40 }, (_, i) => read(names[i % names.length] ?? ''));
-    await Promise.all(sources.map((source) => decodeCrop(source, { imageSize: 32 })));
+    await Promise.all(sources.map((source) => decodeCrop(source, centerCropOf(32))));
     clearInterval(timer);
     expect(turns).toBeGreaterThan(1);
   });
@@ -110,26 +111,26 @@ describe.skipIf(!canRead)('HEIC, AVIF and JPEG XL', () => {
       Array.from({ length: 40 }, (_, i) => {
         const data = read(names[i % names.length] ?? '');
         for (let k = 0; k < 5; k++) data[random(data.length)] = random(256);
-        return decodeCrop(data, { imageSize: 32 }).catch((error) => {
+        return decodeCrop(data, centerCropOf(32)).catch((error) => {
           expect(error).toMatchObject({ code: 'ERR_BAD_IMAGE' });
         });
       }),
     );
-    await decodeCrop(read('rgb.heic'), { imageSize: 32 });
-    await decodeCrop(read('lossy.jxl'), { imageSize: 32 });
+    await decodeCrop(read('rgb.heic'), centerCropOf(32));
+    await decodeCrop(read('lossy.jxl'), centerCropOf(32));
   });
 
   test('the limit of pixels is that of the header, before anything is decoded', async () => {
     for (const name of ['rgb.heic', 'lossy.jxl', 'rgb.avif']) {
-      const reading = decodeCrop(read(name), { imageSize: 32 }, { maxPixels: 45 * 34 - 1 });
+      const reading = decodeCrop(read(name), centerCropOf(32), { maxPixels: 45 * 34 - 1 });
       await expect(reading).rejects.toThrow('is too large: 45 x 34 are 1530 pixels');
-      await decodeCrop(read(name), { imageSize: 32 }, { maxPixels: 45 * 34 });
+      await decodeCrop(read(name), centerCropOf(32), { maxPixels: 45 * 34 });
     }
   });
 
   test('an aborted signal ends the decoding', async () => {
     const controller = new AbortController();
-    const reading = decodeCrop(read('rgba.heic'), { imageSize: 32 }, { signal: controller.signal });
+    const reading = decodeCrop(read('rgba.heic'), centerCropOf(32), { signal: controller.signal });
     controller.abort(new Error('enough'));
     await expect(reading).rejects.toThrow('enough');
   });
@@ -137,7 +138,7 @@ describe.skipIf(!canRead)('HEIC, AVIF and JPEG XL', () => {
   test('a program that has read some ends by itself', async () => {
     const decode = built.replace('index.js', 'data/decode.js');
     const ended = await runChild(
-      `const { decodeCrop } = await import('${decode}'); await decodeCrop(input, { imageSize: 32 });`,
+      `const { decodeCrop } = await import('${decode}'); await decodeCrop(input, ${JSON.stringify(centerCropOf(32))});`,
       { input: path.join(pictures, 'rgb.heic') },
     );
     expect(ended).toMatchObject({ code: 0, stdout: '', stderr: '' });
