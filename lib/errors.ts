@@ -59,6 +59,12 @@ export const ERRORS = {
     remedy:
       "Give it a label, or leave it out; `distill()` learns from it by the teacher's answers.",
   },
+  ERR_ARCHIVE: {
+    meaning:
+      'An archive of pictures is damaged, of a kind that is not read in place, or has an entry that is not taken: the message names it.',
+    remedy:
+      'Pack the pictures again as a plain .tar or a .zip, with relative paths, without links and without a password.',
+  },
   ERR_MANIFEST: {
     meaning:
       'A manifest (`.csv`, `.jsonl`) cannot be read, or one of its lines cannot be used: the message names it.',

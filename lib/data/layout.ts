@@ -89,7 +89,7 @@ async function namesBeside(folder: string): Promise<string | null> {
 async function hintFor(dataset: string): Promise<string | null> {
   const held = await list(dataset).catch(() => null);
   if (!held) {
-    return 'give a folder that holds train/ and val/ as `dataset`, or a manifest (.csv, .jsonl)';
+    return 'give a folder that holds train/ and val/ as `dataset`, a manifest (.csv, .jsonl) or an archive (.tar, .zip)';
   }
   const { folders, files } = held;
   const place = (...names: string[]) => `'${path.join(dataset, ...names)}'`;

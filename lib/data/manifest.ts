@@ -6,8 +6,8 @@ import { byCodePoint, byFolder } from './listing.js';
 import { badManifest, type ManifestRow, readManifest } from './manifest-rows.js';
 import type { FolderSurvey, Sample, SplitSurvey } from './samples.js';
 
-/** Names of the halves in a manifest's column `split`. */
-const SPLITS: Readonly<Record<string, 'train' | 'val' | 'test'>> = {
+/** Names of the halves in a manifest's column `split`, and of folders and shards in archives. */
+export const HALVES: Readonly<Record<string, 'train' | 'val' | 'test'>> = {
   train: 'train',
   training: 'train',
   val: 'val',
@@ -83,7 +83,7 @@ function check(file: string, folder: string, row: ManifestRow) {
       `its label '${printable(label)}' cannot be a class's name: blanks stand around it, or characters that are none in it`,
     );
   }
-  const split = row.split === '' ? null : SPLITS[row.split.trim().toLowerCase()];
+  const split = row.split === '' ? null : HALVES[row.split.trim().toLowerCase()];
   if (split === undefined) {
     throw refuse(
       `its split '${printable(row.split)}' is none of train, val and test; name one of these`,

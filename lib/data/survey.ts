@@ -1,5 +1,7 @@
 import path from 'node:path';
 import { DistillError } from '../errors.js';
+import { archivesAt } from './archive/index.js';
+import { surveyArchives } from './archive/survey.js';
 import { surveyFolder } from './folder.js';
 import { scanImages } from './images.js';
 import { type DatasetFolders, explainMissing, SPLIT_REMEDY, wholeFolder } from './layout.js';
@@ -26,7 +28,7 @@ interface Halves {
  *
  * The surveys reject with `ERR_DATASET_NOT_FOUND`, which says what there is instead and what mends it, with `ERR_OPTION` where
  * `valSplit` is given for a dataset that is split already, with `ERR_DATASET_EMPTY_CLASS` where a class cannot be split, and
- * with `ERR_MANIFEST`.
+ * with `ERR_MANIFEST` or `ERR_ARCHIVE`.
  */
 export function surveyDataset(folders: DatasetFolders): DatasetSurvey {
   const whole = surveyWhole(folders);
@@ -63,9 +65,8 @@ async function addUnlabeled(train: FolderSurvey, place: string | undefined): Pro
 
 /** Finds the pictures of a folder, a manifest or an archive, whatever their classes. */
 async function unlabeledIn(place: string): Promise<Omit<FolderSurvey, 'classes' | 'loose'>> {
-  const found = await surveySource(place);
-  if (found) {
-    const { train, val, unsplit } = found;
+  if (isManifest(place)) {
+    const { train, val, unsplit } = await surveyManifest(place);
     const all = [train, val, unsplit].filter((survey) => survey !== null);
     return {
       root: path.dirname(path.resolve(place)),
@@ -109,12 +110,14 @@ async function surveyHalf(folders: DatasetFolders, split: 'train' | 'val'): Prom
 }
 
 /**
- * Reads a source that is no folder of class folders: a manifest.
+ * Reads a source that is no folder of class folders: a manifest, or archives.
  *
  * @returns `null` of anything else.
  */
 export async function surveySource(place: string): Promise<SplitSurvey | null> {
-  return isManifest(place) ? surveyManifest(place) : null;
+  if (isManifest(place)) return surveyManifest(place);
+  const archives = await archivesAt(place);
+  return archives && surveyArchives(place, archives);
 }
 
 /** Returns the halves of a source, which it says itself or which are split now. */

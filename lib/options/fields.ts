@@ -271,7 +271,7 @@ export const execution = {
 /** Options that say which pictures there are. */
 export const dataset = {
   dataset: option(folder.optional(), {
-    help: 'folder with train/ and val/, each with a folder of pictures per class, or a manifest (.csv, .jsonl)',
+    help: 'folder with train/ and val/, each with a folder of pictures per class, a manifest (.csv, .jsonl) or archives (.tar, .zip)',
     synonyms: 'data dataDir dataRoot dataPath datasetPath datasetDir root folder dir images',
   }),
   train: option(folder.optional(), {

@@ -11,7 +11,7 @@ const FROM_STUDENT = { shown: "from the student's file" };
 export interface PredictOptions extends PixelOptions {
   /** The file of a student (or of a DenseNet, to see a teacher's answers): `.pth` or safetensors. */
   student: string;
-  /** A file, a folder (searched recursively), a file's bytes, or several of these. */
+  /** A file, a folder (searched recursively), an archive (`.tar`, `.zip`), a file's bytes, or several of these. */
   images: string | Uint8Array | readonly (string | Uint8Array)[];
   /** Class names by index, or a file of `index name` lines. Default: those in the student's file. */
   labels?: string | readonly string[] | undefined;
@@ -59,7 +59,7 @@ export const predictOptions = z.strictObject({
       .union([picture, z.array(picture).min(1).readonly()])
       .describe('a path, a Buffer, or a list of these'),
     {
-      help: 'files, or folders that are searched for pictures',
+      help: 'files, folders that are searched for pictures, or archives (.tar, .zip)',
       synonyms:
         'image imagesPath picture pictures file files path paths input inputs folder dataset',
     },

@@ -31,7 +31,7 @@ export interface DatasetStatsOptions extends PixelOptions {
 
 export const datasetStatsOptions = z.strictObject({
   folder: option(fields.folder, {
-    help: 'a dataset (its train/ is used), class folders, or pictures',
+    help: 'a dataset (its train/ is used), class folders, pictures, a manifest or an archive',
   }),
   ...pixelSteps,
   imageSize: option(pixels(1, 4096).optional(), metaOf(preprocessing.imageSize)),

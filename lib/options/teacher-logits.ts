@@ -24,7 +24,8 @@ export interface TeacherLogitsOptions extends PixelOptions {
   /** The safetensors file to write. */
   output: string;
   /**
-   * A folder with `train/` and `val/`, each with a folder of pictures for each class; or a manifest of pictures (`.csv`, `.jsonl`).
+   * A folder with `train/` and `val/`, each with a folder of pictures for each class; or a manifest of pictures (`.csv`, `.jsonl`);
+   * or archives (`.tar`, `.zip`, shards of WebDataset such as `photos-{000..009}.tar`).
    * docs/datasets.md describes them.
    */
   dataset?: string | undefined;

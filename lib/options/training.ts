@@ -1,7 +1,8 @@
 /** Options that every training has. Paths are relative to the current folder. */
 export interface TrainingOptions {
   /**
-   * A folder with `train/` and `val/`, each with a folder of pictures for each class; or a manifest of pictures (`.csv`, `.jsonl`).
+   * A folder with `train/` and `val/`, each with a folder of pictures for each class; or a manifest of pictures (`.csv`, `.jsonl`);
+   * or archives (`.tar`, `.zip`, shards of WebDataset such as `photos-{000..009}.tar`).
    * docs/datasets.md describes them.
    */
   dataset?: string | undefined;

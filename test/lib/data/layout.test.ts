@@ -114,7 +114,7 @@ const CASES: [string, string, string, string][] = [
     'no folder at all',
     'gone',
     'train',
-    'give a folder that holds train/ and val/ as `dataset`, or a manifest',
+    'give a folder that holds train/ and val/ as `dataset`, a manifest',
   ],
 ];
 
