@@ -22,8 +22,7 @@ import {
   teacherLogits,
 } from '../../../lib/index.js';
 
-const centerCropOf = (imageSize: number) => ({ imageSize });
-
+import { centerCropOf } from '../../../lib/model/preprocessing.js';
 import { smallRun, temporaryFolder, writePicture, writeStudent } from '../../helpers/dataset.js';
 
 const folder = temporaryFolder();
