@@ -1,5 +1,6 @@
 #include <napi.h>
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <optional>
@@ -63,7 +64,13 @@ class FillPixels : public Napi::AsyncWorker {
 
  private:
   void Execute() override {
-    for (int64_t y = 0; y < rows_; ++y) resampler_->add_row(region_ + y * row_bytes_);
+    for (int64_t y = 0; y < rows_;) {
+      const auto count = static_cast<int>(std::min<int64_t>(Resampler::together, rows_ - y));
+      const uint8_t* rows[Resampler::together];
+      for (int i = 0; i < count; ++i) rows[i] = region_ + (y + i) * row_bytes_;
+      resampler_->add_rows(rows, count);
+      y += count;
+    }
   }
 
   void OnOK() override { deferred_.Resolve(Env().Undefined()); }

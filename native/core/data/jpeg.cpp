@@ -104,13 +104,17 @@ class Decoder {
     jpeg_crop_scanline(&info_, &left, &columns);
     // In libjpeg's own memory, which it frees after a jump too.
     const auto info = reinterpret_cast<j_common_ptr>(&info_);
-    const JSAMPARRAY rows = info_.mem->alloc_sarray(info, JPOOL_IMAGE, columns * 3, 1);
-    const uint8_t* row = rows[0] + (across.from - left) * 3;
+    const JSAMPARRAY rows =
+        info_.mem->alloc_sarray(info, JPOOL_IMAGE, columns * 3, Resampler::together);
+    const uint8_t* needed[Resampler::together];
+    for (int i = 0; i < Resampler::together; ++i) needed[i] = rows[i] + (across.from - left) * 3;
 
     jpeg_skip_scanlines(&info_, static_cast<JDIMENSION>(down.from));
-    for (int64_t y = down.from; y < down.end; ++y) {
-      jpeg_read_scanlines(&info_, rows, 1);
-      resampler.add_row(row);
+    for (int64_t y = down.from; y < down.end;) {
+      const auto count = static_cast<int>(std::min<int64_t>(Resampler::together, down.end - y));
+      for (int i = 0; i < count; ++i) jpeg_read_scanlines(&info_, rows + i, 1);
+      resampler.add_rows(needed, count);
+      y += count;
     }
     // Skipping to the very end would leave what is skipped unread, and damage in it unseen.
     const int64_t below = height - down.end;

@@ -5,8 +5,6 @@
 #include <iterator>
 #include <string>
 
-#include "core/data/resample_rows.h"
-
 namespace distill {
 namespace {
 
@@ -29,12 +27,14 @@ int64_t first_of(const Axis& axis) {
 
 Resampler::Resampler(int64_t width, int64_t height, const PixelSteps& steps, uint8_t* pixels)
     : plan_(plan_pixels(width, height, steps)),
+      along_(plan_.columns),
       size_(steps.image_size),
       pixels_(pixels),
       row_(plan_.rows.from),
       line_bytes_(3 * (plan_.rows_first ? plan_.columns.end - plan_.columns.from
                                         : std::ssize(plan_.columns.outputs))),
-      held_(longest(plan_.rows)) {
+      longest_(longest(plan_.rows)),
+      held_(longest_ + together - 1) {
   if (held_ * line_bytes_ > max_held) {
     throw UnfitPicture("is too large to be resized to such a shape: " + std::to_string(held_) +
                        " rows would be held at once");
@@ -45,32 +45,37 @@ Resampler::Resampler(int64_t width, int64_t height, const PixelSteps& steps, uin
   }
   lines_.resize(static_cast<size_t>(held_ * line_bytes_));
   line_.resize(static_cast<size_t>(line_bytes_));
-  under_.resize(static_cast<size_t>(held_));
+  under_.resize(static_cast<size_t>(longest_));
 }
 
-void Resampler::add_row(const uint8_t* row) {
-  if (plan_.columns.outputs.empty()) return;
-  const uint8_t* line = next_line(row);
-  const std::vector<Output>& outputs = plan_.rows.outputs;
-  ++row_;
-  for (; next_ < outputs.size() && outputs[next_].from + outputs[next_].count <= row_; ++next_) {
-    finish(outputs[next_], line);
-  }
-}
-
-// Returns what is resampled from row to row: the row itself, or the outputs along it. Holds it as
-// long as a filter can ask for it.
-const uint8_t* Resampler::next_line(const uint8_t* row) {
-  uint8_t* held = lines_.data() + row_ % held_ * line_bytes_;
+void Resampler::add_rows(const uint8_t* const* rows, int count) {
   const Axis& columns = plan_.columns;
+  if (columns.outputs.empty()) return;
+  // What is resampled from row to row: the rows themselves, or the outputs along them.
+  const uint8_t* lines[together] = {};
   if (!plan_.rows_first && !columns.is_copy) {
-    resample_along(row, columns, held - 3 * first_of(columns), 3);
-    return held;
+    uint8_t* outs[together] = {};
+    for (int i = 0; i < count; ++i) {
+      lines[i] = held(row_ + i);
+      outs[i] = held(row_ + i) - 3 * first_of(columns);
+    }
+    along_(rows, outs, count, 3);
+  } else {
+    // Pixels that are copied are all that is needed.
+    for (int i = 0; i < count; ++i) {
+      lines[i] = rows[i];
+      if (longest_ > 1) {
+        std::memcpy(held(row_ + i), rows[i], static_cast<size_t>(line_bytes_));
+      }
+    }
   }
-  // Pixels that are copied are all that is needed.
-  if (held_ == 1) return row;
-  std::memcpy(held, row, static_cast<size_t>(line_bytes_));
-  return held;
+  const std::vector<Output>& outputs = plan_.rows.outputs;
+  for (int i = 0; i < count; ++i) {
+    ++row_;
+    for (; next_ < outputs.size() && outputs[next_].from + outputs[next_].count <= row_; ++next_) {
+      finish(outputs[next_], lines[i]);
+    }
+  }
 }
 
 // Makes the output of a row, of which `line` is the last of the lines under the filter.
@@ -85,13 +90,14 @@ void Resampler::finish(const Output& output, const uint8_t* line) {
     std::memcpy(to, line, static_cast<size_t>(line_bytes_));
   } else {
     for (int64_t i = 0; i < output.count; ++i) {
-      under_[i] = lines_.data() + (output.from + i) % held_ * line_bytes_;
+      under_[i] = held(output.from + i);
     }
     resample_across(under_.data(), plan_.rows.weights.data() + output.weights, output.count, to,
                     line_bytes_);
   }
   if (plan_.rows_first) {
-    resample_along(line_.data(), columns, pixels, step);
+    const uint8_t* row = line_.data();
+    along_(&row, &pixels, 1, step);
   } else if (plan_.transposed) {
     pixels += step * first_of(columns);
     for (int64_t i = 0; i < line_bytes_; i += 3, pixels += step) {

@@ -1,14 +1,25 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/data/pixel_steps.h"
 
 namespace distill {
 
-// Resamples one row of RGB: the pixel of each output goes to out + to * step. row: the needed
-// columns.
-void resample_along(const uint8_t* row, const Axis& axis, uint8_t* out, int64_t step);
+// Resamples rows of RGB along themselves, two at once where there are two, so that each weight is
+// loaded once for both.
+class AlongRows {
+ public:
+  explicit AlongRows(const Axis& axis);
+
+  // Writes the pixel of each output to out + to * step. rows: the needed columns.
+  void operator()(const uint8_t* const* rows, uint8_t* const* outs, int count, int64_t step) const;
+
+ private:
+  const Axis& axis_;
+  std::vector<int16_t> packed_;  // the weights as instructions of the processor take them, if so
+};
 
 // Resamples from row to row: each of `bytes` values of `out` is the weighted sum of those at the
 // same place in `count` rows.
