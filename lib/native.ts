@@ -479,7 +479,7 @@ export interface NativePixels {
   };
   /**
    * [async] Fills `pixels` (imageSize, imageSize, 3) from the visible region (height, width, 3), both RGB, on one of
-   * libuv's threads. ERR_BAD_IMAGE as above.
+   * libuv's threads. ERR_BAD_IMAGE as above, ERR_OUT_OF_RANGE where a picture without a crop has another size.
    */
   fillPixels(options: {
     width: number;

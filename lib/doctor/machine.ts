@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
-import { loadAddon, loadJpegAddon, native } from '../addon.js';
+import { loadAddon, loadJpegAddon, loadPixelsAddon, native } from '../addon.js';
 import { freeMemory, totalMemory } from '../memory.js';
 import { UNNORMALIZED } from '../model/preprocessing.js';
 import type {
@@ -97,8 +97,12 @@ export async function examineMachine(
 }
 
 async function checkAddon(setup: Setup, topic: Topic): Promise<NativeAddon | null> {
-  const addon = await topic.attempt('addon', loadAddon, remedyOfAddon(setup));
-  if (addon) topic.ok('addon', 'The native addon loads.');
+  const load = () => {
+    loadPixelsAddon();
+    return loadAddon();
+  };
+  const addon = await topic.attempt('addon', load, remedyOfAddon(setup));
+  if (addon) topic.ok('addon', 'The native addons load.');
   return addon;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <stdexcept>
 
 #include "core/data/resample.h"
 #include "node/entry.h"
@@ -18,6 +19,8 @@ Failure current_failure() {
     throw;
   } catch (const UnfitPicture& error) {
     return {"ERR_BAD_IMAGE", error.what()};
+  } catch (const std::invalid_argument& error) {
+    return {"ERR_OUT_OF_RANGE", error.what()};
   } catch (const std::bad_alloc&) {
     return {"ERR_OUT_OF_MEMORY", "out of memory; lower batchSize or imageSize"};
   } catch (const std::exception& error) {

@@ -33,7 +33,7 @@ export function buildFolder(root) {
 
 /**
  * @param {string} root
- * @param {'distill' | 'jpeg'} [name]
+ * @param {'distill' | 'pixels' | 'jpeg'} [name]
  */
 export function addonFile(root, name = 'distill') {
   return path.join(buildFolder(root), `Release/${name}.node`);
@@ -80,13 +80,16 @@ export async function buildAddon(build) {
 }
 
 /**
- * Loads the addon, to be told now what it lacks.
+ * Loads the addons that are always built, to be told now what they lack.
  *
  * @param {string} root
  * @throws {SetupFailure}
  */
 export async function checkAddon(root) {
-  const why = await loadFailure(addonFile(root));
+  const pixels = addonFile(root, 'pixels');
+  const files = [addonFile(root), ...(existsSync(pixels) ? [pixels] : [])];
+  const failures = await Promise.all(files.map(loadFailure));
+  const why = failures.find((failure) => failure !== undefined);
   if (!why) return;
   throw new SetupFailure(`the addon was built, but does not load: ${why}`, {
     remedies: [

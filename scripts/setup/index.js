@@ -122,7 +122,7 @@ async function setup({ env, force, debug, build }) {
 
 /** When an addon was last linked; 0 when none is there. */
 function builtAt() {
-  const files = [addonFile(ROOT), addonFile(ROOT, 'jpeg')];
+  const files = [addonFile(ROOT), addonFile(ROOT, 'pixels'), addonFile(ROOT, 'jpeg')];
   return Math.max(...files.map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0));
 }
 

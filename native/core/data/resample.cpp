@@ -3,14 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
-#include <string>
 
 namespace distill {
 namespace {
-
-// Bytes of the rows under a filter. Ordinary pictures need a few thousand, and those that this
-// refuses are squashed to a hundredth of their height and enlarged in width.
-constexpr int64_t max_held = int64_t{1} << 30;
 
 int64_t longest(const Axis& axis) {
   int32_t count = 1;
@@ -35,10 +30,6 @@ Resampler::Resampler(int64_t width, int64_t height, const PixelSteps& steps, uin
                                         : std::ssize(plan_.columns.outputs))),
       longest_(longest(plan_.rows)),
       held_(longest_ + together - 1) {
-  if (held_ * line_bytes_ > max_held) {
-    throw UnfitPicture("is too large to be resized to such a shape: " + std::to_string(held_) +
-                       " rows would be held at once");
-  }
   const auto size = static_cast<size_t>(size_);
   if (plan_.columns.outputs.size() < size || plan_.rows.outputs.size() < size) {
     std::memset(pixels, 0, size * size * 3);
