@@ -5,7 +5,11 @@ import { loadPixelsAddon } from '../../../lib/addon.js';
 import { openWithSharp } from '../../../lib/data/decode/sharp.js';
 import { pixelSteps, resample } from '../../../lib/data/decode/steps.js';
 import { decodeCrop } from '../../../lib/data/decode.js';
-import type { PixelPreprocessing } from '../../../lib/model/preprocessing.js';
+import {
+  CENTER_CROP,
+  centerCropOf,
+  type PixelPreprocessing,
+} from '../../../lib/model/preprocessing.js';
 import { temporaryFolder } from '../../helpers/dataset.js';
 import { sha256 } from '../../helpers/decode.js';
 import { fixture, noise } from '../../helpers/pictures.js';
@@ -14,7 +18,8 @@ import { refusalOf } from '../../helpers/results.js';
 const folder = temporaryFolder();
 const filters = ['bilinear', 'bicubic', 'lanczos', 'box', 'nearest'] as const;
 
-type Steps = PixelPreprocessing & { orientation?: number };
+/** The steps that are not those of the crop alone. */
+type Steps = Partial<PixelPreprocessing> & { imageSize: number; orientation?: number };
 
 // SHA-256 of the pixels that Pillow 13.0.0 and torchvision make (test/parity/judge/resize.py).
 const golden: [string, Steps, string][] = [
@@ -95,7 +100,8 @@ const golden: [string, Steps, string][] = [
   ],
 ];
 
-test.each(golden)('%s, %j', async (name, { orientation = 1, ...preprocessing }, digest) => {
+test.each(golden)('%s, %j', async (name, { orientation = 1, ...steps }, digest) => {
+  const preprocessing = { ...CENTER_CROP, ...steps };
   expect(sha256(await decodeCrop(fixture(name), preprocessing, { orientation }))).toBe(digest);
 });
 
@@ -106,7 +112,7 @@ test('a JPEG is resized while it is decoded as it is afterwards', async () => {
     for (let orientation = 1; orientation <= 8; orientation++) {
       for (const interpolation of filters) {
         for (const resize of [23, 64, 300, [40, 300], null] as const) {
-          const preprocessing = { resize, interpolation, imageSize: 32 };
+          const preprocessing = { ...centerCropOf(32), resize, interpolation };
           const expected = new Uint8Array(32 * 32 * 3);
           await resample(image, pixelSteps(preprocessing, orientation), expected);
           const found = await decodeCrop(data, preprocessing, { orientation });
@@ -132,9 +138,9 @@ describe('hostile sizes', () => {
       const before = process.resourceUsage().maxRSS; // KiB
       for (const file of [grey(1, 20_000), grey(20_000, 1)]) {
         const pixels = await decodeCrop(file, {
+          ...centerCropOf(224),
           resize: 256,
           interpolation: filter,
-          imageSize: 224,
         });
         expect(pixels.every((value) => value === 200)).toBe(true);
       }
@@ -146,7 +152,9 @@ describe('hostile sizes', () => {
     [4_194_305, 1, 'is too long to be resized: 4194305 x 1 pixels'],
     [1, 200_000, 'is too narrow to be resized: of 1 x 200000 pixels'],
   ])('%i x %i is refused by name', async (width, height, reason) => {
-    const error = await refusalOf(decodeCrop(grey(width, height), { resize: 256, imageSize: 32 }));
+    const error = await refusalOf(
+      decodeCrop(grey(width, height), { ...centerCropOf(32), resize: 256 }),
+    );
     expect(error).toMatchObject({
       code: 'ERR_BAD_IMAGE',
       message: expect.stringContaining(`it ${reason}`),
@@ -154,14 +162,14 @@ describe('hostile sizes', () => {
   });
 
   test('a crop that sees nothing but padding is black', async () => {
-    const preprocessing = { resize: 8, padding: [0, 100, 0, 0], imageSize: 16 } as const;
+    const preprocessing = { ...centerCropOf(16), resize: 8, padding: [0, 100, 0, 0] } as const;
     const pixels = await decodeCrop(grey(20, 30), preprocessing);
     expect(pixels.every((value) => value === 0)).toBe(true);
   });
 });
 
 describe('the addon', () => {
-  const steps = pixelSteps({ resize: 8, imageSize: 8 }, 1);
+  const steps = pixelSteps({ ...centerCropOf(8), resize: 8 }, 1);
   const call = {
     width: 20,
     height: 10,
@@ -214,7 +222,7 @@ describe('the addon', () => {
 
   test('makes no square of another size without a crop', async () => {
     const data = readFileSync(fixture('rgb.png'));
-    const preprocessing = { resize: [8, 9], crop: false, imageSize: 8 } as const;
+    const preprocessing = { ...centerCropOf(8), resize: [8, 9], crop: false } as const;
     await expect(decodeCrop(data, preprocessing)).rejects.toThrow('without a crop');
   });
 });
