@@ -9,7 +9,7 @@ import type { OnnxValue } from './model/onnx/graph.js';
 import { expectOperators, stepsOf } from './model/onnx/picture.js';
 import { STUDENT_TENSORS, type StudentTensor, studentModel } from './model/onnx/student.js';
 import { checkOutput, type OutputFile, writeOutput } from './model/output.js';
-import type { Preprocessing } from './model/preprocessing.js';
+import { changedSteps, type Preprocessing } from './model/preprocessing.js';
 import { preprocessingOf } from './model/resolve.js';
 import { checkOptions } from './options/check.js';
 import { type CheckedOnnxOptions, type OnnxOptions, onnxOptions } from './options/export-onnx.js';
@@ -123,11 +123,13 @@ function propertiesOf(
     normalized: `float32 (N, 3, ${size}): RGB in 0..1, minus mean, divided by std`,
   };
   const rows = input === 'picture' ? '1' : 'N';
+  const steps = changedSteps(preprocessing);
   return {
     classes: JSON.stringify(labels),
     mean: JSON.stringify(mean),
     std: JSON.stringify(std),
     image_size: `${imageSize}`,
+    ...(Object.keys(steps).length > 0 && { preprocessing: JSON.stringify(steps) }),
     input: inputs[input],
     output: `float32 (${rows}, ${labels.length}): ${softmax ? 'probabilities' : 'logits'} of the classes`,
     ...(metadata && { 'distill.json': JSON.stringify(metadata) }),

@@ -71,6 +71,21 @@ describe('a model', () => {
     await session.release();
   });
 
+  test('of whole pictures resizes as it is told, and says so', async () => {
+    const file = out('resizing.onnx');
+    const steps = { resize: 60, interpolation: 'bicubic', padding: 2 } as const;
+    const { check } = await exportOnnx(student, file, { input: 'picture', ...steps });
+    expect(check?.maxDifference).toBeLessThanOrEqual(1e-3);
+    const { metadataProps, graph } = fromBinary(ModelProtoSchema, readFileSync(file));
+    const properties = Object.fromEntries(metadataProps.map(({ key, value }) => [key, value]));
+    expect(properties.input).toBe(
+      'uint8 (height, width, 3): RGB pixels of one picture; the model resizes the shorter side to 60 (bicubic), adds black on each side (2, 2, 2, 2), takes the 48 x 48 in the middle and normalises them',
+    );
+    expect(properties.output).toBe('float32 (1, 5): probabilities of the classes');
+    expect(JSON.parse(properties.preprocessing ?? '')).toEqual({ ...steps, padding: [2, 2, 2, 2] });
+    expect(graph?.node.filter(({ opType }) => opType === 'Resize')).toHaveLength(2);
+  });
+
   test('carries class names and preprocessing', async () => {
     const properties = async (options: OnnxOptions) => {
       await exportOnnx(student, out('properties.onnx'), options);
@@ -256,6 +271,22 @@ describe('exportOnnx() refuses', () => {
       'ERR_OPTION',
       /`dynamicSize` is of no use with `input: 'picture'`.*leave it out/,
       () => [student, out('never.onnx'), { input: 'picture', dynamicSize: true }],
+    ],
+    [
+      'a filter that ONNX lacks',
+      'ERR_OPTION',
+      /'lanczos'.*`input: 'uint8'` and resize each picture/,
+      () => [
+        student,
+        out('never.onnx'),
+        { input: 'picture', resize: 60, interpolation: 'lanczos' },
+      ],
+    ],
+    [
+      'to resize in an opset that cannot',
+      'ERR_OPTION',
+      /Expected `opset` 18 or later/,
+      () => [student, out('never.onnx'), { input: 'picture', resize: 60, opset: 17 }],
     ],
     [
       'NaN',

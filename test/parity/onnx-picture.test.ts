@@ -1,12 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import * as ort from 'onnxruntime-web';
 import { describe, expect, test } from 'vitest';
 import { sampleImages } from '../../lib/export-onnx/samples.js';
-import { Graph, toModel } from '../../lib/model/onnx/graph.js';
-import { cropOfPicture } from '../../lib/model/onnx/picture.js';
 import { CENTER_CROP, type PixelPreprocessing } from '../../lib/model/preprocessing.js';
 import { temporaryFolder } from '../helpers/dataset.js';
+import { cropper, type RawPicture } from '../helpers/picture-model.js';
 import { python, runPython } from '../helpers/python.js';
 
 // What the graph makes of whole pictures, beside torchvision's transforms of the same.
@@ -30,11 +28,8 @@ const SIZES = [
   [1, 1],
 ] as const;
 
-interface Picture {
+interface Picture extends RawPicture {
   file: string;
-  height: number;
-  width: number;
-  data: Uint8Array;
 }
 
 /** Smooth pictures, and ones of noise, in which a wrong weight shows at once. */
@@ -67,28 +62,15 @@ interface Case {
 
 /** Returns onnxruntime's crops of all pictures. */
 async function cropsBy(preprocessing: PixelPreprocessing, opset: number): Promise<Case[]> {
-  const graph = new Graph();
-  graph.node('Identity', [cropOfPicture(graph, 'picture', preprocessing)], {}, 'pixels');
-  const size = preprocessing.imageSize;
-  const { bytes } = toModel(graph, {
-    name: 'crop',
-    input: { name: 'picture', type: 'uint8', shape: ['height', 'width', 3] },
-    output: { name: 'pixels', type: 'uint8', shape: [1, 3, size, size] },
-    opset,
-    producerVersion: '',
-    metadata: {},
-  });
-  const session = await ort.InferenceSession.create(bytes, { logSeverityLevel: 3 });
+  const { crop: cropOf, close } = await cropper(preprocessing, opset);
   const cases: Case[] = [];
-  for (const { file, height, width, data } of pictures) {
-    const picture = new ort.Tensor('uint8', data, [height, width, 3]);
-    const { pixels } = await session.run({ picture });
-    expect(pixels?.dims).toEqual([1, 3, size, size]);
+  for (const picture of pictures) {
+    const { file, height, width } = picture;
     const crop = path.join(folder, `${made++}.crop`);
-    writeFileSync(crop, interleaved(pixels?.data as Uint8Array));
+    writeFileSync(crop, await cropOf(picture));
     cases.push({ file, crop, height, width, preprocessing });
   }
-  await session.release();
+  await close();
   return cases;
 }
 
@@ -112,12 +94,6 @@ async function compare(recipes: readonly Partial<PixelPreprocessing>[], opset: n
 interface Difference {
   differing: number;
   most: number;
-}
-
-/** Returns (3, H, W) as (H, W, 3). */
-function interleaved(planes: Uint8Array): Uint8Array {
-  const area = planes.length / 3;
-  return planes.map((_, i) => planes[(i % 3) * area + Math.floor(i / 3)] ?? 0);
 }
 
 const crops: Partial<PixelPreprocessing>[] = [

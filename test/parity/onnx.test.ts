@@ -106,9 +106,10 @@ describe.runIf(pythonWith('onnx'))('Python’s onnx', () => {
       const found = await exportOnnx(student, out(`opset-${opset}.onnx`), { opset });
       expect(found.opset).toBe(opset);
     }
-    for (const opset of [17, 18, 26]) {
+    for (const opset of [17, 18, 20, 23, 26]) {
       files.push(out(`picture-${opset}.onnx`));
-      await exportOnnx(student, out(`picture-${opset}.onnx`), { input: 'picture', opset });
+      const resize = opset === 17 ? false : opset;
+      await exportOnnx(student, out(`picture-${opset}.onnx`), { input: 'picture', opset, resize });
     }
     const script = `
 import json, sys
