@@ -7,7 +7,7 @@ import { DistillError } from './errors.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
 import type { ModelMetadata } from './model/metadata.js';
 import { CENTER_CROP, type Preprocessing, STEPS } from './model/preprocessing.js';
-import type { NativeSchedule } from './native.js';
+import type { NativeSchedule, NativeTraining } from './native.js';
 import type { CheckedOptions } from './options/distill.js';
 
 // Checks of options, files and classes together, which several calls make before their long work begins.
@@ -67,6 +67,23 @@ export function scheduleOf({
     );
   }
   return { schedule, warmup: warmup ?? (schedule === 'cosine' ? 1 : 0) };
+}
+
+/**
+ * Returns the native name of the sampler.
+ *
+ * @throws DistillError `ERR_OPTION` where a sampler that draws is to leave the order as it is.
+ */
+export function samplerOf({
+  shuffle,
+  sampler,
+}: Pick<CheckedOptions, 'shuffle' | 'sampler'>): NativeTraining['sampler'] {
+  if (shuffle) return sampler;
+  if (sampler === 'shuffle') return 'sequential';
+  throw new DistillError(
+    'ERR_OPTION',
+    `The \`sampler\` '${sampler}' draws pictures in random order, so it does not go with \`shuffle\` false; leave one of them out.`,
+  );
 }
 
 /** The file that a student learns from. */
@@ -194,13 +211,17 @@ export function checkSeveral(classes: string[], root: string): void {
   );
 }
 
-/** Refuses pictures without a class, which only a teacher's answers can be learnt from. */
-export function checkLabelled(train: LabelledFolder): void {
+/**
+ * Refuses pictures without a class, which only a teacher's answers can be learnt from.
+ *
+ * @param why The half sentence that says why, such as `which a teacher is trained by`.
+ */
+export function checkLabelled(train: LabelledFolder, why: string): void {
   const without = train.samples.find(({ label }) => label < 0);
   if (!without) return;
   throw new DistillError(
     'ERR_DATASET_UNLABELED',
-    `'${without.path}' has no class, which a teacher is trained by; give it one, or leave it out.`,
+    `'${without.path}' has no class, ${why}; give it one, or leave it out.`,
   );
 }
 

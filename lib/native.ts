@@ -74,7 +74,7 @@ export interface NativeBatch {
   pixels: Uint8Array;
   /** Side of the pictures, in pixels. */
   size: number;
-  /** (n) */
+  /** (n): classes; -1 for a training picture without a label. */
   labels: Int32Array;
   /** (n): each picture's place in the list of files. */
   sources: Int32Array;
@@ -109,7 +109,8 @@ export interface NativeTraining extends NativeSchedule, NativeOptimizer {
   /** By class: the weight of its pictures in the labels' term of the loss, as PyTorch's `weight`. Null: all weigh the same. */
   classWeights: readonly number[] | null;
   batchSize: number;
-  shuffle: boolean;
+  /** A name in the table of core/training/sampler.cpp: 'sequential', 'shuffle' or 'balanced'. */
+  sampler: string;
   /** Seed of the initial weights, the order, the dropout and the augmentation. */
   seed: number;
   /** Null: pictures are shown as the store holds them. */
@@ -133,7 +134,7 @@ export interface NativeTraining extends NativeSchedule, NativeOptimizer {
 export interface NativeTrainConfig extends NativeTraining {
   /** Softens the logits of teacher and student. */
   temperature: number;
-  /** Weighs the teacher's (soft) term. */
+  /** Weighs the teacher's (soft) term. At 0, epochs show labelled pictures alone: nothing learns from others. */
   alpha: number;
   dropRate: number;
   /**
@@ -217,8 +218,8 @@ export interface NativeSession {
   /** [async] The store is complete: the teacher goes, a kept file is written. ERR_CACHE. */
   sealStore(): Promise<void>;
   /**
-   * [async] The teacher's scores on pictures that are answered, in all their views, beside the most common class and its
-   * share of the pictures.
+   * [async] The teacher's scores on labelled pictures that are answered, in all their views, beside the most common class
+   * and its share of these pictures.
    */
   validateTeacher(
     split: 'train' | 'val',
@@ -231,7 +232,7 @@ export interface NativeSession {
     config: NativeTrainConfig,
     onEpoch: (epoch: NativeEpoch) => void,
   ): Promise<NativeTrainResult>;
-  /** [async] Trains a DenseNet on the store's labels. As `train`; also ERR_TEACHER_ARCHITECTURE. */
+  /** [async] Trains a DenseNet on the store's labelled pictures. As `train`; also ERR_TEACHER_ARCHITECTURE. */
   teach(
     config: NativeTeachConfig,
     onEpoch: (epoch: NativeEpoch) => void,

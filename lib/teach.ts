@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { native } from './addon.js';
-import { checkLabelled, checkSeveral, scheduleOf } from './checks.js';
+import { checkLabelled, checkSeveral, samplerOf, scheduleOf } from './checks.js';
 import { augmentationOf } from './data/augmentation.js';
 import { DistillError } from './errors.js';
 import type { OutputFile } from './model/output.js';
@@ -52,6 +52,7 @@ function check(given: TeachOptions): CheckedTeachOptions {
     );
   }
   scheduleOf(options);
+  samplerOf(options);
   if (freezeEpochs > 0 && weights === undefined) {
     throw new DistillError(
       'ERR_OPTION',
@@ -71,7 +72,7 @@ async function work(
   const source = weights === undefined ? null : ({ model: 'model', file: weights } as const);
   const dataset = await findDataset(options, [output], source, task);
   checkSeveral(dataset.classes, dataset.train.root);
-  checkLabelled(dataset.train);
+  checkLabelled(dataset.train, 'which a teacher is trained by');
 
   const initial = await readInitialTeacher(options, dataset.classes);
   const { preprocessing, architecture } = initial;

@@ -18,7 +18,7 @@ export interface Prepared {
   /** Pictures in the store. */
   train: number;
   val: number;
-  /** The number of training pictures in the store of each class. */
+  /** The number of training pictures in the store of each class; those without a label are in none. */
   perClass: number[];
   /** The kept store's file. */
   file: string | null;
@@ -134,7 +134,7 @@ export async function prepare(
   };
 }
 
-/** Counts pictures of a split by class. */
+/** Counts pictures of a split by class; those without a label are in none. */
 function countPerClass(
   { classes, ...splits }: Dataset,
   split: 'train' | 'val',

@@ -143,7 +143,7 @@ async function trainTwice(
     alpha: options.alpha,
     dropRate: options.dropRate,
     batchSize: options.batchSize,
-    shuffle: true,
+    sampler: 'shuffle',
     seed: 1,
     augment: null,
     keep: 'both',

@@ -137,6 +137,7 @@ export const distillOptions = z.strictObject({
   }),
   batchSize: fields.batchSize.default(4),
   shuffle: training.shuffle,
+  sampler: training.sampler,
   classWeights: training.classWeights,
   initialStudent: option(fields.file.optional(), {
     help: "a student's file to start from, and to improve on",

@@ -335,6 +335,12 @@ export const training = {
     help: 'show the pictures in the same order in every epoch',
     recorded: 'always',
   }),
+  sampler: option(choice('shuffle', 'balanced').default('shuffle'), {
+    help: 'each picture once in an epoch, or classes equally often',
+    placeholder: 'name',
+    synonyms: 'sampling oversample oversampling weightedSampler weightedRandomSampler',
+    recorded: 'changed',
+  }),
   augment: option(
     z
       .array(z.enum(AUGMENTATIONS))

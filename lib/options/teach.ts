@@ -109,6 +109,7 @@ export const teachOptions = z.strictObject({
   warmup: training.warmup,
   batchSize: option(whole(2, 4096).default(32), metaOf(fields.batchSize)),
   shuffle: training.shuffle,
+  sampler: training.sampler,
   classWeights: training.classWeights,
   weightDecay: option(between(0, 1).optional(), {
     help: "AdamW's weight decay",

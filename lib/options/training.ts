@@ -82,6 +82,12 @@ export interface TrainingOptions {
   classWeights?: 'balanced' | readonly number[] | undefined;
   /** Shows the pictures in a new order in each epoch. Default true. */
   shuffle?: boolean | undefined;
+  /**
+   * The pictures of an epoch: `'shuffle'` shows each of them once; `'balanced'` draws as many as there are, with
+   * replacement, each with a probability inversely proportional to the size of its class, as PyTorch's
+   * `WeightedRandomSampler` does it. Pictures without a label keep their share. Default 'shuffle'.
+   */
+  sampler?: 'shuffle' | 'balanced' | undefined;
   /** At a picture that does not decode, `'error'` ends the run and `'skip'` goes on without it, with a warning. Default 'error'. */
   onBadImage?: 'error' | 'skip' | undefined;
   /**

@@ -1,8 +1,10 @@
 import { native } from '../addon.js';
 import {
   checkInitialStudent,
+  checkLabelled,
   datasetFolders,
   otherPreprocessing,
+  samplerOf,
   scheduleOf,
   teacherOf,
 } from '../checks.js';
@@ -83,23 +85,28 @@ export async function warnOfSmallCrop(
  * Prepares the training of students: checks what can be known beforehand, finds the pictures, reads the teacher, and fills
  * a session's store, unless the run is stopped before. The teacher answers once, whatever the number of students.
  *
+ * @param options With the weight of the teacher's term, or those of several students.
  * @param outputs The files to be written.
  * @param answersVal True where the teacher answers for the validation pictures as well.
  */
 export async function prepareStudents(
-  options: StudentOptions,
+  options: StudentOptions & { alpha: number | readonly number[] },
   { outputs, answersVal }: { outputs: readonly OutputFile[]; answersVal: boolean },
   task: TaskContext<CommonEvents>,
 ): Promise<StudentSession> {
   const source = teacherOf(options);
   checkViews(options);
   scheduleOf(options);
+  samplerOf(options);
   const dataset = await findDataset(
     options,
     outputs,
     { model: 'teacher', file: source.file },
     task,
   );
+  if ([options.alpha].flat().includes(0)) {
+    checkLabelled(dataset.train, 'which students learn by where `alpha` is 0');
+  }
   const teacher = await readTeacher(source, dataset, options);
   const { preprocessing, logits } = teacher;
   const { storeSize, by } = viewsOf(options, preprocessing);

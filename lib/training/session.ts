@@ -26,13 +26,18 @@ export interface OpenSession extends Pick<RunSetup, 'device' | 'precision'> {
 export interface Session {
   native: NativeSession;
   setup: RunSetup;
-  /** The number of training pictures in the store of each class. */
+  /** The number of training pictures in the store of each class; those without a label are in none. */
   perClass: readonly number[];
   /**
    * The seconds that filling the store took, and pictures a second (0 where a kept store was taken over). `null` where the
    * run was stopped before the store was full: there is nothing to train on.
    */
   preparation: { seconds: number; imagesPerSecond: number } | null;
+}
+
+/** Returns the number of training pictures in the store that have a label. */
+export function countLabelled({ perClass }: Session): number {
+  return perClass.reduce((sum, count) => sum + count, 0);
 }
 
 /** The pictures of a store, and the teacher that answers for them. */

@@ -1,10 +1,11 @@
-import { scheduleOf } from '../checks.js';
+import { samplerOf, scheduleOf } from '../checks.js';
 import { type ModelMetadata, madeWith, recordedPreprocessing } from '../model/metadata.js';
 import type { NativeTrainConfig } from '../native.js';
 import { distillOptions } from '../options/distill.js';
 import { recordedOptions } from '../options/option.js';
 import { classWeightsOf } from './class-weights.js';
 import type { Hyperparameters, StudentOptions, StudentSession } from './prepare.js';
+import { countLabelled } from './session.js';
 import { runTraining, type Trained, type TrainingListener } from './train.js';
 import { VIEW_AUGMENTATIONS } from './views.js';
 
@@ -22,7 +23,7 @@ export async function trainStudent(
   listener: TrainingListener,
 ): Promise<Trained> {
   const { lr, temperature, alpha, seed } = hyperparameters;
-  const { epochs, loss, dropRate, batchSize, shuffle, keep, overwrite } = options;
+  const { epochs, loss, dropRate, batchSize, keep, overwrite } = options;
   const { initialStudent = '' } = options;
   const { schedule, warmup } = scheduleOf(options);
   const config: NativeTrainConfig = {
@@ -38,7 +39,7 @@ export async function trainStudent(
     classWeights: classWeightsOf(options.classWeights, session.perClass),
     dropRate,
     batchSize,
-    shuffle,
+    sampler: samplerOf(options),
     seed,
     augment: null, // the views are in the store
     keep,
@@ -50,7 +51,10 @@ export async function trainStudent(
     overwrite,
     metadata: JSON.stringify(metadataOf(session, options, hyperparameters)),
   };
-  return runTraining(session, epochs, (onEpoch) => session.native.train(config, onEpoch), listener);
+  // Nothing learns from pictures without a label where the teacher's term has no weight: epochs leave them out.
+  const images = alpha > 0 ? session.setup.images.train : countLabelled(session);
+  const shown = { epochs, images };
+  return runTraining(session, shown, (onEpoch) => session.native.train(config, onEpoch), listener);
 }
 
 /** Options that nothing depends on without views. */

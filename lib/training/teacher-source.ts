@@ -18,7 +18,7 @@ import type { CheckedOptions } from '../options/distill.js';
 import type { CommonEvents } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';
 import { count } from '../words.js';
-import type { Session } from './session.js';
+import { countLabelled, type Session } from './session.js';
 
 /** The teacher that students learn from, or the file of its logits. */
 export interface Teacher {
@@ -85,7 +85,7 @@ async function readLogits(
 }
 
 /**
- * Warns where the teacher's answers for the training pictures are no better than guesses.
+ * Warns where the teacher's answers for the labelled training pictures are no better than guesses.
  *
  * @param file The teacher's.
  */
@@ -95,12 +95,14 @@ export async function warnOfGuessing(
   task: TaskContext<CommonEvents>,
 ): Promise<void> {
   const { classes, images } = session.setup;
+  const labelled = countLabelled(session);
   const { accuracy, share, commonest, loss } = await native(
     session.native.validateTeacher('train'),
   );
-  const measured = { accuracy, share, images: images.train };
+  const measured = { accuracy, share, images: labelled };
   if (!isGuess(measured)) return;
-  const which = count(images.train, 'training picture');
+  const noun = labelled < images.train ? 'labelled training picture' : 'training picture';
+  const which = count(labelled, noun);
   const description = describeAccuracy(measured, which, loss, `${classes[commonest]}`);
   task.report('warning', {
     code: 'WARN_TEACHER_GUESSES',

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { checkTeacher, scheduleOf } from '../checks.js';
+import { checkTeacher, samplerOf, scheduleOf } from '../checks.js';
 import type { Augmentation } from '../data/augmentation.js';
 import { DistillError } from '../errors.js';
 import { sha256 } from '../files.js';
@@ -80,7 +80,7 @@ export async function trainTeacher(
   listener: TrainingListener,
 ): Promise<Trained> {
   const { initial, augmentation, seed, file } = given;
-  const { epochs, lr, optimizer, batchSize, shuffle, overwrite } = options;
+  const { epochs, lr, optimizer, batchSize, overwrite } = options;
   const { labelSmoothing, freezeEpochs } = options;
   const { schedule, warmup } = scheduleOf(options);
   const weights = initial.weights ?? '';
@@ -95,7 +95,7 @@ export async function trainTeacher(
     labelSmoothing,
     classWeights: classWeightsOf(options.classWeights, session.perClass),
     batchSize,
-    shuffle,
+    sampler: samplerOf(options),
     seed,
     augment: augmentation.by,
     keep: 'accuracy',
@@ -109,7 +109,8 @@ export async function trainTeacher(
     overwrite,
     metadata: JSON.stringify(metadataOf(session, options, given)),
   };
-  return runTraining(session, epochs, (onEpoch) => session.native.teach(config, onEpoch), listener);
+  const shown = { epochs, images: session.setup.images.train };
+  return runTraining(session, shown, (onEpoch) => session.native.teach(config, onEpoch), listener);
 }
 
 /** The augmentations of a teacher's training where none are named. */

@@ -34,10 +34,15 @@ export interface TrainingListener {
 /** Starts a training of the addon, which calls `onEpoch` after each epoch. */
 export type StartTraining = (onEpoch: (epoch: NativeEpoch) => void) => Promise<NativeTrainResult>;
 
-/** Runs one training on the session's store; without a full store, it counts as stopped. */
+/**
+ * Runs one training on the session's store; without a full store, it counts as stopped.
+ *
+ * @param given.epochs The number of epochs asked for.
+ * @param given.images The number of training pictures that an epoch shows.
+ */
 export async function runTraining(
-  { setup, preparation }: Session,
-  epochs: number,
+  { preparation }: Session,
+  { epochs, images }: { epochs: number; images: number },
   start: StartTraining,
   listener: TrainingListener,
 ): Promise<Trained> {
@@ -46,7 +51,7 @@ export async function runTraining(
   }
   let initial: InitialReport | null = null;
   const reports: EpochReport[] = [];
-  const reportOf = (epoch: NativeEpoch) => epochReport(epoch, epochs, setup.images.train);
+  const reportOf = (epoch: NativeEpoch) => epochReport(epoch, epochs, images);
   const { stopReason, best, last } = await native(
     start((epoch) => {
       if (epoch.epoch === 0) {

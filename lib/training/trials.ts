@@ -8,6 +8,8 @@ import { DistillError } from '../errors.js';
 import { readFile } from '../files.js';
 import { madeWith, recordedPreprocessing } from '../model/metadata.js';
 import { type Kind, type OutputFile, refuseSource, writeOutput } from '../model/output.js';
+import { distillOptions } from '../options/distill.js';
+import { recordedOptions } from '../options/option.js';
 import type { CommonEvents, TrainingProgress } from '../run/events.js';
 import type { EpochReport, InitialReport, RunSetup } from '../run/reports.js';
 import type { RunTask } from '../run/run.js';
@@ -170,7 +172,7 @@ export function trialsResult(
     total: number;
   },
 ): TrialsResult {
-  const { epochs, dropRate, batchSize, shuffle, keep, seeds } = options;
+  const { epochs, dropRate, batchSize, shuffle, sampler, classWeights, keep, seeds } = options;
   const { schedule, warmup } = scheduleOf(options);
   const { mean, std, imageSize, ...steps } = recordedPreprocessing(teacher.preprocessing);
   const sum = (phase: 'train' | 'validate') =>
@@ -186,7 +188,7 @@ export function trialsResult(
       dropRate,
       batchSize,
       shuffle,
-      classWeights: options.classWeights,
+      ...recordedOptions(distillOptions, { classWeights, sampler }),
       keep,
       imageSize,
       mean,

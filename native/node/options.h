@@ -134,7 +134,7 @@ inline TrainConfig read_train_config(const Fields& fields, const LossConfig& los
   return {
       .epochs = read_int(fields, "epochs", 1, 1'000'000'000),
       .batch_size = read_int(fields, "batchSize", 1, 1'000'000),
-      .shuffle = read_bool(fields, "shuffle"),
+      .sampler = read_named(fields, "sampler", samplers()),
       .seed = static_cast<uint64_t>(read_int(fields, "seed", 0)),
       .learning_rate = read_double(fields, "lr"),
       .schedule = read_named(fields, "schedule", schedules()),

@@ -47,7 +47,7 @@ const training: Omit<NativeTraining, 'loss'> = {
   weightDecay: 0,
   classWeights: null,
   batchSize: 4,
-  shuffle: true,
+  sampler: 'shuffle',
   seed: 1,
   augment: null,
   keep: 'both',

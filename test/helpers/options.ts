@@ -68,6 +68,7 @@ const trainingOptions = {
   signal: notASignal,
   overwrite: notABoolean,
   shuffle: notABoolean,
+  sampler: ['random', 'Balanced', '', true, null],
   classWeights: [
     'Balanced',
     '1,2',

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -25,7 +26,8 @@ void check(bool ok, const std::string& name, const std::string& found = {}) {
 constexpr int64_t pictures = 22, side = 32, classes = 3, batch = 4, epochs = 6;
 constexpr int64_t steps = (pictures + batch - 1) / batch;
 
-SampleStore make_store(int64_t kept_side) {
+// labelled: the number of training pictures that have one.
+SampleStore make_store(int64_t kept_side, int64_t labelled) {
   const StoreShape shape{side,
                          classes,
                          pictures,
@@ -38,7 +40,8 @@ SampleStore make_store(int64_t kept_side) {
   for (const SplitName name : {SplitName::train, SplitName::val}) {
     std::vector<int32_t> labels, sources;
     for (int32_t i = 0; i < pictures; ++i) {
-      labels.push_back(i % classes);
+      const bool has_label = name == SplitName::val || i < labelled;
+      labels.push_back(has_label ? i % classes : static_cast<int32_t>(no_label));
       sources.push_back(i);
     }
     const int64_t size = name == SplitName::train ? kept_side : side;
@@ -76,14 +79,18 @@ struct Training {
   // The first losses and scores that are the CPU's, but for rounding.
   size_t alike = epochs * (steps + 3);
   Loss* loss = &distillation_loss;
+  Sampler* sampler = &shuffle_sampler;
+  int64_t labelled = pictures;
+  double smoothing = 0;
+  std::optional<at::Tensor> class_weights = std::nullopt;
 };
 
 Run run(at::Device device, const Training& training) {
-  const SampleStore store = make_store(training.kept_side);
+  const SampleStore store = make_store(training.kept_side, training.labelled);
   const TrainConfig config{
       .epochs = epochs,
       .batch_size = batch,
-      .shuffle = true,
+      .sampler = training.sampler,
       .seed = 3,
       .learning_rate = 1e-4,
       .schedule = find_named(schedules(), "one-cycle").value(),
@@ -91,7 +98,10 @@ Run run(at::Device device, const Training& training) {
       .make_optimizer = find_named(optimizers(), "adamw").value(),
       .optimizer = {.weight_decay = 0.01},
       .loss = training.loss,
-      .loss_config = {.temperature = 2, .alpha = 0.7, .label_smoothing = 0, .class_weights = {}},
+      .loss_config = {.temperature = 2,
+                      .alpha = 0.7,
+                      .label_smoothing = training.smoothing,
+                      .class_weights = training.class_weights},
       .augmentation = training.augmentation,
       .keep = Keep::both,
       .early_stop = false,
@@ -182,8 +192,17 @@ std::vector<Run> compare_all(const std::string& name) {
           compare(name + ", random crops", {student, {random, 0.08, true}, 40}),
           compare(name + ", shifts", {student, {random, 0.08, true}}),
           compare(name + ", resized crops", {student, {resized, 0.08, true}, 40}),
-          compare(name + ", a teacher",
-                  {teacher, {random, 0.08, true}, 40, alike, &cross_entropy_loss})};
+          // Some batches have no label at all.
+          compare(name + ", few labels", {.sampler = &balanced_sampler, .labelled = 6}),
+          compare(name + ", a teacher", {teacher,
+                                         {random, 0.08, true},
+                                         40,
+                                         alike,
+                                         &cross_entropy_loss,
+                                         &shuffle_sampler,
+                                         pictures,
+                                         /*smoothing=*/0.1,
+                                         at::tensor({0.5F, 2.0F, 1.0F})})};
 }
 
 // A network with fresh weights, to be asked.

@@ -8,12 +8,12 @@ describe('another device than the CPU', () => {
   const lines = linesOf('accelerator_test');
 
   test.each([
-    ['trains as on the CPU', 15],
-    ['trains as step by step', 10],
-    ['does nothing that a capture refuses', 15],
-    ['does the same work in each epoch', 15],
-    ['takes no memory in a step', 30],
-    ['replays all full batches', 15],
+    ['trains as on the CPU', 18],
+    ['trains as step by step', 12],
+    ['does nothing that a capture refuses', 18],
+    ['does the same work in each epoch', 18],
+    ['takes no memory in a step', 36],
+    ['replays all full batches', 18],
     ['times in epoch', 15],
     ['says what it says on the CPU', 4],
     ['waits once a batch', 4],

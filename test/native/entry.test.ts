@@ -247,7 +247,7 @@ async function prepared(): Promise<NativeSession> {
 
 test('a training whose callback throws ends, and rejects with that', async () => {
   const session = await prepared();
-  const config = trainConfigOf({ epochs: 1e9, lr: 1e-3, shuffle: false, dropRate: 0 });
+  const config = trainConfigOf({ epochs: 1e9, lr: 1e-3, sampler: 'sequential', dropRate: 0 });
   const failure = new RangeError('from a listener');
   let heard = 0;
   const training = session.train(config, () => {

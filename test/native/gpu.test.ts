@@ -102,7 +102,7 @@ const config = {
   epochs: 4,
   lr: 1e-4,
   batchSize: 16,
-  shuffle: true,
+  sampler: 'shuffle',
   seed: 1,
   metadata: '{}',
 };

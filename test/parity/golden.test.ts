@@ -206,7 +206,7 @@ test('the losses of the first steps', async () => {
       temperature,
       alpha,
       batchSize,
-      shuffle: false,
+      sampler: 'sequential',
       seed: 0,
       initialStudent: student,
       metadata: '{}',

@@ -210,7 +210,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
         temperature,
         alpha,
         batchSize,
-        shuffle: false,
+        sampler: 'sequential',
         seed: 0,
         student: path.join(folder, 'steps.pth'),
         initialStudent: initial,

@@ -96,6 +96,11 @@ const char* distrust(const struct stat& status) {
   return nullptr;
 }
 
+// The least label in a split: training pictures may have none.
+int64_t least_label(SplitName split) {
+  return split == SplitName::train ? no_label : 0;
+}
+
 std::string store_path(const StorePlace& place) {
   return place.folder + "/" + place.fingerprint + ".store";
 }
@@ -214,19 +219,22 @@ bool SampleStore::load(const File& file, const std::atomic<bool>& stop) {
     if (at == 0) expected = std::exchange(header.checksum, 0);
     checksum.add({memory + at, static_cast<size_t>(count)});
   }
-  const auto within = [](const at::Tensor& values, int64_t count, int64_t limit) {
+  const auto within = [](const at::Tensor& values, int64_t count, int64_t least, int64_t limit) {
     if (count == 0) return true;
     const auto [low, high] = values.narrow(0, 0, count).aminmax();
-    return low.item<int64_t>() >= 0 && high.item<int64_t>() < limit;
+    return low.item<int64_t>() >= least && high.item<int64_t>() < limit;
   };
-  const auto sound = [&](const Split& split, int64_t count, int64_t capacity) {
-    return count >= 0 && count <= capacity && within(split.labels, count, shape_.classes) &&
-           within(split.sources, count, capacity);
+  const auto sound = [&](SplitName name, int64_t count, int64_t capacity) {
+    const Split& split = this->split(name);
+    return count >= 0 && count <= capacity &&
+           within(split.labels, count, least_label(name), shape_.classes) &&
+           within(split.sources, count, 0, capacity);
   };
   train_.count = header.train_count;
   val_.count = header.val_count;
-  return checksum.value() == expected && sound(train_, train_.count, shape_.train_capacity) &&
-         sound(val_, val_.count, shape_.val_capacity);
+  return checksum.value() == expected &&
+         sound(SplitName::train, train_.count, shape_.train_capacity) &&
+         sound(SplitName::val, val_.count, shape_.val_capacity);
 }
 
 at::Tensor SampleStore::append(const ImageBatch& batch) {
@@ -234,6 +242,12 @@ at::Tensor SampleStore::append(const ImageBatch& batch) {
   const int64_t count = batch.pixels.size(0);
   if (count > split.labels.size(0) - split.count) {
     throw Error("ERR_INTERNAL", "more pictures than the store was made for");
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    if (batch.labels[i] >= least_label(batch.split) && batch.labels[i] < shape_.classes) continue;
+    throw Error("ERR_INTERNAL", "the label " + std::to_string(batch.labels[i]) +
+                                    " is none of the " + std::to_string(shape_.classes) +
+                                    " classes");
   }
   const at::Tensor rows = split.pixels.narrow(0, split.count * split.views, count * split.views);
   int64_t* label = split.labels.data_ptr<int64_t>() + split.count;

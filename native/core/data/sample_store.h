@@ -45,11 +45,14 @@ enum class SplitName { train, val };
 inline constexpr Named<SplitName> split_names[] = {{"train", SplitName::train},
                                                    {"val", SplitName::val}};
 
+// The label of a training picture whose class is not known.
+inline constexpr int64_t no_label = -1;
+
 // Pictures on their way into a store.
 struct ImageBatch {
   SplitName split;
   at::Tensor pixels;                   // (n, S, S, 3) uint8, RGB
-  const int32_t* labels;               // (n)
+  const int32_t* labels;               // (n): classes, or no_label
   const int32_t* sources;              // (n): each picture's place in the list of files
   bool answered;                       // whether the teacher's logits for them go into the store
   at::ArrayRef<float> teacher_logits;  // (n, classes) where no teacher is loaded; else empty
@@ -59,7 +62,7 @@ struct ImageBatch {
 // at i * views. Rows behind those of `count` samples are not filled.
 struct Split {
   at::Tensor pixels;          // (capacity * views, S, S, 3) uint8, RGB
-  at::Tensor labels;          // (capacity) int64
+  at::Tensor labels;          // (capacity) int64: classes, or no_label
   at::Tensor sources;         // (capacity) int64: the sample's place in the list of files
   at::Tensor teacher_logits;  // (capacity * views, classes) float32, raw: temperature and alpha
                               // stay free; (capacity * views, 0) without a teacher
@@ -90,7 +93,8 @@ class SampleStore {
   ~SampleStore();
 
   // Adds the pictures' labels and sources to their split and returns the new rows of its `pixels`,
-  // which the caller fills: those of a picture's views lie side by side.
+  // which the caller fills: those of a picture's views lie side by side. Throws ERR_INTERNAL where
+  // a label is no class of the store; no_label is for training pictures alone.
   at::Tensor append(const ImageBatch& batch);
   // Completes the store, once: a kept file is written and gets its name.
   void seal();

@@ -8,6 +8,7 @@
 #include "core/names.h"
 #include "core/training/loss.h"
 #include "core/training/optimizer.h"
+#include "core/training/sampler.h"
 #include "core/training/schedule.h"
 
 // The options of a training, as JavaScript gives them: nothing has a default here.
@@ -26,7 +27,7 @@ inline constexpr Named<Keep> keeps[] = {
 struct TrainConfig {
   int64_t epochs;
   int64_t batch_size;
-  bool shuffle;
+  Sampler* sampler;
   uint64_t seed;         // of the initial weights, the order, the dropout and the augmentation
   double learning_rate;  // the largest that the schedule reaches
   Schedule* schedule;

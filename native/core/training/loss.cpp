@@ -1,21 +1,25 @@
 #include "core/training/loss.h"
 
+#include "core/data/sample_store.h"
+
 namespace distill {
 namespace {
 
-// The operators of at::cross_entropy_loss, which with weights and smoothing reads a size back from
-// the device.
+// The operators of at::cross_entropy_loss. That one reads a size back from the device where there
+// are weights and smoothing, and is NaN for a batch without a label.
 at::Tensor labels_loss(const at::Tensor& logits, const at::Tensor& labels,
                        const std::optional<at::Tensor>& class_weights, double smoothing) {
   const at::Tensor log_probabilities = at::log_softmax(logits, 1);
-  const auto [loss, total_weight] = at::nll_loss_forward(
-      log_probabilities, labels, class_weights, at::Reduction::Mean, /*ignore_index=*/-100);
-  if (smoothing == 0) return loss;
-  const at::Tensor weighted =
-      class_weights ? log_probabilities * *class_weights : log_probabilities;
-  const at::Tensor smooth = -weighted.sum(1);  // (B)
-  const auto classes = static_cast<double>(logits.size(1));
-  return (1 - smoothing) * loss + smooth.sum() / total_weight * (smoothing / classes);
+  auto [loss, total_weight] =
+      at::nll_loss_forward(log_probabilities, labels, class_weights, at::Reduction::Mean, no_label);
+  if (smoothing > 0) {
+    const at::Tensor weighted =
+        class_weights ? log_probabilities * *class_weights : log_probabilities;
+    const at::Tensor smooth = (-weighted.sum(1)).masked_fill(labels.eq(no_label), 0);  // (B)
+    const auto classes = static_cast<double>(logits.size(1));
+    loss = (1 - smoothing) * loss + smooth.sum() / total_weight * (smoothing / classes);
+  }
+  return loss.masked_fill(total_weight.eq(0), 0);
 }
 
 }  // namespace

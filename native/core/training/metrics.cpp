@@ -17,33 +17,43 @@ at::Tensor batch_metrics(const at::Tensor& loss, const at::Tensor& logits, const
 EpochMetrics::EpochMetrics(int64_t batches, at::Device device)
     : on_device_(at::empty({batches, 3}, at::TensorOptions(at::kFloat).device(device))) {}
 
-void EpochMetrics::add(const at::Tensor& metrics, int64_t pictures) {
+void EpochMetrics::clear() {
+  pictures_.clear();
+  labelled_.clear();
+}
+
+void EpochMetrics::add(const at::Tensor& metrics, int64_t pictures, int64_t labelled) {
   on_device_.select(0, batches()).narrow(0, 0, metrics.size(0)).copy_(metrics);
   pictures_.push_back(pictures);
+  labelled_.push_back(labelled);
 }
 
 void EpochMetrics::read() {
   on_host_ = on_device_.to(at::kCPU);
 }
 
-double EpochMetrics::average_of(int64_t column, int64_t first, int64_t last) const {
+double EpochMetrics::share(int64_t column, const std::vector<int64_t>& of, int64_t first,
+                           int64_t last) const {
   const float* const values = on_host_.const_data_ptr<float>();
   double sum = 0;
-  for (int64_t i = first; i < last; ++i) {
-    const double value = values[3 * i + column];
-    // The loss is the batch's mean, the others are counts.
-    sum += column == 0 ? value * static_cast<double>(pictures_[i]) : value;
-  }
-  return sum / static_cast<double>(std::accumulate(pictures_.begin() + first,
-                                                   pictures_.begin() + last, int64_t{0}));
+  for (int64_t i = first; i < last; ++i) sum += values[3 * i + column];
+  const auto total = std::accumulate(of.begin() + first, of.begin() + last, int64_t{0});
+  return total == 0 ? 0 : sum / static_cast<double>(total);
 }
 
 Metrics EpochMetrics::average(int64_t first, int64_t last) const {
-  return {average_of(0, first, last), average_of(1, first, last)};
+  const float* const values = on_host_.const_data_ptr<float>();
+  double sum = 0, pictures = 0;
+  for (int64_t i = first; i < last; ++i) {
+    const auto count = static_cast<double>(pictures_[i]);
+    sum += values[3 * i] * count;
+    pictures += count;
+  }
+  return {sum / pictures, share(1, labelled_, first, last)};
 }
 
 double EpochMetrics::agreement(int64_t first, int64_t last) const {
-  return average_of(2, first, last);
+  return share(2, pictures_, first, last);
 }
 
 std::vector<double> EpochMetrics::losses(int64_t first, int64_t last) const {

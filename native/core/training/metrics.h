@@ -9,7 +9,7 @@ namespace distill {
 // Averages over one pass of the pictures.
 struct Metrics {
   double loss = 0;
-  double accuracy = 0;  // 0..1
+  double accuracy = 0;  // 0..1, of the labelled pictures
 };
 
 // A batch's loss () and the number of its logits (B, classes) that are right by the labels (B), as
@@ -24,15 +24,15 @@ class EpochMetrics {
  public:
   EpochMetrics(int64_t batches, at::Device device);
 
-  void clear() { pictures_.clear(); }
-  // Takes the batch_metrics() of a batch of so many pictures.
-  void add(const at::Tensor& metrics, int64_t pictures);
+  void clear();
+  // Takes the batch_metrics() of a batch of so many pictures, of which so many have a label.
+  void add(const at::Tensor& metrics, int64_t pictures, int64_t labelled);
   int64_t batches() const { return static_cast<int64_t>(pictures_.size()); }
 
   // Copies the metrics to the host, which waits for the device.
   void read();
-  // Averages of the batches from `first` up to `last`, each weighed by its number of pictures,
-  // since the last batch may be smaller.
+  // Averages of the batches from `first` up to `last`. Their losses are weighed by the number of
+  // pictures, since the last batch may be smaller.
   Metrics average(int64_t first, int64_t last) const;
   // The share of pictures for which teacher and network have the same most likely class.
   double agreement(int64_t first, int64_t last) const;
@@ -40,11 +40,12 @@ class EpochMetrics {
   std::vector<double> losses(int64_t first, int64_t last) const;
 
  private:
-  double average_of(int64_t column, int64_t first, int64_t last) const;
+  // Returns a share of the pictures that `of` counts in each batch; 0 where there is none.
+  double share(int64_t column, const std::vector<int64_t>& of, int64_t first, int64_t last) const;
 
-  at::Tensor on_device_;           // (batches, 3)
-  at::Tensor on_host_;             // the same, once read
-  std::vector<int64_t> pictures_;  // of each batch
+  at::Tensor on_device_;                      // (batches, 3)
+  at::Tensor on_host_;                        // the same, once read
+  std::vector<int64_t> pictures_, labelled_;  // of each batch
 };
 
 }  // namespace distill

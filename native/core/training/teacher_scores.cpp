@@ -10,12 +10,19 @@ TeacherScores validate_teacher(const Split& split) {
   const auto row_labels = labels.repeat_interleave(split.views).split(most_rows);
   EpochMetrics metrics(static_cast<int64_t>(logits.size()), at::kCPU);
   for (size_t i = 0; i < logits.size(); ++i) {
-    const at::Tensor loss = at::cross_entropy_loss(logits[i], row_labels[i]);
-    metrics.add(batch_metrics(loss, logits[i], row_labels[i]), logits[i].size(0));
+    const at::Tensor labelled = row_labels[i].ne(no_label).nonzero().squeeze(1);
+    const int64_t rows = labelled.size(0);
+    if (rows == 0) continue;
+    const bool all = rows == logits[i].size(0);
+    const at::Tensor some_logits = all ? logits[i] : logits[i].index_select(0, labelled);
+    const at::Tensor some_labels = all ? row_labels[i] : row_labels[i].index_select(0, labelled);
+    const at::Tensor loss = at::cross_entropy_loss(some_logits, some_labels);
+    metrics.add(batch_metrics(loss, some_logits, some_labels), rows, rows);
   }
   metrics.read();
-  const auto [pictures, label] = at::bincount(labels).max(0);
-  const double share = pictures.item<double>() / static_cast<double>(split.count);
+  const at::Tensor counts = at::bincount(labels.masked_select(labels.ne(no_label)));
+  const auto [pictures, label] = counts.max(0);
+  const double share = pictures.item<double>() / counts.sum().item<double>();
   return {metrics.average(0, metrics.batches()), label.item<int64_t>(), share};
 }
 

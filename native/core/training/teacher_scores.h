@@ -7,8 +7,8 @@
 
 namespace distill {
 
-// The scores of a teacher by its logits in the store, those of all views, beside the most common
-// class and its share of the pictures.
+// The scores of a teacher by its logits for the labelled pictures in the store, those of all views,
+// beside the most common class and its share of these pictures.
 struct TeacherScores {
   Metrics metrics;
   int64_t commonest;

@@ -23,9 +23,16 @@ int64_t count_batches(int64_t pictures, int64_t batch_size) {
 }
 
 // A last batch that is too small for the learner is left out.
-int64_t pictures_per_epoch(const Split& split, int64_t batch_size, const Learner& learner) {
-  const int64_t last_batch = split.count % batch_size;
-  return last_batch < learner.smallest_batch() ? split.count - last_batch : split.count;
+int64_t pictures_per_epoch(int64_t pictures, int64_t batch_size, const Learner& learner) {
+  const int64_t last_batch = pictures % batch_size;
+  return last_batch < learner.smallest_batch() ? pictures - last_batch : pictures;
+}
+
+// The pictures of a split that a training learns from: without a teacher's term, the labelled ones.
+at::Tensor pictures_to_learn(const Split& split, const LossConfig& loss) {
+  const at::Tensor labels = split.labels.narrow(0, 0, split.count);
+  return loss.alpha > 0 ? at::arange(split.count, at::kLong)
+                        : labels.ne(no_label).nonzero().squeeze(1);
 }
 
 // Validation judges each picture by itself, so that its batches may fill a GPU.
@@ -50,8 +57,10 @@ class Training {
         generator_(std::move(generator)),
         control_(control),
         device_(compute.device),
-        train_count_(store.train().count),
-        used_count_(pictures_per_epoch(store.train(), config.batch_size, learner)),
+        pictures_(pictures_to_learn(store.train(), config.loss_config)),
+        labels_(store.train().labels.index_select(0, pictures_)),
+        all_labelled_(labels_.ne(no_label).all().item<bool>()),
+        used_count_(pictures_per_epoch(pictures_.size(0), config.batch_size, learner)),
         val_count_(store.val().count),
         val_batch_size_(validation_batch_size(config, preprocessing.image_size, device_)),
         steps_(count_batches(used_count_, config.batch_size)),
@@ -129,18 +138,24 @@ class Training {
   void train_epoch(int64_t epoch) {
     const size_t frozen = learner_.begin_epoch(epoch);
     if (std::exchange(frozen_groups_, frozen) != frozen) step_.forget();
-    const at::Tensor order = config_.shuffle ? at::randperm(train_count_, generator_, at::kLong)
-                                             : at::arange(train_count_, at::kLong);
-    for (const at::Tensor& samples : order.narrow(0, 0, used_count_).split(config_.batch_size)) {
+    const at::Tensor order = config_.sampler(labels_, generator_).narrow(0, 0, used_count_);
+    for (const at::Tensor& batch : order.split(config_.batch_size)) {
       if (control_.stop) return;
       stopwatch_.start();
-      const at::Tensor noise = learner_.draw_noise(samples.size(0), generator_);
-      metrics_.add(step_(loader_->prepare(samples, epoch, noise)), samples.size(0));
+      const int64_t count = batch.size(0);
+      const at::Tensor samples = pictures_.index_select(0, batch);
+      const at::Tensor noise = learner_.draw_noise(count, generator_);
+      metrics_.add(step_(loader_->prepare(samples, epoch, noise)), count, count_labelled(batch));
       const StepSize size = config_.schedule(global_step_++, schedule_config_);
       for (size_t i = frozen; i < optimizers_.size(); ++i) optimizers_[i]->step(size);
       stopwatch_.lap(phases_.optimizer);
       ++control_.step;
     }
+  }
+
+  int64_t count_labelled(const at::Tensor& batch) const {
+    if (all_labelled_) return batch.size(0);
+    return labels_.index_select(0, batch).ne(no_label).sum().item<int64_t>();
   }
 
   // The part of a step that a GPU replays as a graph. -> batch_metrics()
@@ -163,7 +178,7 @@ class Training {
     for (const at::Tensor& samples : at::arange(val_count_, at::kLong).split(val_batch_size_)) {
       if (control_.stop) return;
       const BatchInputs inputs = val_loader_->prepare(samples, /*epoch=*/1, /*noise=*/{});
-      metrics_.add(val_step_(inputs), samples.size(0));
+      metrics_.add(val_step_(inputs), samples.size(0), samples.size(0));
       ++control_.step;
     }
   }
@@ -187,7 +202,9 @@ class Training {
   at::Generator generator_;
   TrainingControl& control_;
   at::Device device_;
-  int64_t train_count_, used_count_, val_count_;  // pictures
+  at::Tensor pictures_, labels_;  // (n) int64: the samples to learn from, and their labels
+  bool all_labelled_;
+  int64_t used_count_, val_count_;  // pictures
   int64_t val_batch_size_;
   int64_t steps_, val_steps_;  // of an epoch
   ScheduleConfig schedule_config_;

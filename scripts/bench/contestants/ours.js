@@ -251,7 +251,7 @@ async function train(epochs, batchSize, onEpoch) {
     dropRate: 0,
     batchSize,
     classWeights: null,
-    shuffle: false,
+    sampler: 'sequential',
     seed: 1,
     augment: null,
     keep: 'both',

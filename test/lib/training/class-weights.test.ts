@@ -50,8 +50,13 @@ test('they are recorded with the model, and nothing is without them', async () =
   const weighted = await distill({ ...options(), classWeights: [1, 2.5] });
   expect(await recorded(weighted.student)).toHaveProperty('classWeights', [1, 2.5]);
   const { teacher } = await teach({
-    ...{ dataset: given.dataset, imageSize: 32, epochs: 1, batchSize: 4, seed: 1 },
-    ...{ device: 'cpu', threads: 1 },
+    dataset: given.dataset,
+    imageSize: 32,
+    epochs: 1,
+    batchSize: 4,
+    seed: 1,
+    device: 'cpu',
+    threads: 1,
     teacher: path.join(folder, 'out/teacher.pth'),
     classWeights: 'balanced',
   });

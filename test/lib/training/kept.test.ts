@@ -323,7 +323,7 @@ describe('an initial student', () => {
           temperature: 2,
           alpha: 0,
           batchSize: 2,
-          shuffle: true,
+          sampler: 'shuffle',
           seed: 1,
           initialStudent: good,
           metadata: '{}',

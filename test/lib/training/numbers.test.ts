@@ -134,7 +134,7 @@ describe('numbers', () => {
         temperature: 2,
         alpha: 0.7,
         batchSize: 4,
-        shuffle: false,
+        sampler: 'sequential',
         seed: 1,
         initialStudent: '',
         metadata: '{}',

@@ -76,7 +76,7 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
       temperature: 2,
       alpha: 0.7,
       batchSize: pictures,
-      shuffle: false,
+      sampler: 'sequential',
       seed: 5,
       initialStudent: student,
       metadata: '{}',

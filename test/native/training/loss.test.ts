@@ -16,7 +16,12 @@ beforeAll(async () => {
 /** A loss of the batch, and its gradients by the student's parameters. */
 const gradientsOf = (
   loss: string,
-  more: { temperature?: number; alpha?: number; classWeights?: number[]; labels?: Int32Array } = {},
+  more: {
+    temperature?: number;
+    alpha?: number;
+    classWeights?: number[] | null;
+    labels?: Int32Array;
+  } = {},
 ) =>
   loadAddon().gradients({
     loss,
@@ -56,6 +61,33 @@ test("class weights change the labels' term alone, and their scale changes nothi
     await gradientsOf('distillation', { alpha: 1 }),
   );
 });
+
+test('a picture without a label learns from the teacher alone', async () => {
+  const some = Int32Array.of(0, -1, 1, -1);
+  const { loss } = await gradientsOf('distillation', { labels: some });
+  const soft = await gradientsOf('distillation', { labels: some, alpha: 1 });
+  const hard = await gradientsOf('distillation', { labels: some, alpha: 0 });
+  expect(loss).toBeCloseTo(0.7 * soft.loss + 0.3 * hard.loss, 6);
+  expect(soft).toEqual(await gradientsOf('distillation', { alpha: 1 }));
+  expect(hard).toEqual(await gradientsOf('cross-entropy', { labels: some }));
+});
+
+test.each([{ classWeights: null }, { classWeights: [1, 3] }])(
+  "the labels' term of a batch without a label is 0, and so is its gradient: %o",
+  async ({ classWeights }) => {
+    const none = { labels: Int32Array.of(-1, -1, -1, -1), classWeights };
+    const { loss, gradients } = await gradientsOf('cross-entropy', none);
+    expect(loss).toBe(0);
+    for (const gradient of Object.values(gradients))
+      expect(gradient.every((g) => g === 0)).toBe(true);
+    const distilled = await gradientsOf('distillation', none);
+    expect(distilled.loss).toBeCloseTo(
+      0.7 * (await gradientsOf('distillation', { alpha: 1 })).loss,
+      6,
+    );
+    expect(distilled.loss).toBeGreaterThan(0);
+  },
+);
 
 test('class weights that are not one for each class are refused', async () => {
   await expect(gradientsOf('distillation', { classWeights: [1, 2, 3] })).rejects.toThrow(/weight/);

@@ -36,6 +36,7 @@ def answer_gradients(q):
         model(normalized(q).double()),
         torch.tensor(q["labels"]),
         weight=None if weights is None else weights.double(),
+        ignore_index=-1,
         label_smoothing=q["labelSmoothing"],
     )
     loss.backward()
