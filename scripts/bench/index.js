@@ -9,11 +9,12 @@ import { CONTESTANTS, findPython } from './contestants.js';
 import { runCrowding } from './crowding.js';
 import { makeInputs } from './inputs.js';
 import { describeMachine } from './machine.js';
+import { runResize } from './pictures-resize.js';
 import { planOf } from './plan.js';
 import { endure, runProcesses } from './processes.js';
 import { runRounds } from './rounds.js';
 import { runScaling } from './scaling.js';
-import { tablesOf } from './table.js';
+import { resizeTable, tablesOf } from './table.js';
 import { targetsOf } from './targets.js';
 
 /** @import { Flags, Plan } from './plan.js' */
@@ -37,6 +38,7 @@ const program = new Command('bench')
   .option('--skip-processes', 'leave out whole runs of programs')
   .option('--crowding', 'with --quick, too: what happens beside other work')
   .option('--skip-crowding', 'leave that out')
+  .option('--resize', 'only decodes, resizes and crops JPEGs of 12 megapixels; writes resize.json')
   .option('--out <folder>', 'where results go', 'bench-results');
 
 /** @param {string} text */
@@ -119,7 +121,7 @@ function settingsOf(plan, task) {
   };
 }
 
-/** @type {Flags & { out: string, skipScaling?: boolean, skipProcesses?: boolean, crowding?: boolean, skipCrowding?: boolean }} */
+/** @type {Flags & { out: string, skipScaling?: boolean, skipProcesses?: boolean, crowding?: boolean, skipCrowding?: boolean, resize?: boolean }} */
 const flags = program.parse().opts();
 const plan = planOf({
   ...flags,
@@ -132,9 +134,20 @@ const work = mkdtempSync(path.join(tmpdir(), 'distill-bench-'));
 process.on('exit', () => rmSync(work, { recursive: true, force: true }));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130));
 
-const bench = await measure(plan, work);
 const out = path.resolve(flags.out);
 mkdirSync(out, { recursive: true });
+if (flags.resize) {
+  const machine = describeMachine();
+  const resize = await runResize(plan, work, say);
+  writeFileSync(
+    path.join(out, 'resize.json'),
+    `${JSON.stringify({ machine, threads: plan.threads, rounds: plan.rounds, resize }, null, 2)}\n`,
+  );
+  process.stdout.write(`${resizeTable(resize)}\n`);
+  process.exit();
+}
+
+const bench = await measure(plan, work);
 writeFileSync(path.join(out, 'bench.json'), `${JSON.stringify(bench, null, 2)}\n`);
 const { svg, png } = await drawChart(bench);
 writeFileSync(path.join(out, 'bench.svg'), svg);

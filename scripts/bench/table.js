@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 
-/** @import { Bench, ContestantReport, CrowdingReport, Summary } from './types.js' */
+/** @import { Bench, ContestantReport, CrowdingReport, ResizeReport, Summary } from './types.js' */
 
 /**
  * The results for a terminal.
@@ -116,6 +116,23 @@ export function tablesOf(bench) {
     ),
     ...notesOf(bench),
   ].join('\n');
+}
+
+/**
+ * @param {ResizeReport[]} reports
+ * @returns {string}
+ */
+export function resizeTable(reports) {
+  return table(
+    ['12 megapixels to 256, 224', 'noise', 'ms a picture', "times ours'", 'peak, MB'],
+    reports.map(({ contestant, noise, millisecondsAPicture, timesOurs, peakBytes }) => [
+      contestant,
+      String(noise),
+      spread(millisecondsAPicture),
+      spread(timesOurs),
+      (peakBytes / 1e6).toFixed(0),
+    ]),
+  );
 }
 
 /** @param {Bench} bench */

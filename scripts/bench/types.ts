@@ -232,6 +232,19 @@ export interface Bench {
   targets: Target[];
 }
 
+/** One contestant at decoding, resizing and cropping large JPEGs on all of its threads. */
+export interface ResizeReport {
+  contestant: string;
+  /** The standard deviation of the noise that the pictures have, in levels. */
+  noise: number;
+  /** Of wall time, with several pictures in flight. */
+  millisecondsAPicture: Summary | null;
+  /** The same as a multiple of this package's, of the same round. */
+  timesOurs: Summary | null;
+  /** The most memory of the process. */
+  peakBytes: number;
+}
+
 /** Seconds of a piece of work by itself, beside a busy loop, and of two at the same time. */
 export interface CrowdingReport {
   workload: string;
