@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { native } from '../addon.js';
 import { decodeBatches } from '../data/decode.js';
 import { imageName, type TeacherLogits } from '../data/logits-file.js';
@@ -10,10 +9,11 @@ import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
 import type { Preprocessing } from '../model/preprocessing.js';
 import type { NativeClassifier } from '../native.js';
 import type { DoctorProgress } from '../options/doctor.js';
-import { count, percent } from '../words.js';
+import { count } from '../words.js';
 import type { Images } from './dataset.js';
 import type { Topic } from './findings.js';
 import type { Compute } from './machine.js';
+import { optionsFor, reportRecipe, searchRecipe } from './recipes.js';
 import type { Teacher } from './teacher.js';
 
 /** A teacher's scores on pictures whose class is known. */
@@ -36,16 +36,8 @@ export interface Asking extends Compute {
 
 /** Pictures that a teacher is asked about at most: enough to know its accuracy to a point. */
 const ASKED = 2000;
-/** Pictures that other preprocessing is tried on, and that its speed is measured with. */
+/** Pictures that its speed is measured with. */
 const TRIED = 4 * TEACHER_BATCH;
-
-/** Normalisations that networks are commonly trained with. */
-const COMMON: readonly { name: string; mean: Preprocessing['mean']; std: Preprocessing['std'] }[] =
-  [
-    { name: "ImageNet's", mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
-    { name: '-1..1', mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
-    { name: '0..1', mean: [0, 0, 0], std: [1, 1, 1] },
-  ];
 
 /**
  * Asks the teacher about the validation pictures, and judges its accuracy.
@@ -55,24 +47,31 @@ const COMMON: readonly { name: string; mean: Preprocessing['mean']; std: Preproc
  */
 export async function askTeacher(
   teacher: Teacher & { preprocessing: Preprocessing },
-  { val, bad }: { val: FolderSurvey; bad: readonly string[] },
+  { train, val, bad }: { train: FolderSurvey | null; val: FolderSurvey; bad: readonly string[] },
   asking: Asking,
   topic: Topic,
 ): Promise<{ scores: Scores; rate: number } | null> {
   const skipped = new Set(bad);
-  const good = val.samples.filter(({ path }) => !skipped.has(path));
+  const isGood = ({ path, label }: Sample) => label >= 0 && !skipped.has(path);
+  const good = val.samples.filter(isGood);
   const samples = sampleEvenly(good, ASKED);
   if (samples.length === 0) return null;
   return topic.attempt('accuracy', async () => {
     const classifier = makeClassifier(teacher.file, teacher.preprocessing, asking);
     try {
       await native(classifier.load());
-      const { confusion, pixels, labels } = await ask(classifier, samples, teacher, asking);
-      const isLost = confusion.isGuess() && !confusion.renumbered;
-      const other = isLost ? await tryOthers(teacher, pixels, labels, asking) : null;
+      const { confusion, pixels } = await ask(classifier, samples, teacher, asking);
+      // Where the classes seem to be in another order, right answers count as wrong ones.
+      const trained = train?.samples.filter(isGood) ?? [];
+      const search = confusion.renumbered
+        ? null
+        : await searchRecipe(teacher, { val: good, train: trained }, asking);
+      const { preprocessing } = teacher;
+      const other = search?.isClear ? optionsFor(preprocessing, search.best.preprocessing) : null;
       const part = samples.length < good.length ? 'a sample of ' : '';
       const which = part + count(samples.length, 'validation picture');
       judge(confusion, which, val.classes, other, topic);
+      if (search && (search.isClear || !confusion.isGuess())) reportRecipe(search, topic);
       return { scores: confusion.scores(), rate: await rateOf(classifier, pixels) };
     } finally {
       await classifier.close();
@@ -87,7 +86,7 @@ async function ask(
   { maxPixels, onProgress, signal }: Asking,
 ) {
   const confusion = new ConfusionMatrix(classes);
-  const kept: { pixels: Uint8Array[]; labels: number[] } = { pixels: [], labels: [] };
+  const kept: Uint8Array[] = [];
   const paths = samples.map(({ path }) => path);
   const batches = decodeBatches(samples.map(sourceOf), {
     preprocessing,
@@ -109,12 +108,11 @@ async function ask(
     const bytes = pixels.length / labels.length;
     for (const [i, index] of indices.entries()) {
       if (index > 0 && place(index) === place(index - 1)) continue;
-      kept.pixels.push(pixels.slice(i * bytes, (i + 1) * bytes));
-      kept.labels.push(labels[i] as number);
+      kept.push(pixels.slice(i * bytes, (i + 1) * bytes));
     }
     onProgress?.({ check: 'accuracy', done: confusion.images, total: samples.length });
   }
-  return { confusion, pixels: kept.pixels, labels: kept.labels };
+  return { confusion, pixels: kept };
 }
 
 /** Measures pictures a second, once the teacher is warm and nothing else is done. */
@@ -127,36 +125,6 @@ async function rateOf(classifier: NativeClassifier, images: Uint8Array[]): Promi
   const started = performance.now();
   for (let i = 0; i < batches; i++) await native(classifier.logits(batch));
   return (batches * TEACHER_BATCH) / ((performance.now() - started) / 1000);
-}
-
-/** Looks for a normalisation with which a teacher that seems to guess does better. */
-async function tryOthers(
-  { file, preprocessing, metadata, classes }: Teacher & { preprocessing: Preprocessing },
-  images: Uint8Array[],
-  labels: number[],
-  asking: Asking,
-): Promise<string | null> {
-  const own = metadata && [{ name: "its file's", mean: metadata.mean, std: metadata.std }];
-  const others = [...(own ?? []), ...COMMON].filter(
-    ({ mean, std }) => !isDeepStrictEqual([mean, std], [preprocessing.mean, preprocessing.std]),
-  );
-  for (const { name, mean, std } of others) {
-    const classifier = makeClassifier(file, { ...preprocessing, mean, std }, asking);
-    const confusion = new ConfusionMatrix(classes);
-    try {
-      await native(classifier.load());
-      for (let first = 0; first < labels.length; first += TEACHER_BATCH) {
-        const end = first + TEACHER_BATCH;
-        const batch = Buffer.concat(images.slice(first, end));
-        confusion.add(await native(classifier.logits(batch)), labels.slice(first, end));
-      }
-    } finally {
-      await classifier.close();
-    }
-    if (confusion.isGuess() || !Number.isFinite(confusion.scores().loss)) continue;
-    return `\`mean\` ${mean.join(',')} and \`std\` ${std.join(',')} (${name}): with these it is right for ${percent(confusion.scores().accuracy)} of ${labels.length} of them`;
-  }
-  return null;
 }
 
 /** Judges the answers in a file of logits: for the validation pictures, or else for the training pictures. */

@@ -9,9 +9,10 @@ import { checkViews, viewsOf } from '../training/views.js';
 import { askTeacher, checkAnswers, type Scores } from './accuracy.js';
 import { checkDuplicates, countsOf, type Images, surveyImages } from './dataset.js';
 import { Findings } from './findings.js';
-import { checkSizes, type Decoded, decodeAll } from './images.js';
+import { checkSizes, type Decoded, decodeAll, samplesOf } from './images.js';
 import { examineMachine, type Machine } from './machine.js';
 import { checkMemory, checkOutput, checkStore, type StoreNeeds } from './needs.js';
+import { checkOrientation } from './orientation.js';
 import { checkExists, examineTeacher, type Teacher } from './teacher.js';
 import { type Estimate, estimate, measureSteps } from './time.js';
 
@@ -169,6 +170,9 @@ async function decode(
   const { maxPixels, signal } = options;
   const decoded = await decodeAll(images, { ...options, preprocessing }, topic);
   await checkSizes(images, { preprocessing, bad: decoded.bad, maxPixels, signal }, topic);
+  const bad = new Set(decoded.bad);
+  const good = samplesOf(images).filter(({ path }) => !bad.has(path));
+  await checkOrientation(good, preprocessing, signal, topic);
   await checkDuplicates(images, signal, topic);
   return decoded;
 }
@@ -191,7 +195,7 @@ async function ask(
   const { threads = 0 } = options;
   return askTeacher(
     { ...teacher, preprocessing },
-    { val, bad },
+    { train, val, bad },
     { ...options, ...chosen, threads },
     topic,
   );

@@ -78,7 +78,8 @@ export async function decodeAll(
   return { good, bad, rate, pixels: Buffer.concat(kept) };
 }
 
-function samplesOf({ train, val }: Images): Sample[] {
+/** Returns the pictures of both folders. */
+export function samplesOf({ train, val }: Images): Sample[] {
   return [train, val].flatMap((survey) => survey?.samples ?? []);
 }
 

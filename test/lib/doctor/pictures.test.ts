@@ -1,5 +1,6 @@
 import { copyFileSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { doctor, type Finding } from '../../../lib/index.js';
 import { filesIn, writePicture } from '../../helpers/dataset.js';
@@ -126,6 +127,20 @@ describe('pictures', () => {
     expect(train).toMatchObject({ status: 'warning', details: ['bees: 4'] });
     expect(val?.message).toContain('each one is 50.0 points of accuracy');
     expect(result.problems).toBe(0);
+  });
+
+  test('pictures that lie turned in their files', async () => {
+    const dataset = copied();
+    const turned = path.join(dataset, 'train/ants/turned.jpg');
+    const image = sharp(path.join(dataset, 'train/ants/1.png'));
+    await image.withMetadata({ orientation: 6 }).jpeg().toFile(turned);
+    const { status, message, remedy, details } = found(await examine({ dataset }), 'exif');
+    expect(status).toBe('warning');
+    expect(message).toContain('1 of 65 pictures (1.5 %) lies turned in its file');
+    expect(remedy).toContain('--exif apply');
+    expect(details).toEqual([`${turned}: on its side`]);
+    const [applied] = named(await examine({ dataset, exif: 'apply' }), 'exif');
+    expect(applied?.status).toBe('ok');
   });
 
   test('pictures that are too small or too large for the crop', async () => {
