@@ -10,7 +10,7 @@ import { expectOperators, stepsOf } from './model/onnx/picture.js';
 import { STUDENT_TENSORS, type StudentTensor, studentModel } from './model/onnx/student.js';
 import { checkOutput, type OutputFile, writeOutput } from './model/output.js';
 import { changedSteps, type Preprocessing } from './model/preprocessing.js';
-import { preprocessingOf } from './model/resolve.js';
+import { preprocessingOf, recipeFound } from './model/resolve.js';
 import { checkOptions } from './options/check.js';
 import { type CheckedOnnxOptions, type OnnxOptions, onnxOptions } from './options/export-onnx.js';
 import { emitWarning } from './warnings.js';
@@ -62,6 +62,8 @@ export async function exportOnnx(
   const contents = await inspect(student);
   expectStudent(contents);
   const { preprocessing, labels } = await preprocessingOf(contents, checked);
+  const recipe = recipeFound(checked, contents);
+  if (recipe) onWarning(recipe);
   if (checked.input === 'picture') expectPictures(preprocessing, checked);
 
   // Loading refuses what is no whole student, so that all tensors are there and fit.

@@ -463,6 +463,8 @@ export interface NativePixelSteps {
   padding: readonly number[];
   /** Without it, the picture is a square of `imageSize` when it has been resized and padded. */
   crop: boolean;
+  /** The rounding of half of a surplus that a crop takes away at the start: to the even number, or down. */
+  cropRounding: 'even' | 'down';
   imageSize: number;
 }
 

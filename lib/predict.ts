@@ -8,7 +8,7 @@ import { type ImageSource, sourcePath } from './data/source.js';
 import { DistillError, throwIfAborted } from './errors.js';
 import { checkFinite, makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
-import { preprocessingOf } from './model/resolve.js';
+import { preprocessingOf, recipeFound } from './model/resolve.js';
 import { checkOptions } from './options/check.js';
 import {
   type CheckedPredictOptions,
@@ -119,7 +119,10 @@ async function* answer(
   const { device, precision, threads = 0, onWarning = emitWarning } = options;
   const { images, ...others } = await findImages(options.images);
   for (const warning of passedOver(others)) onWarning(warning);
-  const { preprocessing, labels } = await preprocessingOf(await inspect(student), options);
+  const contents = await inspect(student);
+  const { preprocessing, labels } = await preprocessingOf(contents, options);
+  const recipe = recipeFound(options, contents);
+  if (recipe) onWarning(recipe);
   const small = await smallCrop(
     images.map(({ file }) => file),
     preprocessing,

@@ -74,7 +74,7 @@ async function work(
   checkSeveral(dataset.classes, dataset.train.root);
   checkLabelled(dataset.train, 'which a teacher is trained by');
 
-  const initial = await readInitialTeacher(options, dataset.classes);
+  const initial = await readInitialTeacher(options, dataset.classes, task);
   const { preprocessing, architecture } = initial;
   const { augment = TEACH_AUGMENTATIONS } = options;
   const augmentation = augmentationOf({ ...options, augment, preprocessing });

@@ -16,7 +16,7 @@ import { inspect } from './model/inspect.js';
 import { madeWith, recordedPreprocessing } from './model/metadata.js';
 import { checkOutput, type OutputFile, refuseOthers } from './model/output.js';
 import type { Preprocessing } from './model/preprocessing.js';
-import { preprocessingOf } from './model/resolve.js';
+import { preprocessingOf, recipeFound } from './model/resolve.js';
 import { isUnicode } from './names.js';
 import type { NativeClassifier } from './native.js';
 import { checkOptions } from './options/check.js';
@@ -80,6 +80,8 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
   }
   checkClasses(classes, contents.classes ?? 0, teacher, train.root);
   const { preprocessing } = await preprocessingOf(contents, { ...checked, labels: classes });
+  const recipe = recipeFound(checked, contents);
+  if (recipe) onWarning(recipe);
   const small = await smallCropOfDataset(dataset, preprocessing, checked);
   if (small) onWarning(small);
 

@@ -30,6 +30,11 @@ export const WARNINGS = {
     meaning: 'The logits are of a teacher that saw the pictures otherwise than the student is to.',
     remedy: 'Leave `mean`, `std` and `imageSize` out: then those of the file of logits are taken.',
   },
+  WARN_RECIPE_FOUND: {
+    meaning:
+      'A recipe of timm, Hugging Face or torchvision was found with the model, which does not say its preprocessing itself: pictures are prepared so.',
+    remedy: "Name the recipe as `preprocess`, or give `preprocess: 'none'` if it is not to count.",
+  },
   WARN_TEACHER_GUESSES: {
     meaning:
       'The teacher does no better on the training pictures than always answering with their most common class.',

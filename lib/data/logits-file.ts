@@ -2,6 +2,7 @@ import { loadAddon, native } from '../addon.js';
 import { DistillError } from '../errors.js';
 import { inspect } from '../model/inspect.js';
 import type { ModelMetadata } from '../model/metadata.js';
+import type { FoundRecipe } from '../model/recipes.js';
 import { type LabelledFolder, relativePath, type Sample } from './samples.js';
 
 // A teacher's answers in a safetensors file:
@@ -48,6 +49,8 @@ export class TeacherLogits {
   readonly classes: number;
   /** The metadata of the file, where it has some. */
   readonly metadata: ModelMetadata | null;
+  /** The recipe that was found with the file, where it has no metadata. */
+  readonly recipe: FoundRecipe | null;
   readonly #logits: Float32Array;
   /** Rows of the logits by the picture's name. */
   readonly #rows = new Map<string, number>();
@@ -56,11 +59,12 @@ export class TeacherLogits {
     file: string,
     logits: Float32Array,
     names: readonly string[],
-    metadata: ModelMetadata | null,
+    { metadata, recipe }: Pick<TeacherLogits, 'metadata' | 'recipe'>,
   ) {
     this.file = file;
     this.classes = logits.length / names.length;
     this.metadata = metadata;
+    this.recipe = recipe;
     this.#logits = logits;
     for (const [row, name] of names.entries()) {
       if (this.#rows.has(name)) throw refusal(file, `names the picture '${name}' twice`);
@@ -75,7 +79,7 @@ export class TeacherLogits {
    * where an answer is NaN or infinite, and `ERR_CHECKPOINT_…` where it cannot be read.
    */
   static async read(file: string): Promise<TeacherLogits> {
-    const { architecture, tensors, metadata } = await inspect(file);
+    const { architecture, tensors, metadata, recipe } = await inspect(file);
     if (architecture !== null) {
       throw refusal(file, `holds a ${architecture}, whose place is \`teacher\`, and no logits`);
     }
@@ -98,7 +102,7 @@ export class TeacherLogits {
     if (names.length !== logits.shape[0]) {
       throw refusal(file, `has logits of ${logits.shape[0]} pictures, but ${names.length} paths`);
     }
-    return new TeacherLogits(file, values, names, metadata);
+    return new TeacherLogits(file, values, names, { metadata, recipe });
   }
 
   /** Tells whether there is an answer for each of these pictures. */

@@ -70,7 +70,7 @@ export async function examine(
   const teacher = source && (await findTeacher(examination, source, images, machine));
   const preprocessing = teacher?.preprocessing ?? {
     ...UNNORMALIZED,
-    ...(await resolvePreprocessing(options, teacher?.metadata)),
+    ...(await resolvePreprocessing(options, teacher)),
   };
   const files = {
     teacher: source?.file ?? null,

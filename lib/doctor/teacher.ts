@@ -14,7 +14,8 @@ import { sha256 } from '../files.js';
 import { inspect } from '../model/inspect.js';
 import type { ModelMetadata } from '../model/metadata.js';
 import { CENTER_CROP, type Preprocessing } from '../model/preprocessing.js';
-import { preprocessingOf } from '../model/resolve.js';
+import type { FoundRecipe } from '../model/recipes.js';
+import { preprocessingOf, recipeFound } from '../model/resolve.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
 import type { Images } from './dataset.js';
 import type { Topic } from './findings.js';
@@ -30,6 +31,8 @@ export interface Teacher {
   logits: TeacherLogits | null;
   /** The metadata of its file. */
   metadata: ModelMetadata | null;
+  /** The recipe that was found with its file, where that has no metadata. */
+  recipe: FoundRecipe | null;
   /** The preprocessing of a run; `null` where neither its file nor the options say mean and std. */
   preprocessing: Preprocessing | null;
   sha256: string;
@@ -76,19 +79,19 @@ export async function checkExists(file: string, topic: Topic): Promise<void> {
   });
 }
 
-type Contents = Pick<Teacher, 'architecture' | 'classes' | 'logits' | 'metadata'>;
+type Contents = Pick<Teacher, 'architecture' | 'classes' | 'logits' | 'metadata' | 'recipe'>;
 
 async function readNetwork(file: string): Promise<Contents> {
   const contents = await inspect(file);
   const { architecture } = checkTeacher(contents);
-  const { classes, metadata } = contents;
-  return { architecture, classes: classes ?? 0, logits: null, metadata };
+  const { classes, metadata, recipe } = contents;
+  return { architecture, classes: classes ?? 0, logits: null, metadata, recipe };
 }
 
 async function readLogits(file: string): Promise<Contents> {
   const logits = await TeacherLogits.read(file);
-  const { classes, metadata } = logits;
-  return { architecture: null, classes, logits, metadata };
+  const { classes, metadata, recipe } = logits;
+  return { architecture: null, classes, logits, metadata, recipe };
 }
 
 /** Checks that every training picture has an answer, unless it may be passed over. */
@@ -105,19 +108,19 @@ async function checkRows(
 
 async function readPreprocessing(
   file: string,
-  { architecture, classes, metadata }: Contents,
+  { architecture, classes, metadata, recipe }: Contents,
   options: CheckedDoctorOptions,
 ): Promise<Preprocessing> {
   // Any names do, as they are checked elsewhere.
   const labels = new Array<string>(classes).fill('');
-  const contents = { path: file, architecture, classes, metadata };
+  const contents = { path: file, architecture, classes, metadata, recipe };
   const { preprocessing } = await preprocessingOf(contents, { ...options, labels });
   return preprocessing;
 }
 
 function checkPreprocessing(
   preprocessing: Preprocessing,
-  { file, logits, metadata }: Pick<Teacher, 'file' | 'logits' | 'metadata'>,
+  { file, logits, metadata, recipe }: Pick<Teacher, 'file' | 'logits' | 'metadata' | 'recipe'>,
   options: CheckedDoctorOptions,
   topic: Topic,
 ): void {
@@ -131,8 +134,9 @@ function checkPreprocessing(
     );
     return;
   }
-  const source = metadata ? 'as its file says' : 'as given';
-  const isDefault = !metadata && options.imageSize === undefined;
+  const found = recipeFound(options, { metadata, recipe });
+  const source = metadata ? 'as its file says' : found ? `as '${found.path}' says` : 'as given';
+  const isDefault = !metadata && !found && options.imageSize === undefined;
   topic.ok(
     'preprocessing',
     `The teacher sees the middle ${preprocessing.imageSize} pixels${isDefault ? ' (the default)' : ''} with mean ${preprocessing.mean.join(',')} and std ${preprocessing.std.join(',')}, ${source}.`,

@@ -13,6 +13,11 @@ export interface PixelSteps {
   padding: readonly [left: number, top: number, right: number, bottom: number];
   /** True where the middle is cut out, as torchvision's `CenterCrop` does; false where `resize` and `padding` give the square. */
   crop: boolean;
+  /**
+   * The rounding of the half of a surplus that a crop takes away on the left and at the top: 'even' as torchvision and timm
+   * (halves to the even number), or 'down' as Hugging Face's image processors. A recipe says it; there is no option for it.
+   */
+  cropRounding: 'even' | 'down';
 }
 
 /** The steps from a picture's file to its pixels, uint8 RGB (imageSize, imageSize, 3). */
@@ -28,6 +33,7 @@ export const CENTER_CROP: PixelSteps = {
   interpolation: 'bilinear',
   padding: [0, 0, 0, 0],
   crop: true,
+  cropRounding: 'even',
 };
 
 /** The names of the steps, in their order. */

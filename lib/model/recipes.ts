@@ -2,7 +2,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { DistillError } from '../errors.js';
 import { readFile, type UnreadableFile } from '../files.js';
-import { preprocessing } from '../options/fields.js';
+import { preprocessing, storedSteps } from '../options/fields.js';
+import { expectedBy } from '../options/option.js';
 import { printable } from '../words.js';
 import { huggingFace } from './recipes/hugging-face.js';
 import { own, unknownFields } from './recipes/own.js';
@@ -29,6 +30,7 @@ const WORDS: Readonly<Record<string, RecipeSteps>> = {
     interpolation: 'bilinear',
     padding: [0, 0, 0, 0],
     crop: true,
+    cropRounding: 'even',
     imageSize: 224,
     mean: [0.485, 0.456, 0.406],
     std: [0.229, 0.224, 0.225],
@@ -158,6 +160,8 @@ function depthOf(text: string): number {
 
 /** The limits of the options, which hold for recipes as well. */
 const LIMITS = z.object({
+  resize: storedSteps.resize.nullable(),
+  padding: storedSteps.padding,
   imageSize: preprocessing.imageSize,
   mean: preprocessing.mean,
   std: preprocessing.std,
@@ -174,7 +178,7 @@ function stepsOf({ reader, fields }: Recipe, from: string): RecipeSteps {
     const [issue] = LIMITS.partial().safeParse(steps).error?.issues ?? [];
     if (!issue) return steps;
     const name = issue.path[0] as keyof typeof LIMITS.shape;
-    const expected = LIMITS.shape[name].description;
+    const expected = expectedBy(LIMITS.shape[name]);
     throw new Unfit(name, `becomes ${shown(steps[name])}, where ${expected} is expected`);
   } catch (error) {
     if (!(error instanceof Unfit)) throw error;

@@ -1,4 +1,5 @@
 import { DistillError } from '../errors.js';
+import type { DistillWarning } from '../warnings.js';
 import type { CheckpointContents } from './inspect.js';
 import { readLabels } from './labels.js';
 import type { ModelMetadata } from './metadata.js';
@@ -10,9 +11,10 @@ import {
   type Preprocessing,
   STEPS,
 } from './preprocessing.js';
-import { recipeOf } from './recipes.js';
+import { type FoundRecipe, recipeOf } from './recipes.js';
 
-// Finds out how pictures become a network's input: from the options, a recipe, and the model's own file, in this order.
+// Finds out how pictures become a network's input: from the options, a recipe, the model's own file, and a recipe
+// that was found with it, in this order.
 
 /** The preprocessing options of a call, once they are checked. */
 export interface GivenPreprocessing {
@@ -31,19 +33,24 @@ export interface GivenPreprocessing {
   std?: Preprocessing['std'] | undefined;
 }
 
+/** The parts of a model's file that say its preprocessing. */
+export type Described = Pick<CheckpointContents, 'metadata' | 'recipe'>;
+
 /**
- * Returns the steps that the caller says, or else the recipe that it names, or else the model's own file.
+ * Returns the steps that the caller says, or else the recipe that it names, or else the model's own file, or else a recipe
+ * that was found with it.
  *
  * @returns Without `mean` and `std` where nobody says them.
  * @throws DistillError `ERR_OPTION` where the steps do not go together, `ERR_PREPROCESS` where the recipe cannot be honoured.
  */
 export async function resolvePreprocessing(
   given: GivenPreprocessing,
-  metadata: ModelMetadata | null = null,
+  model: Described | null = null,
 ): Promise<PixelPreprocessing & Partial<Preprocessing>> {
   const recipe = given.preprocess === undefined ? {} : await recipeOf(given.preprocess);
   const options = optionsAsSteps(given);
-  const inFile: Partial<Preprocessing> = metadata ? stepsIn(metadata) : {};
+  const found = takenRecipe(given, model);
+  const inFile = model?.metadata ? stepsIn(model.metadata) : found ? stepsOf(found) : {};
   const merged = {
     ...CENTER_CROP,
     imageSize: IMAGE_SIZE,
@@ -54,6 +61,33 @@ export async function resolvePreprocessing(
   if (!merged.crop && options.imageSize === undefined) merged.imageSize = squareOf(merged);
   checkSteps(merged, options);
   return merged;
+}
+
+/** Returns the recipe that was found with a model, where it is taken: neither the caller nor the model's file says another. */
+function takenRecipe(given: GivenPreprocessing, model: Described | null): FoundRecipe | null {
+  return given.preprocess === undefined && !model?.metadata ? (model?.recipe ?? null) : null;
+}
+
+/**
+ * Returns the warning of a recipe that was found with a model and is taken; `null` where none is.
+ *
+ * @param model The contents of the model's file.
+ */
+export function recipeFound(given: GivenPreprocessing, model: Described): DistillWarning | null {
+  const found = takenRecipe(given, model);
+  if (!found?.steps) return null;
+  const steps = Object.entries(found.steps).map(([name, value]) => `${name} ${value ?? 'none'}`);
+  return {
+    code: 'WARN_RECIPE_FOUND',
+    message: `Pictures are prepared as '${found.from}' (${found.program}) says, but for the options that are given: ${steps.join(', ')}; name it as \`preprocess\`, or 'none' if it is not to count.`,
+    path: found.from,
+  };
+}
+
+/** Returns the steps of a recipe, which may be one that cannot be honoured. */
+function stepsOf({ steps, refusal }: FoundRecipe): Partial<Preprocessing> {
+  if (steps) return steps;
+  throw new DistillError('ERR_PREPROCESS', refusal ?? '');
 }
 
 function stepsIn(metadata: ModelMetadata): Partial<Preprocessing> {
@@ -135,12 +169,13 @@ export async function preprocessingOf(
     classes,
     architecture,
     metadata,
-  }: Pick<CheckpointContents, 'path' | 'classes' | 'architecture' | 'metadata'>,
+    recipe,
+  }: Pick<CheckpointContents, 'path' | 'classes' | 'architecture'> & Described,
   given: GivenPreprocessing & { labels?: string | readonly string[] | undefined },
 ): Promise<{ preprocessing: Preprocessing; labels: readonly string[] }> {
   const read = typeof given.labels === 'string' ? await readLabels(given.labels) : given.labels;
   const labels = read ?? metadata?.classes;
-  const resolved = await resolvePreprocessing(given, metadata);
+  const resolved = await resolvePreprocessing(given, { metadata, recipe });
   const { mean, std } = resolved;
   if (!labels || !mean || !std) {
     const missing = Object.entries({ labels, mean, std }).filter(([, value]) => !value);

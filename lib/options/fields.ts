@@ -167,8 +167,9 @@ const margin = pixels(0, 4096);
 /** Options that say how a picture becomes the square that a network sees. */
 export const pixelSteps = {
   preprocess: option(z.string().min(1).refine(isPath).describe('a word or a path').optional(), {
-    help: "how pictures are prepared, in one word: torchvision (resize 256, ImageNet's mean and std) or none; or in a file",
+    help: "how pictures are prepared: torchvision (resize 256, ImageNet's mean and std), none, or a file of timm, Hugging Face or torchvision",
     placeholder: 'recipe',
+    shown: 'a file beside the model, if any',
     synonyms: 'recipe preprocessor preprocessing processor transforms dataConfig',
   }),
   resize: option(
@@ -226,6 +227,7 @@ export const storedSteps = {
     .describe('four numbers of pixels')
     .optional(),
   crop: pixelSteps.crop,
+  cropRounding: choice('even', 'down').optional(),
 };
 
 /** Options that say where and how the work is done. */

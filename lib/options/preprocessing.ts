@@ -3,7 +3,9 @@ export interface PixelOptions {
   /**
    * How pictures are prepared, in one word or one file instead of the options below and `imageSize`, `mean` and `std`, which
    * come before it. `'torchvision'`: the shorter side is resized to 256 pixels, the middle 224 are taken, and ImageNet's mean
-   * and standard deviation are applied. `'none'`: as the options say. Default: as the model's file says.
+   * and standard deviation are applied. `'none'`: as the options and the model's file say. A path: timm's `pretrained_cfg` or
+   * `config.json`, Hugging Face's `preprocessor_config.json`, or torchvision's `weights.transforms()`, printed. Default: as
+   * the model's file says, or else such a file that lies beside it.
    */
   preprocess?: string | undefined;
   /**

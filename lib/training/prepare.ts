@@ -107,7 +107,7 @@ export async function prepareStudents(
   if ([options.alpha].flat().includes(0)) {
     checkLabelled(dataset.train, 'which students learn by where `alpha` is 0');
   }
-  const teacher = await readTeacher(source, dataset, options);
+  const teacher = await readTeacher(source, dataset, options, task);
   const { preprocessing, logits } = teacher;
   const { storeSize, by } = viewsOf(options, preprocessing);
   await warnOfSmallCrop(dataset, preprocessing, options, task);

@@ -13,7 +13,12 @@ import { sha256 } from '../files.js';
 import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
 import { inspect } from '../model/inspect.js';
 import type { Preprocessing } from '../model/preprocessing.js';
-import { type GivenPreprocessing, preprocessingOf } from '../model/resolve.js';
+import {
+  type Described,
+  type GivenPreprocessing,
+  preprocessingOf,
+  recipeFound,
+} from '../model/resolve.js';
 import type { CheckedOptions } from '../options/distill.js';
 import type { CommonEvents } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';
@@ -41,14 +46,17 @@ export async function readTeacher(
   { file, isLogits }: TeacherSource,
   dataset: Dataset,
   options: GivenPreprocessing & Pick<CheckedOptions, 'signal'>,
+  task: TaskContext<CommonEvents>,
 ): Promise<Teacher> {
-  return isLogits ? readLogits(file, dataset, options) : readNetwork(file, dataset, options);
+  const read = isLogits ? readLogits : readNetwork;
+  return read(file, dataset, options, task);
 }
 
 async function readNetwork(
   file: string,
   { classes, train: { root } }: Dataset,
   options: GivenPreprocessing & Pick<CheckedOptions, 'signal'>,
+  task: TaskContext<CommonEvents>,
 ): Promise<Teacher> {
   const contents = await inspect(file);
   const { architecture } = checkTeacher(contents);
@@ -56,6 +64,7 @@ async function readNetwork(
   checkClassNames(classes, contents, root);
   const digest = await sha256(file, options.signal);
   const { preprocessing } = await preprocessingOf(contents, { ...options, labels: classes });
+  reportRecipe(options, contents, task);
   return {
     sha256: digest,
     logits: null,
@@ -68,20 +77,32 @@ async function readLogits(
   file: string,
   { classes, train: { root } }: Dataset,
   options: GivenPreprocessing & Pick<CheckedOptions, 'signal'>,
+  task: TaskContext<CommonEvents>,
 ): Promise<Teacher> {
   const logits = await TeacherLogits.read(file);
   checkClasses(classes, logits.classes, file, root);
   checkLogits(logits, classes, root);
-  const { metadata } = logits;
+  const { metadata, recipe } = logits;
   const digest = await sha256(file, options.signal);
-  const contents = { path: file, architecture: null, classes: null, metadata };
+  const contents = { path: file, architecture: null, classes: null, metadata, recipe };
   const { preprocessing } = await preprocessingOf(contents, { ...options, labels: classes });
+  reportRecipe(options, contents, task);
   return {
     sha256: digest,
     logits,
     preprocessing,
     provenance: { ...metadata?.teacher, logits: path.basename(file), logitsSha256: digest },
   };
+}
+
+/** Warns where pictures are prepared as a recipe says that was found with the model. */
+export function reportRecipe(
+  options: GivenPreprocessing,
+  model: Described,
+  task: TaskContext<CommonEvents>,
+): void {
+  const warning = recipeFound(options, model);
+  if (warning) task.report('warning', warning);
 }
 
 /**

@@ -11,8 +11,11 @@ import { resolvePreprocessing } from '../model/resolve.js';
 import type { NativeTeachConfig } from '../native.js';
 import { recordedOptions } from '../options/option.js';
 import { ADAMW_WEIGHT_DECAY, type CheckedTeachOptions, teachOptions } from '../options/teach.js';
+import type { CommonEvents } from '../run/events.js';
+import type { TaskContext } from '../run/task.js';
 import { classWeightsOf } from './class-weights.js';
 import type { Session } from './session.js';
+import { reportRecipe } from './teacher-source.js';
 import { runTraining, type Trained, type TrainingListener } from './train.js';
 
 /** The preprocessing of torchvision's own weights, and of most others. */
@@ -38,6 +41,7 @@ export interface InitialTeacher {
 export async function readInitialTeacher(
   options: CheckedTeachOptions,
   classes: readonly string[],
+  task: TaskContext<CommonEvents>,
 ): Promise<InitialTeacher> {
   const { weights, signal } = options;
   if (weights === undefined) {
@@ -59,11 +63,13 @@ export async function readInitialTeacher(
       `Expected a ${expected} in '${weights}' (weights), but it holds a ${architecture}; leave \`architecture\` out to take what is there.`,
     );
   }
+  const preprocessing = await resolvePreprocessing(options, contents);
+  reportRecipe(options, contents, task);
   return {
     architecture,
     weights,
     keepHead: isDeepStrictEqual(metadata?.classes, classes),
-    preprocessing: { ...IMAGENET, ...(await resolvePreprocessing(options, metadata)) },
+    preprocessing: { ...IMAGENET, ...preprocessing },
     provenance: {
       file: path.basename(weights),
       architecture,

@@ -29,6 +29,7 @@ inline PixelSteps read_pixel_steps(const Fields& options) {
     steps.padding[i] = read_int(padding.Get(i), "padding", 0, max_resize);
   }
   steps.crop = read_bool(fields, "crop");
+  steps.crop_rounding = read_named(fields, "cropRounding", crop_roundings);
   steps.image_size = read_int(fields, "imageSize", 1, max_side);
   fields.refuse_others();
   return steps;

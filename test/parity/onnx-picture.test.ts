@@ -100,6 +100,8 @@ const crops: Partial<PixelPreprocessing>[] = [
   {},
   { padding: [3, 5, 20, 0] },
   { imageSize: 33 },
+  { cropRounding: 'down' },
+  { resize: [61, 71], interpolation: 'nearest', cropRounding: 'down' },
   { resize: 56, interpolation: 'nearest' },
   { resize: [61, 70], interpolation: 'nearest' },
   { resize: [48, 48], interpolation: 'nearest', crop: false },

@@ -9,20 +9,23 @@ export function pixelSteps(
   preprocessing: PixelPreprocessing,
   orientation: number,
 ): NativePixelSteps {
-  const { resize, interpolation, padding, crop, imageSize } = preprocessing;
+  const { resize, interpolation, padding, crop, cropRounding, imageSize } = preprocessing;
   return {
     orientation,
     resize: typeof resize === 'number' ? [resize] : resize,
     interpolation,
     padding,
     crop,
+    cropRounding,
     imageSize,
   };
 }
 
 /** Tells whether pixels of the picture are pixels of the crop, so that no addon is needed. */
-export function isPlainCrop({ orientation, resize, padding, crop }: NativePixelSteps): boolean {
-  return orientation === 1 && resize === null && padding.every((side) => side === 0) && crop;
+export function isPlainCrop(steps: NativePixelSteps): boolean {
+  const { orientation, resize, padding, crop, cropRounding } = steps;
+  const isPadded = padding.some((side) => side > 0);
+  return orientation === 1 && resize === null && !isPadded && crop && cropRounding === 'even';
 }
 
 /** Copies the middle of a picture to `pixels`, (size, size, 3). */

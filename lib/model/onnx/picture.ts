@@ -51,7 +51,7 @@ export function expectOperators(
 export function cropOfPicture(
   graph: Graph,
   picture: string,
-  { resize, interpolation, padding, crop, imageSize }: PixelPreprocessing,
+  { resize, interpolation, padding, crop, cropRounding, imageSize }: PixelPreprocessing,
 ): string {
   const sides = graph.node('Shape', [picture], { start: 0, end: 2 });
   let x = graph.node('Transpose', [picture], { perm: [2, 0, 1] });
@@ -76,7 +76,8 @@ export function cropOfPicture(
   before = graph.node('Add', [before, half]);
   after = graph.node('Add', [after, graph.node('Sub', [missing, half])]);
   x = pad(graph, x, before, after);
-  const start = cropOffset(graph, atLeastZero(graph, graph.node('Sub', [padded, side])));
+  const surplus = atLeastZero(graph, graph.node('Sub', [padded, side]));
+  const start = cropOffset(graph, surplus, cropRounding);
   return graph.node('Slice', [x, start, graph.node('Add', [start, side]), graph.integers(2, 3)]);
 }
 
@@ -147,10 +148,15 @@ function pad(graph: Graph, x: string, before: string, after: string): string {
   return graph.node('Pad', [x, pads]);
 }
 
-/** Returns where a crop begins, as torchvision's CenterCrop rounds half of the surplus: to the even number. */
-function cropOffset(graph: Graph, surplus: string): string {
+/** Returns where a crop begins: at half of the surplus, rounded to the even number as by torchvision's CenterCrop, or down. */
+function cropOffset(
+  graph: Graph,
+  surplus: string,
+  rounding: PixelPreprocessing['cropRounding'],
+): string {
   const two = graph.integers(2);
   const half = graph.node('Div', [surplus, two]);
+  if (rounding === 'down') return half;
   const isOdd = [surplus, half].map((value) => graph.node('Mod', [value, two]));
   return graph.node('Add', [half, graph.node('Mul', isOdd)]);
 }

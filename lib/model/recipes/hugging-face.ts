@@ -52,7 +52,6 @@ export const huggingFace: RecipeReader = {
     return {
       ...geometryOf(fields, processor),
       interpolation: fieldOf(fields, 'resample', resample),
-      padding: [0, 0, 0, 0],
       ...normalizationOf(fields, processor),
     };
   },
@@ -97,7 +96,7 @@ function refuseSteps(fields: Fields): void {
 function geometryOf(
   fields: Fields,
   { defaultToSquare, resized, crops }: ImageProcessor,
-): Pick<RecipeSteps, 'resize' | 'crop' | 'imageSize'> {
+): RecipeSteps {
   const isResized = fieldOf(fields, 'do_resize', flag);
   const given = isResized ? sizeOf(fields, 'size', defaultToSquare) : null;
   const pct = () => fieldOf(fields, 'crop_pct', positive);
@@ -109,7 +108,8 @@ function geometryOf(
     throw new Unfit('crop_size', `is ${crop} after a crop of ${cut}, and only one crop is made`);
   }
   const imageSize = crop ?? cut;
-  if (imageSize !== null) return squareSteps(resize, imageSize);
+  // All of them cut so, whichever computes it.
+  if (imageSize !== null) return squareSteps(resize, imageSize, 'down');
   if (typeof resize === 'object' && resize !== null) {
     return squareSteps(resize, squareOf('size', resize));
   }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { preprocessing } from '../../options/fields.js';
+import { choice, preprocessing } from '../../options/fields.js';
 import { type Fields, fieldOf, filter, flag, type RecipeReader, side, Unfit } from './reading.js';
 
 // The preprocessing options as an object, such as the `distill.json` in a model's file.
@@ -29,6 +29,7 @@ const TYPES = {
   interpolation: filter,
   padding,
   crop: flag,
+  cropRounding: choice('even', 'down'),
   imageSize: preprocessing.imageSize,
   mean: preprocessing.mean,
   std: preprocessing.std,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Preprocessing } from '../preprocessing.js';
+import { INTERPOLATIONS } from '../../options/fields.js';
+import type { PixelSteps, Preprocessing } from '../preprocessing.js';
 
 // What the readers of recipes share. A recipe says a network's whole preprocessing but for the orientation in EXIF.
 
@@ -72,7 +73,7 @@ export const channels = z
 
 /** Filters by the name that timm and torchvision give them. */
 export const filter = z
-  .enum(['bilinear', 'bicubic', 'lanczos', 'box', 'nearest'])
+  .enum(INTERPOLATIONS)
   .describe("'bilinear', 'bicubic', 'lanczos', 'box' or 'nearest'");
 
 /**
@@ -85,13 +86,23 @@ export function squareOf(field: string, [height, width]: readonly [number, numbe
   throw new Unfit(field, `is ${height} x ${width} pixels, and only squares are read`);
 }
 
-/** Returns the steps that end in a square: where the resized picture is that square already, nothing is cut. */
+/**
+ * Returns the steps that end in a square, of which other programs have no more: where the resized picture is that square
+ * already, nothing is cut.
+ */
 export function squareSteps(
-  resize: number | readonly [number, number] | null,
+  resize: PixelSteps['resize'],
   imageSize: number,
-): Pick<RecipeSteps, 'resize' | 'crop' | 'imageSize'> {
+  cropRounding: PixelSteps['cropRounding'] = 'even',
+): Pick<Preprocessing, 'resize' | 'padding' | 'crop' | 'cropRounding' | 'imageSize'> {
   const isWhole = Array.isArray(resize) && resize.every((length) => length === imageSize);
-  return { resize, crop: !isWhole, imageSize };
+  return {
+    resize,
+    padding: [0, 0, 0, 0],
+    crop: !isWhole,
+    cropRounding: isWhole ? 'even' : cropRounding,
+    imageSize,
+  };
 }
 
 /** Returns an object without the fields that are null, which stand for a default in Python's programs. */

@@ -67,7 +67,6 @@ function stepsOf(config: Fields): RecipeSteps {
   return {
     ...squareSteps(isSquashed ? [scaled, scaled] : scaled, imageSize),
     interpolation: fieldOf(fields, 'interpolation', filter),
-    padding: [0, 0, 0, 0],
     mean: fieldOf(fields, 'mean', channels),
     std: fieldOf(fields, 'std', channels),
   };

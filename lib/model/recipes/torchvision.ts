@@ -44,7 +44,6 @@ export const torchvision: RecipeReader = {
     return {
       ...squareSteps(width === undefined ? shorter : [shorter, width], imageSize),
       interpolation: fieldOf(value, 'interpolation', interpolation),
-      padding: [0, 0, 0, 0],
       mean: fieldOf(value, 'mean', channels),
       std: fieldOf(value, 'std', channels),
     };

@@ -17,11 +17,12 @@ struct Span {
   int64_t from, count, to;
 };
 
-// torchvision's CenterCrop, as `centerCrop` in lib/data/decode/image.ts.
-Span center_span(int64_t side, int64_t size) {
+// torchvision's CenterCrop, as `centerCrop` in lib/data/decode/image.ts, but for its rounding.
+Span center_span(int64_t side, int64_t size, CropRounding rounding) {
   if (side < size) return {0, side, (size - side) / 2};
   const int64_t rest = side - size;
-  return {rest / 2 + (rest % 4 == 3), size, 0};  // halves to even
+  const bool is_up = rounding == CropRounding::even && rest % 4 == 3;
+  return {rest / 2 + is_up, size, 0};
 }
 
 Span visible_span(int64_t resized, int64_t before, int64_t after, const PixelSteps& steps) {
@@ -30,7 +31,7 @@ Span visible_span(int64_t resized, int64_t before, int64_t after, const PixelSte
     throw std::invalid_argument("without a crop, a side of " + std::to_string(padded) +
                                 " pixels does not make an input of " + std::to_string(size));
   }
-  const Span crop = center_span(padded, size);
+  const Span crop = center_span(padded, size, steps.crop_rounding);
   const int64_t first = std::max(crop.from, before);
   const int64_t end = std::min(crop.from + crop.count, before + resized);
   return {first - before, std::max<int64_t>(0, end - first), crop.to + first - crop.from};

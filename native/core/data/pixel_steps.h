@@ -18,6 +18,12 @@ inline constexpr Named<Interpolation> interpolations[] = {{"bilinear", Interpola
                                                           {"box", Interpolation::box},
                                                           {"nearest", Interpolation::nearest}};
 
+// The rounding of half of the surplus that a crop takes away at the start of a side: to the even
+// number as torchvision, or down as Hugging Face's image processors.
+enum class CropRounding { even, down };
+inline constexpr Named<CropRounding> crop_roundings[] = {{"even", CropRounding::even},
+                                                         {"down", CropRounding::down}};
+
 // The steps from a decoded picture to the pixels of a network's input, in this order, as
 // lib/model/preprocessing.ts describes them. All sizes are in pixels.
 struct PixelSteps {
@@ -26,7 +32,8 @@ struct PixelSteps {
   Interpolation interpolation;
   std::array<int64_t, 4> padding;  // black pixels on the left, top, right and bottom
   bool crop;                       // cuts out the middle; without it, the size is right already
-  int64_t image_size;              // side of the square that results
+  CropRounding crop_rounding;
+  int64_t image_size;  // side of the square that results
 };
 
 // The reason why a picture cannot be resized; what() completes "The picture … is not read: it".

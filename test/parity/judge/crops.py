@@ -16,13 +16,25 @@ from PIL import Image
 from torchvision.transforms import Compose, InterpolationMode, Pad, Resize
 
 
+class CropRoundedDown(CenterCrop):
+    """Hugging Face's: CenterCrop, but half of an odd surplus is rounded down."""
+
+    def forward(self, picture: Image.Image) -> Image.Image:
+        size = self.size[0]
+        left, top = (max(side - size, 0) // 2 for side in picture.size)
+        right, bottom = (first + min(side, size) for first, side in zip((left, top), picture.size))
+        return super().forward(picture.crop((left, top, right, bottom)))
+
+
 def transform(recipe: dict) -> Compose:
     steps = []
     if recipe["resize"] is not None:
         steps.append(Resize(recipe["resize"], InterpolationMode(recipe["interpolation"])))
     if any(recipe["padding"]):
         steps.append(Pad(recipe["padding"]))
-    if recipe["crop"]:
+    if recipe["crop"] and recipe["cropRounding"] == "down":
+        steps.append(CropRoundedDown(recipe["imageSize"]))
+    elif recipe["crop"]:
         steps.append(CenterCrop(recipe["imageSize"]))
     return Compose(steps)
 
