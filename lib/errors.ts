@@ -77,7 +77,8 @@ export const ERRORS = {
   },
   ERR_BAD_IMAGE: {
     meaning: 'A picture is damaged, larger than `maxPixels`, or of a kind that is not read.',
-    remedy: 'Replace these pictures, or set `onBadImage` to skip: then they are passed over.',
+    remedy:
+      'Replace these pictures, or set `onBadImage` to skip, which passes them over, or to truncate, which takes what there is of them.',
   },
   ERR_LABELS: {
     meaning: 'The class names cannot be read, or are not as many as the classes of the model.',

@@ -15,7 +15,7 @@ import {
   type PredictOptions,
   predictOptions,
 } from './options/predict.js';
-import { emitWarning, imageSkipped, noGpu } from './warnings.js';
+import { emitWarning, imageSkipped, imageTruncated, noGpu } from './warnings.js';
 
 /** A class with its probability. */
 export interface ClassProbability {
@@ -143,6 +143,7 @@ async function* answer(
         maxPixels,
         nameOf: (index) => images[index]?.name ?? '',
         onSkip: (file, error) => onWarning(imageSkipped(sourcePath(file), error)),
+        onTruncated: (file, error) => onWarning(imageTruncated(sourcePath(file), error)),
         signal,
       },
     );

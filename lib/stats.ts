@@ -16,7 +16,7 @@ import {
   type DatasetStatsOptions,
   datasetStatsOptions,
 } from './options/stats.js';
-import { emitWarning, imageSkipped } from './warnings.js';
+import { emitWarning, imageSkipped, imageTruncated } from './warnings.js';
 
 /** The mean and the standard deviation of a folder's pixels. */
 export interface DatasetStats {
@@ -67,6 +67,7 @@ async function measure(options: CheckedDatasetStatsOptions): Promise<DatasetStat
     onBadImage,
     maxPixels,
     onSkip: (file, error) => onWarning(imageSkipped(sourcePath(file), error)),
+    onTruncated: (file, error) => onWarning(imageTruncated(sourcePath(file), error)),
     signal,
   });
   for await (const { pixels, indices, count } of batches) {

@@ -25,7 +25,7 @@ import {
   type TeacherLogitsOptions,
   teacherLogitsOptions,
 } from './options/teacher-logits.js';
-import { emitWarning, imageSkipped, noGpu } from './warnings.js';
+import { emitWarning, imageSkipped, imageTruncated, noGpu } from './warnings.js';
 import { printable } from './words.js';
 
 /** The outcome of {@link teacherLogits}. */
@@ -120,7 +120,7 @@ async function ask(
     samples.filter(({ path }) => {
       if (isUnicode(path)) return true;
       const error = notUtf8(path);
-      if (onBadImage === 'error') throw error;
+      if (onBadImage !== 'skip') throw error;
       skipped.push(path);
       onWarning(imageSkipped(path, error));
       return false;
@@ -143,6 +143,7 @@ async function ask(
         skipped.push(path);
         onWarning(imageSkipped(path, error));
       },
+      onTruncated: (_, error, index) => onWarning(imageTruncated(paths[index] as string, error)),
     });
     for await (const { pixels, indices, count } of batches) {
       const answers = await native(classifier.logits(pixels));

@@ -6,6 +6,11 @@ export const WARNINGS = {
     meaning: 'A picture cannot be decoded, and is left out, as `onBadImage` is skip.',
     remedy: 'Replace the picture if it is to count; the message says what is wrong with it.',
   },
+  WARN_IMAGE_TRUNCATED: {
+    meaning:
+      'A picture is damaged or cut short, and what there is of it is taken, as `onBadImage` is truncate.',
+    remedy: 'Replace the picture; the message says what is wrong with it.',
+  },
   WARN_FILES_IGNORED: {
     meaning:
       'Files in the folders look like pictures, but their names have none of the endings that are searched for.',
@@ -79,6 +84,17 @@ export function imageSkipped(
   { message }: { message: string },
 ): DistillWarning {
   const warning: DistillWarning = { code: 'WARN_IMAGE_SKIPPED', message };
+  if (path !== null) warning.path = path;
+  return warning;
+}
+
+/** Returns the warning of a picture that is taken in part; `path` is `null` of bytes. */
+export function imageTruncated(
+  path: string | null,
+  { message }: { message: string },
+): DistillWarning {
+  const text = `${message.replace(/\.$/, '')}; what there is of it is taken.`;
+  const warning: DistillWarning = { code: 'WARN_IMAGE_TRUNCATED', message: text };
   if (path !== null) warning.path = path;
   return warning;
 }

@@ -9,11 +9,12 @@ import { openBmp } from './decode/bmp.js';
 import { openWithCodec } from './decode/codec.js';
 import { limitConcurrency } from './decode/concurrency.js';
 import { exifOrientation } from './decode/exif.js';
-import { BadImage, MAX_PIXELS, type OpenedImage } from './decode/image.js';
+import { BadImage, MAX_PIXELS, type OpenedImage, type OpenOptions } from './decode/image.js';
 import { codecKind, notAnImage } from './decode/kinds.js';
 import { openNetpbm } from './decode/netpbm.js';
 import { openWithSharp } from './decode/sharp.js';
 import { cutOut, isPlainCrop, pixelSteps, resample } from './decode/steps.js';
+import { mend } from './decode/truncated.js';
 import { type ImageSource, isEntry, readSource, sourcePath } from './source.js';
 
 export interface ReadOptions {
@@ -27,6 +28,11 @@ export interface ReadOptions {
 }
 
 export interface DecodeCropOptions extends ReadOptions {
+  /**
+   * Takes what there is of a picture whose file is damaged or cut short, as Pillow does under `LOAD_TRUNCATED_IMAGES`, and
+   * is called with what is wrong with it.
+   */
+  onTruncated?: ((error: DistillError) => void) | undefined;
   /** Receives the pixels: `imageSize * imageSize * 3` bytes, every one of which is written. Default: a new array. */
   into?: Uint8Array;
   /** The picture's name in errors. Default: its path, or `buffer`. */
@@ -74,23 +80,64 @@ export async function decodeCrop(
   if (pixels.length !== bytes) {
     throw new RangeError(`expected ${bytes} bytes to decode into, received ${pixels.length}`);
   }
-  const { maxPixels = MAX_PIXELS, signal } = options;
   try {
-    // EXIF is looked for in the whole file, which is in memory first then.
-    const applies = preprocessing.exif === 'apply';
-    const file = applies || isEntry(source) ? await readImage(source, signal) : source;
-    const found = applies && typeof file !== 'string' ? exifOrientation(file) : 1;
-    const steps = pixelSteps(preprocessing, options.orientation ?? found);
-    // Ordinary JPEGs, read in one go; sharp sees to all that is unusual about one.
-    const addon = typeof file === 'string' && !isUnicode(file) ? null : loadJpegAddon();
-    if (await addon?.readJpeg({ source: file, steps, maxPixels, pixels })) return pixels;
-
-    const image = await openImage(file, options);
-    if (isPlainCrop(steps)) await cutOut(image, steps.imageSize, pixels);
-    else await resample(image, steps, pixels);
-    return pixels;
+    await readPixels(source, preprocessing, pixels, options);
   } catch (error) {
-    throw asBadImage(error, source, options.name);
+    const bad = asBadImage(error, source, options.name);
+    if (!options.onTruncated || !(error instanceof BadImage)) throw bad;
+    if (!(await readMended(source, preprocessing, pixels, options))) throw bad;
+    options.onTruncated(bad as DistillError);
+  }
+  return pixels;
+}
+
+/** Fills `pixels` with a picture; throws a {@link BadImage} or an {@link UnreadableFile} where it cannot. */
+async function readPixels(
+  source: ImageSource,
+  preprocessing: PixelPreprocessing,
+  pixels: Uint8Array,
+  options: OpenOptions & Pick<DecodeCropOptions, 'orientation'>,
+): Promise<void> {
+  const { maxPixels = MAX_PIXELS, signal } = options;
+  // EXIF is looked for in the whole file, which is in memory first then.
+  const applies = preprocessing.exif === 'apply';
+  const file = applies || isEntry(source) ? await readImage(source, signal) : source;
+  const found = applies && typeof file !== 'string' ? exifOrientation(file) : 1;
+  const steps = pixelSteps(preprocessing, options.orientation ?? found);
+  // Ordinary JPEGs, read in one go; sharp sees to all that is unusual about one.
+  const addon = typeof file === 'string' && !isUnicode(file) ? null : loadJpegAddon();
+  if (await addon?.readJpeg({ source: file, steps, maxPixels, pixels })) return;
+
+  const image = await openImage(file, options);
+  if (isPlainCrop(steps)) await cutOut(image, steps.imageSize, pixels);
+  else await resample(image, steps, pixels);
+}
+
+/** Fills `pixels` with what there is of a picture; false where that is nothing. */
+async function readMended(
+  source: ImageSource,
+  preprocessing: PixelPreprocessing,
+  pixels: Uint8Array,
+  options: DecodeCropOptions,
+): Promise<boolean> {
+  const { maxPixels, signal } = options;
+  try {
+    const data = await readImage(source, signal);
+    const mended = await mend(data, maxPixels);
+    if (!mended) return false;
+    // Only the pixels are kept, not the EXIF.
+    const found = preprocessing.exif === 'apply' ? exifOrientation(data) : 1;
+    const orientation = options.orientation ?? found;
+    await readPixels(mended, preprocessing, pixels, {
+      maxPixels,
+      signal,
+      orientation,
+      isMended: true,
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof BadImage || error instanceof UnreadableFile) return false;
+    throw error;
   }
 }
 
@@ -121,15 +168,15 @@ export async function readImageSize(
 }
 
 /** Reads a picture's header. */
-async function openImage(source: ImageSource, options: ReadOptions): Promise<OpenedImage> {
-  const { maxPixels, signal } = options;
+async function openImage(source: ImageSource, options: OpenOptions): Promise<OpenedImage> {
+  const { maxPixels, signal, isMended } = options;
   const data = await readImage(source, signal);
   const opened = openBmp(data, maxPixels) ?? openNetpbm(data, maxPixels);
   if (opened) return opened;
   const kind = codecKind(data);
   return kind
     ? openWithCodec(kind, data, { maxPixels, signal })
-    : openWithSharp(data, { maxPixels, signal });
+    : openWithSharp(data, { maxPixels, signal, isMended });
 }
 
 /**
@@ -171,11 +218,16 @@ export interface DecodeBatchesOptions extends ReadOptions {
    * `UV_THREADPOOL_SIZE` says otherwise.
    */
   concurrency?: number;
-  /** 'error' (the default): a picture that cannot be read ends everything; 'skip': it is left out of its batch. */
-  onBadImage?: 'error' | 'skip';
+  /**
+   * 'error' (the default): a picture that cannot be read ends everything; 'skip': it is left out of its batch; 'truncate':
+   * what there is of it is taken, and one of which there is nothing ends everything.
+   */
+  onBadImage?: 'error' | 'skip' | 'truncate';
   /** Returns a picture's name in errors by its index. Default: its path, or `buffer` and its index. */
   nameOf?: ((index: number) => string) | undefined;
-  /** Called for each picture that is left out, in order, before its batch is handed over. */
+  /** Called for each picture that is taken in part, in order, before its batch is handed over. */
+  onTruncated?: ((source: ImageSource, error: DistillError, index: number) => void) | undefined;
+  /** Called for each picture that is left out, likewise. */
   onSkip?: ((source: ImageSource, error: DistillError, index: number) => void) | undefined;
   /** Ends the decoding: the generator throws the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -189,6 +241,14 @@ export interface ImageBatch {
   count: number;
 }
 
+/** A picture that cannot be read, or not as a whole. */
+interface Flaw {
+  error: DistillError;
+  index: number;
+  /** What there is of it has been taken. */
+  isKept: boolean;
+}
+
 /** Batches that are decoded or being decoded besides the one that the consumer works on. */
 const BATCHES_AHEAD = 2;
 
@@ -197,7 +257,7 @@ const BATCHES_AHEAD = 2;
  * `concurrency` pictures are being decoded and three batches are held at any time.
  *
  * Batches come in the order of the sources. With `onBadImage: 'skip'` a batch lacks its bad pictures, and one
- * that lost all is not handed over. Otherwise the first bad picture (in the order of the sources) is thrown after
+ * that lost all is not handed over. With 'truncate' it has what there is of them. Otherwise the first bad picture (in the order of the sources) is thrown after
  * the batches before it; what follows is not started any more. When the consumer stops early, the decodes in
  * flight are awaited and nothing else is started.
  *
@@ -208,31 +268,39 @@ export async function* decodeBatches(
   sources: readonly ImageSource[],
   options: DecodeBatchesOptions,
 ): AsyncGenerator<ImageBatch, void, void> {
-  const { preprocessing, batchSize, onBadImage = 'error', onSkip, maxPixels, signal } = options;
+  const { preprocessing, batchSize, onBadImage = 'error', maxPixels, signal } = options;
   const limited = limitConcurrency(options.concurrency ?? availableParallelism() + 1);
   const bytes = pixelBytes(preprocessing); // a picture
   let stopped = false;
 
-  /** Decodes one picture; returns the error where it is to be left out. */
-  const decode = async (index: number, into: Uint8Array): Promise<DistillError | null> => {
+  /** Decodes one picture; returns what is wrong with it. */
+  const decode = async (index: number, into: Uint8Array): Promise<Flaw | null> => {
     if (stopped) throw new Error('the decoding has been stopped');
     try {
       signal?.throwIfAborted();
       const source = sources[index] ?? '';
       const name = options.nameOf?.(index) ?? sourcePath(source) ?? `buffer ${index}`;
-      await decodeCrop(source, preprocessing, { into, name, maxPixels, signal });
-      return null;
+      let flaw: Flaw | null = null;
+      const onTruncated = (error: DistillError) => {
+        flaw = { error, index, isKept: true };
+      };
+      await decodeCrop(source, preprocessing, {
+        into,
+        name,
+        maxPixels,
+        signal,
+        onTruncated: onBadImage === 'truncate' ? onTruncated : undefined,
+      });
+      return flaw;
     } catch (error) {
       const isBad = error instanceof DistillError && error.code === 'ERR_BAD_IMAGE';
-      if (onBadImage === 'skip' && isBad) return error;
+      if (onBadImage === 'skip' && isBad) return { error, index, isKept: false };
       stopped = true;
       throw error;
     }
   };
 
-  const decodeBatch = async (
-    first: number,
-  ): Promise<ImageBatch & { bad: Map<number, DistillError> }> => {
+  const decodeBatch = async (first: number): Promise<ImageBatch & { flaws: Flaw[] }> => {
     const indices = Int32Array.from(
       { length: Math.min(batchSize, sources.length - first) },
       (_, i) => first + i,
@@ -243,14 +311,12 @@ export async function* decodeBatches(
         limited(() => decode(index, pixels.subarray(i * bytes, (i + 1) * bytes))),
       ),
     );
-    const bad = new Map<number, DistillError>();
+    const flaws: Flaw[] = [];
     let count = 0;
     for (const [i, result] of results.entries()) {
       if (result.status === 'rejected') throw result.reason;
-      if (result.value !== null) {
-        bad.set(first + i, result.value);
-        continue;
-      }
+      if (result.value !== null) flaws.push(result.value);
+      if (result.value?.isKept === false) continue;
       pixels.copyWithin(count * bytes, i * bytes, (i + 1) * bytes);
       indices[count] = first + i;
       count += 1;
@@ -259,7 +325,7 @@ export async function* decodeBatches(
       pixels: pixels.subarray(0, count * bytes),
       indices: indices.subarray(0, count),
       count,
-      bad,
+      flaws,
     };
   };
 
@@ -276,9 +342,12 @@ export async function* decodeBatches(
   try {
     startBatches();
     for (let batch = ahead.shift(); batch !== undefined; batch = ahead.shift()) {
-      const { bad, ...images } = await batch;
+      const { flaws, ...images } = await batch;
       signal?.throwIfAborted();
-      for (const [index, error] of bad) onSkip?.(sources[index] ?? '', error, index);
+      for (const { index, error, isKept } of flaws) {
+        const report = isKept ? options.onTruncated : options.onSkip;
+        report?.(sources[index] ?? '', error, index);
+      }
       startBatches();
       if (images.count > 0) yield images;
     }

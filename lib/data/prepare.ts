@@ -11,6 +11,7 @@ import { type Dataset, planStore, type StoreOptions } from './store.js';
 export interface PrepareOptions extends StoreOptions {
   onProgress: (progress: PrepareProgress) => void;
   onSkip: (path: string, reason: string) => void;
+  onTruncated: (path: string, reason: string) => void;
   signal: AbortSignal;
 }
 
@@ -51,7 +52,7 @@ export async function prepare(
     imageName(split, dataset[split], sample);
   const answered = (['train', 'val'] as const).slice(0, teacher?.val ? 2 : 1);
   // A picture that is passed over needs no answer. A missing one is refused now rather than in the middle.
-  if (options.onBadImage === 'error') {
+  if (options.onBadImage !== 'skip') {
     teacher?.logits?.requireAll(
       answered.flatMap((split) => dataset[split].samples.map((sample) => nameOf(split, sample))),
     );
@@ -96,6 +97,8 @@ export async function prepare(
         done += 1;
         options.onSkip((samples[index] as Sample).path, error.message);
       },
+      onTruncated: (_, error, index) =>
+        options.onTruncated((samples[index] as Sample).path, error.message),
     });
     for await (const { pixels, indices } of batches) {
       const labels = indices.map((index) => samples[index]?.label ?? 0);

@@ -36,7 +36,7 @@ export interface StoreOptions {
   views: { count: number; by: NativeAugmentation } | null;
   /** `null` where no teacher answers for the training pictures. */
   teacher: Answering | null;
-  onBadImage: 'error' | 'skip';
+  onBadImage: 'error' | 'skip' | 'truncate';
   /** The largest picture that is read; with 'skip' it decides which ones there are. */
   maxPixels?: number | undefined;
   /** Bytes that the store may take in memory. */

@@ -1,4 +1,4 @@
-import { decodeBatches } from '../data/decode.js';
+import { decodeBatches, decodeCrop } from '../data/decode.js';
 import { type Sample, sourceOf } from '../data/samples.js';
 import {
   readSizes,
@@ -10,7 +10,7 @@ import {
   typicalSize,
   usualResize,
 } from '../data/sizes.js';
-import type { DistillError } from '../errors.js';
+import { DistillError } from '../errors.js';
 import type { PixelPreprocessing } from '../model/preprocessing.js';
 import type { DoctorProgress } from '../options/doctor.js';
 import { count, percent, quoted } from '../words.js';
@@ -42,7 +42,7 @@ export async function decodeAll(
   images: Images,
   options: {
     preprocessing: PixelPreprocessing;
-    onBadImage: 'error' | 'skip';
+    onBadImage: 'error' | 'skip' | 'truncate';
     maxPixels?: number | undefined;
     onProgress?: ((progress: DoctorProgress) => void) | undefined;
     signal?: AbortSignal | undefined;
@@ -73,8 +73,13 @@ export async function decodeAll(
     onProgress?.({ check: 'pictures', done: good + bad.length, total: samples.length });
   }
   const rate = samples.length / ((performance.now() - started) / 1000);
-  reportBad(samples.length, reasons, onBadImage, topic);
-  await checkLost(images, new Set(bad), topic);
+  const taken = new Set<string>();
+  for (const sample of samples.filter(({ path }) => bad.includes(path))) {
+    if (await isTruncated(sample, options)) taken.add(sample.path);
+  }
+  reportBad(samples.length, { reasons, truncated: taken.size, onBadImage }, topic);
+  const lost = onBadImage === 'truncate' ? bad.filter((file) => !taken.has(file)) : bad;
+  await checkLost(images, new Set(lost), topic);
   return { good, bad, rate, pixels: Buffer.concat(kept) };
 }
 
@@ -83,22 +88,57 @@ export function samplesOf({ train, val }: Images): Sample[] {
   return [train, val].flatMap((survey) => survey?.samples ?? []);
 }
 
+/** Tells whether something is left of a picture that does not decode. */
+async function isTruncated(
+  sample: Sample,
+  {
+    preprocessing,
+    maxPixels,
+    signal,
+  }: {
+    preprocessing: PixelPreprocessing;
+    maxPixels?: number | undefined;
+    signal?: AbortSignal | undefined;
+  },
+): Promise<boolean> {
+  try {
+    await decodeCrop(sourceOf(sample), preprocessing, { maxPixels, signal, onTruncated: () => {} });
+    return true;
+  } catch (error) {
+    if (error instanceof DistillError && error.code === 'ERR_BAD_IMAGE') return false;
+    throw error;
+  }
+}
+
 function reportBad(
   total: number,
-  reasons: string[],
-  onBadImage: 'error' | 'skip',
+  {
+    reasons,
+    truncated,
+    onBadImage,
+  }: { reasons: string[]; truncated: number; onBadImage: 'error' | 'skip' | 'truncate' },
   topic: Topic,
 ): void {
   if (reasons.length === 0) {
     topic.ok('pictures', `All ${count(total, 'picture')} decode.`);
     return;
   }
-  const message = `${reasons.length} of ${count(total, 'picture')} ${reasons.length === 1 ? 'does' : 'do'} not decode.`;
-  if (onBadImage === 'error') {
+  const message = `${reasons.length} of ${count(total, 'picture')} ${reasons.length === 1 ? 'does' : 'do'} not decode.${partly(truncated)}`;
+  const isTaken = onBadImage === 'truncate' && truncated === reasons.length;
+  if (isTaken) {
+    topic.warn('pictures', message, 'Replace them; the run takes what there is of them.', reasons);
+  } else if (onBadImage !== 'skip') {
     topic.problem('pictures', 'ERR_BAD_IMAGE', message, { details: reasons });
   } else {
     topic.warn('pictures', message, 'Replace them; the run passes over them.', reasons);
   }
+}
+
+/** Says how many of the pictures have something left, and how to take it. */
+function partly(truncated: number): string {
+  if (truncated === 0) return '';
+  const are = truncated === 1 ? 'is' : 'are';
+  return ` ${truncated} of these ${are} damaged or cut short, and 'truncate' for \`onBadImage\` takes what there is.`;
 }
 
 /** Finds classes without a picture that decodes: they end a run, whatever `onBadImage` says. */

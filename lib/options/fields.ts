@@ -255,10 +255,10 @@ export const execution = {
     shown: 'one per processor',
     synonyms: 'numThreads nThreads numWorkers workers jobs cpus',
   }),
-  onBadImage: option(choice('error', 'skip').default('error'), {
-    help: 'end at a picture that does not decode, or skip it with a warning',
+  onBadImage: option(choice('error', 'skip', 'truncate').default('error'), {
+    help: 'end at a picture that does not decode, skip it with a warning, or take what there is of it',
     placeholder: 'what',
-    synonyms: 'badImage onError skipBad skipBadImages ignoreErrors',
+    synonyms: 'badImage onError skipBad skipBadImages ignoreErrors loadTruncatedImages truncated',
   }),
   maxPixels: option(z.int().min(1).describe('a whole number of pixels of at least 1').optional(), {
     help: 'the largest picture that is read, in pixels',

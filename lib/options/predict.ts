@@ -34,8 +34,12 @@ export interface PredictOptions extends PixelOptions {
   precision?: 'fp32' | 'bf16' | 'auto' | undefined;
   /** Threads that share LibTorch's work. Default: one per processor that this process may use. */
   threads?: number | undefined;
-  /** At a picture that does not decode, `'error'` ends everything and `'skip'` goes on without it, with a warning. Default 'error'. */
-  onBadImage?: 'error' | 'skip' | undefined;
+  /**
+   * At a picture that does not decode, `'error'` ends everything, `'skip'` goes on without it, with a warning, and `'truncate'` takes
+   * what there is of one that is damaged or cut short, as Pillow does under `LOAD_TRUNCATED_IMAGES`, with a warning. Default
+   * 'error'.
+   */
+  onBadImage?: 'error' | 'skip' | 'truncate' | undefined;
   /** The largest picture that is read, in pixels. Default: as in `distill()`, 178,956,970, and half of it for some kinds. */
   maxPixels?: number | undefined;
   /** Receives each warning, such as of a picture that is skipped. Default: `process.emitWarning`. */

@@ -17,8 +17,12 @@ import type { PixelOptions } from './preprocessing.js';
 export interface DatasetStatsOptions extends PixelOptions {
   /** The side of the square centre crop, in pixels. Default 224. */
   imageSize?: number | undefined;
-  /** At a picture that does not decode, `'error'` ends the call and `'skip'` goes on without it. Default 'error'. */
-  onBadImage?: 'error' | 'skip' | undefined;
+  /**
+   * At a picture that does not decode, `'error'` ends the call, `'skip'` goes on without it, and `'truncate'` takes
+   * what there is of one that is damaged or cut short, as Pillow does under `LOAD_TRUNCATED_IMAGES`, with a warning. Default
+   * 'error'.
+   */
+  onBadImage?: 'error' | 'skip' | 'truncate' | undefined;
   /** The largest picture that is read, in pixels. Default: as in `distill()`, 178,956,970, and half of it for some kinds. */
   maxPixels?: number | undefined;
   /** Receives the warnings of pictures that are skipped, and of files that are passed over. Default: `process.emitWarning`. */

@@ -58,8 +58,12 @@ export interface TeacherLogitsOptions extends PixelOptions {
   precision?: 'fp32' | 'bf16' | 'auto' | undefined;
   /** Threads that share LibTorch's work. Default: one per processor that this process may use. */
   threads?: number | undefined;
-  /** At a picture that does not decode, `'error'` ends the call and `'skip'` goes on without it, with a warning. Default 'error'. */
-  onBadImage?: 'error' | 'skip' | undefined;
+  /**
+   * At a picture that does not decode, `'error'` ends the call, `'skip'` goes on without it, with a warning, and `'truncate'` takes
+   * what there is of one that is damaged or cut short, as Pillow does under `LOAD_TRUNCATED_IMAGES`, with a warning. Default
+   * 'error'.
+   */
+  onBadImage?: 'error' | 'skip' | 'truncate' | undefined;
   /** The largest picture that is read, in pixels. Default: as in `distill()`, 178,956,970, and half of it for some kinds. */
   maxPixels?: number | undefined;
   /** Replaces a file that is there, whatever it is. Without it, only a file that this function wrote is replaced. Default false. */

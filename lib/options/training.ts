@@ -88,8 +88,12 @@ export interface TrainingOptions {
    * `WeightedRandomSampler` does it. Pictures without a label keep their share. Default 'shuffle'.
    */
   sampler?: 'shuffle' | 'balanced' | undefined;
-  /** At a picture that does not decode, `'error'` ends the run and `'skip'` goes on without it, with a warning. Default 'error'. */
-  onBadImage?: 'error' | 'skip' | undefined;
+  /**
+   * At a picture that does not decode, `'error'` ends the run, `'skip'` goes on without it, with a warning, and `'truncate'` takes
+   * what there is of one that is damaged or cut short, as Pillow does under `LOAD_TRUNCATED_IMAGES`, with a warning. Default
+   * 'error'.
+   */
+  onBadImage?: 'error' | 'skip' | 'truncate' | undefined;
   /**
    * The largest picture that is read, in pixels; it is checked before memory is taken. Default: 178,956,970, and half of
    * it for kinds of which a decoder keeps the whole picture, in up to 8 bytes per pixel: WebP, AVIF, GIF, interlaced PNG

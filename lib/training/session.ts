@@ -8,7 +8,7 @@ import type { training } from '../options/fields.js';
 import type { CommonEvents } from '../run/events.js';
 import type { RunSetup } from '../run/reports.js';
 import type { TaskContext } from '../run/task.js';
-import { imageSkipped, noGpu } from '../warnings.js';
+import { imageSkipped, imageTruncated, noGpu } from '../warnings.js';
 
 // The session of a run: a thread of the addon, with the prepared pictures in its store.
 
@@ -92,6 +92,7 @@ export async function fillStore(
       skipped.push(file);
       task.report('warning', imageSkipped(file, { message }));
     },
+    onTruncated: (file, message) => task.report('warning', imageTruncated(file, { message })),
   }).catch((error: unknown) => {
     if (task.stopping.aborted && error === task.stopping.reason) return null;
     throw error;

@@ -48,6 +48,24 @@ export function openBmp(data: Uint8Array, maxPixels = MAX_PIXELS): OpenedImage |
   return { width, height, read };
 }
 
+/**
+ * Returns a bitmap that holds the whole rows of one that is cut short, with zeros for the others; `null` where the data is
+ * none, ends within its header or has run lengths.
+ */
+export function mendBmp(data: Uint8Array, maxPixels: number): Uint8Array | null {
+  if (data[0] !== 0x42 || data[1] !== 0x4d) return null;
+  const { width, height, bits, compression, start } = readHeader(data);
+  if (compression === RLE8 || compression === RLE4) return null;
+  checkSize(width, height, maxPixels);
+  const row = Math.ceil((width * bits) / 8); // bytes, without what fills it up
+  const stride = Math.ceil(row / 4) * 4;
+  const rows = Math.max(0, Math.floor((data.length - start - row) / stride) + 1);
+  const mended = new Uint8Array(start + stride * height);
+  const whole = rows === 0 ? start : start + stride * (rows - 1) + row;
+  mended.set(data.subarray(0, Math.min(whole, mended.length)));
+  return mended;
+}
+
 function readHeader(data: Uint8Array): Header {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   if (data.length < 26) throw truncated('BMP');

@@ -100,7 +100,7 @@ async function loadJxlOxide(): Promise<JxlOxide> {
   return library;
 }
 
-async function readJxl({ data, decode, allowTruncated }: CodecRequest): Promise<CodecAnswer> {
+async function readJxl({ data, decode }: CodecRequest): Promise<CodecAnswer> {
   jxlOxide ??= loadJxlOxide();
   const { JxlImage } = await jxlOxide;
   const image = new JxlImage();
@@ -108,8 +108,7 @@ async function readJxl({ data, decode, allowTruncated }: CodecRequest): Promise<
   if (!image.tryInit()) return { refusal: 'it ends within its header' };
   const answer: CodecAnswer = { width: image.width, height: image.height };
   if (decode) {
-    if (!image.loaded && !allowTruncated) return { refusal: 'it ends before its pixels do' };
-    answer.isTruncated = !image.loaded;
+    if (!image.loaded) return { refusal: 'it ends before its pixels do' };
     answer.png = image.render().encodeToPng();
   }
   image.free();

@@ -25,8 +25,6 @@ export interface CodecRequest {
   kind: CodecKind;
   data: Uint8Array;
   decode: boolean;
-  /** Takes what there is of a file that is cut short, where the library can. */
-  allowTruncated: boolean;
 }
 
 /** Its answer: one of the first two, or the rest. */
@@ -40,7 +38,6 @@ export interface CodecAnswer {
   /** uint8 RGB (height, width, 3), or the same as a PNG. */
   rgb?: Uint8Array;
   png?: Uint8Array;
-  isTruncated?: boolean;
 }
 
 const LIBRARIES: Readonly<Record<CodecKind, { name: string; library: string }>> = {
@@ -65,15 +62,13 @@ export async function openWithCodec(
   options: OpenOptions = {},
 ): Promise<OpenedImage> {
   if (isReadBySharp(kind)) return openWithSharp(data, options);
-  const { maxPixels = MAX_PIXELS_KEPT, signal, onTruncated } = options;
-  const allowTruncated = onTruncated !== undefined;
-  const request = { kind, data, allowTruncated };
+  const { maxPixels = MAX_PIXELS_KEPT, signal } = options;
+  const request = { kind, data };
   const { width = 0, height = 0 } = await ask({ ...request, decode: false }, signal);
   checkSize(width, height, maxPixels);
 
   const read = async (region: Region) => {
     const answer = await ask({ ...request, decode: true }, signal);
-    if (answer.isTruncated) onTruncated?.();
     if (answer.png) return (await openWithSharp(answer.png, { signal })).read(region);
     const rgb = answer.rgb ?? new Uint8Array(0);
     if (rgb.length !== 3 * width * height) throw new BadImage('changed while it was read');

@@ -23,8 +23,8 @@ export interface OpenOptions {
   maxPixels?: number | undefined;
   /** Ends the reading, and the waiting for another large picture. */
   signal?: AbortSignal | undefined;
-  /** Takes what there is of a picture whose file is damaged or cut short, and is called where that is not all. */
-  onTruncated?: (() => void) | undefined;
+  /** The file has been mended (decode/truncated.ts): what is missing in it is no error. */
+  isMended?: boolean | undefined;
 }
 
 /** The reason why a picture cannot be read: `message` completes "The picture … is not read: it". */

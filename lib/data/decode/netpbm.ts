@@ -45,6 +45,28 @@ export function openNetpbm(data: Uint8Array, maxPixels = MAX_PIXELS): OpenedImag
   return { width, height, read };
 }
 
+/**
+ * Returns a file that holds the whole rows of a raw PBM, PGM or PPM that is cut short, and black ones for the others; `null`
+ * where the data is none, ends within its header, or has another largest value than a whole number of bytes.
+ */
+export function mendNetpbm(data: Uint8Array, maxPixels: number): Uint8Array | null {
+  const kind = (data[1] ?? 0) - 0x30;
+  if (data[0] !== 0x50 || ![4, 5, 6].includes(kind)) return null;
+  const header = new Tokens(data, 3);
+  const width = header.number();
+  const height = header.number();
+  checkSize(width, height, maxPixels);
+  const maxval = kind === 4 ? 1 : header.number();
+  const bits = kind === 4 ? 1 : maxval === 255 ? 8 * (kind === 6 ? 3 : 1) : 16;
+  if (bits === 16 && (maxval !== 65535 || kind === 6)) return null;
+  const row = Math.ceil((width * bits) / 8); // bytes
+  const rows = Math.min(height, Math.floor((data.length - header.at) / row));
+  const mended = new Uint8Array(header.at + row * height);
+  if (kind === 4) mended.fill(0xff);
+  mended.set(data.subarray(0, header.at + row * rows));
+  return mended;
+}
+
 interface Samples {
   width: number;
   height: number;

@@ -30,11 +30,11 @@ const MAX_SCANS = 100;
 /** Reads a picture's header; throws a {@link BadImage} if sharp knows no such format. */
 export async function openWithSharp(
   data: Uint8Array,
-  { maxPixels, signal }: OpenOptions = {},
+  { maxPixels, signal, isMended = false }: OpenOptions = {},
 ): Promise<OpenedImage> {
   const options: SharpOptions = {
     // The level at which libvips and Pillow refuse the same damaged files: warnings pass, missing data does not.
-    failOn: 'error',
+    failOn: isMended ? 'none' : 'error',
     ignoreIcc: true,
     limitInputPixels: false, // `checkSize` refuses it in plain words
   };

@@ -67,6 +67,7 @@ await serve({
         if (done === train.length) trainEnd = performance.now();
       },
       onSkip: () => {},
+      onTruncated: () => {},
       signal: new AbortController().signal,
     });
     images = { train: train.length, val: val.length };

@@ -110,6 +110,32 @@ describe('batches', () => {
     expect(Buffer.concat(batches.map((batch) => batch.pixels))).toEqual(Buffer.concat(crops));
   });
 
+  test('take what there is of pictures that are cut short, and say so', async () => {
+    const cut = readFileSync(fixture('rgb.png')).subarray(0, 1000);
+    const truncated: [string, number][] = [];
+    const batches = await collect([good[0] ?? '', cut, good[1] ?? ''], {
+      onBadImage: 'truncate',
+      onTruncated: (_, error, index) => truncated.push([error.code, index]),
+    });
+    expect(batches.map((batch) => batch.indices)).toEqual([[0, 1, 2]]);
+    expect(truncated).toEqual([['ERR_BAD_IMAGE', 1]]);
+    const whole = await decodeCrop(fixture('rgb.png'), centerCropOf(SIZE));
+    const taken = batches[0]?.pixels.subarray(SIZE * SIZE * 3, 2 * SIZE * SIZE * 3);
+    expect(taken?.subarray(0, 8 * SIZE * 3)).toEqual(whole.subarray(0, 8 * SIZE * 3));
+    expect(taken).not.toEqual(whole);
+
+    // Nothing is left of these.
+    for (const lost of [
+      cut.subarray(0, 20),
+      'nothing.jpg',
+      readFileSync(fixture('truncated.webp')),
+    ]) {
+      await expect(collect([lost], { onBadImage: 'truncate' })).rejects.toMatchObject({
+        code: 'ERR_BAD_IMAGE',
+      });
+    }
+  });
+
   test('an error in onSkip is not swallowed', async () => {
     const onSkip = () => {
       throw new Error('from onSkip');

@@ -57,7 +57,9 @@ describe('pictures', () => {
     writeFileSync(text, 'no picture');
     const { code, message, remedy, details } = await problem({ dataset }, 'pictures');
     expect(code).toBe('ERR_BAD_IMAGE');
-    expect(message).toBe('2 of 65 pictures do not decode.');
+    expect(message).toBe(
+      "2 of 65 pictures do not decode. 1 of these is damaged or cut short, and 'truncate' for `onBadImage` takes what there is.",
+    );
     expect(remedy).toContain('`onBadImage`');
     expect(details[0]).toContain(`${cut} is not read: it is damaged or cut short`);
     expect(details[1]).toContain(`${text} is not read: it is not a JPEG`);
@@ -66,6 +68,18 @@ describe('pictures', () => {
     expect(found(skipping, 'pictures').status).toBe('warning');
     expect(skipping.problems).toBe(0);
     expect(skipping.teacher?.scores?.images).toBe(32);
+
+    // Something is left of one of them, and nothing of the other.
+    expect(found(await examine({ dataset, onBadImage: 'truncate' }), 'pictures').status).toBe(
+      'problem',
+    );
+    rmSync(text);
+    const { status, details: cutShort } = found(
+      await examine({ dataset, onBadImage: 'truncate' }),
+      'pictures',
+    );
+    expect(status).toBe('warning');
+    expect(cutShort).toHaveLength(1);
   });
 
   test('a class of which no picture decodes is lost to a run that skips', async () => {
