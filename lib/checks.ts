@@ -155,16 +155,28 @@ export function checkClassNames(
   );
 }
 
-/** Refuses a file without a student of so many classes. Training would as well, but only after all is prepared. */
-export async function checkInitialStudent(file: string, expected: number): Promise<void> {
-  const { architecture, classes } = await inspect(file);
-  if (architecture === 'student' && classes === expected) return;
-  const found =
-    architecture === null ? 'another network' : `a ${architecture} with ${classes} classes`;
-  throw new DistillError(
-    'ERR_CHECKPOINT_MISMATCH',
-    `Expected a student with ${expected} classes in '${file}' (initialStudent), but it holds ${found}.`,
-  );
+/**
+ * Refuses a file without a student of so many classes. Training would as well, but only after all is prepared.
+ *
+ * @returns A sentence where that student has seen pictures otherwise than this one is to; `null` where not.
+ */
+export async function checkInitialStudent(
+  file: string,
+  expected: number,
+  preprocessing: Preprocessing | null,
+): Promise<string | null> {
+  const { architecture, classes, metadata } = await inspect(file);
+  if (architecture !== 'student' || classes !== expected) {
+    const found =
+      architecture === null ? 'another network' : `a ${architecture} with ${classes} classes`;
+    throw new DistillError(
+      'ERR_CHECKPOINT_MISMATCH',
+      `Expected a student with ${expected} classes in '${file}' (initialStudent), but it holds ${found}.`,
+    );
+  }
+  const name = preprocessing && differingField(metadata, preprocessing);
+  if (!metadata || !preprocessing || !name) return null;
+  return `The student in '${file}' (initialStudent) has seen pictures with ${name} ${shownField(metadata, name)}, but is to see them with ${name} ${shownField(preprocessing, name)}.`;
 }
 
 /** Refuses a file of logits whose columns are other classes than the class folders. */
@@ -192,6 +204,14 @@ export function differingField(
   return names.find((name) => !isDeepStrictEqual(said[name], preprocessing[name])) ?? null;
 }
 
+/** Shows a field of preprocessing, such as `0.5,0.5,0.5`; `none` where nothing is resized. */
+export function shownField(
+  preprocessing: ModelMetadata | Preprocessing,
+  name: keyof Preprocessing & keyof ModelMetadata,
+): string {
+  return `${{ ...CENTER_CROP, ...preprocessing }[name] ?? 'none'}`;
+}
+
 /** Returns a sentence where the teacher of the logits saw the pictures otherwise than the student is to; `null` where not. */
 export function otherPreprocessing(
   { file, metadata }: TeacherLogits,
@@ -199,7 +219,7 @@ export function otherPreprocessing(
 ): string | null {
   const name = differingField(metadata, preprocessing);
   if (!metadata || !name) return null;
-  return `The logits in '${file}' are of a teacher that saw pictures with ${name} ${{ ...CENTER_CROP, ...metadata }[name]}, but the student is to see them with ${name} ${preprocessing[name]}.`;
+  return `The logits in '${file}' are of a teacher that saw pictures with ${name} ${shownField(metadata, name)}, but the student is to see them with ${name} ${shownField(preprocessing, name)}.`;
 }
 
 /** Refuses a single class. */

@@ -33,7 +33,14 @@ export const WARNINGS = {
   },
   WARN_LOGITS_PREPROCESSING: {
     meaning: 'The logits are of a teacher that saw the pictures otherwise than the student is to.',
-    remedy: 'Leave `mean`, `std` and `imageSize` out: then those of the file of logits are taken.',
+    remedy:
+      'Leave `mean`, `std`, `imageSize`, `resize` and the other preprocessing out: then that of the file of logits is taken.',
+  },
+  WARN_INITIAL_PREPROCESSING: {
+    meaning:
+      'The student that a training starts from has seen the pictures otherwise than it is to see them now.',
+    remedy:
+      'Give the preprocessing in its file (`distill inspect` shows it), or start from another student.',
   },
   WARN_RECIPE_FOUND: {
     meaning:
@@ -44,7 +51,7 @@ export const WARNINGS = {
     meaning:
       'The teacher does no better on the training pictures than always answering with their most common class.',
     remedy:
-      'Give `mean`, `std` and `imageSize` as the teacher was trained with, and its own classes.',
+      'Give `mean`, `std`, `imageSize` and `resize` as the teacher was trained with, and its own classes.',
   },
   WARN_NO_IMPROVEMENT: {
     meaning:

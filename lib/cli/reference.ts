@@ -104,7 +104,11 @@ async function train(given: ReferenceOptions, output: Output): Promise<void> {
   const { dataset, epochs = defaultOf(distillOptions, 'epochs') } = options;
   const run = distill({
     ...options,
-    imageSize: 224, // whatever the teacher's file says
+    // Whatever the teacher's file says.
+    imageSize: 224,
+    resize: false,
+    padding: 0,
+    exif: 'ignore',
   });
   run.on('dataset', ({ classes, train, val }) => {
     if (classesNumber !== undefined && classesNumber !== classes.length) {

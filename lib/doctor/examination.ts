@@ -2,7 +2,12 @@ import { isDeepStrictEqual } from 'node:util';
 import type { TeacherSource } from '../checks.js';
 import type { DatasetFolders } from '../data/layout.js';
 import type { Answering, StoreOptions } from '../data/store.js';
-import { type Preprocessing, UNNORMALIZED } from '../model/preprocessing.js';
+import {
+  centerCropOf,
+  IMAGE_SIZE,
+  type Preprocessing,
+  UNNORMALIZED,
+} from '../model/preprocessing.js';
 import { resolvePreprocessing } from '../model/resolve.js';
 import type { CheckedDoctorOptions, Finding } from '../options/doctor.js';
 import { checkViews, viewsOf } from '../training/views.js';
@@ -68,14 +73,12 @@ export async function examine(
   const machine = await examineMachine(options, findings.about('machine'));
   const images = folders && (await surveyImages(folders, findings.about('dataset')));
   const teacher = source && (await findTeacher(examination, source, images, machine));
-  const preprocessing = teacher?.preprocessing ?? {
-    ...UNNORMALIZED,
-    ...(await resolvePreprocessing(options, teacher)),
-  };
+  const preprocessing = teacher?.preprocessing ?? (await findPreprocessing(examination, teacher));
   const files = {
     teacher: source?.file ?? null,
     classes: images?.dataset?.classes.length ?? null,
     hasAddon: machine.libtorch !== null,
+    preprocessing: teacher?.preprocessing ?? null,
   };
   await checkOutput(options, files, findings.about('needs'));
   const store = images && (await findStore(examination, images, teacher, machine, preprocessing));
@@ -112,6 +115,19 @@ export async function examine(
     memory,
     time,
   };
+}
+
+/** Returns the preprocessing where no teacher says it whole; that of no options where theirs is refused. */
+async function findPreprocessing(
+  { options, findings }: Examination,
+  teacher: Teacher | null,
+): Promise<Preprocessing> {
+  const resolve = () => resolvePreprocessing(options, teacher);
+  // A teacher's refusal has been reported.
+  const resolved = teacher
+    ? await resolve().catch(() => null)
+    : await findings.about('dataset').attempt('preprocessing', resolve);
+  return { ...UNNORMALIZED, ...(resolved ?? centerCropOf(options.imageSize ?? IMAGE_SIZE)) };
 }
 
 async function findTeacher(

@@ -5,7 +5,9 @@ import { checkInitialStudent } from '../checks.js';
 import { type Dataset, planStore, type StoreOptions } from '../data/store.js';
 import { DistillError } from '../errors.js';
 import { refuseOthers, refuseSource } from '../model/output.js';
+import type { Preprocessing } from '../model/preprocessing.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
+import { WARNINGS } from '../warnings.js';
 import { size } from '../words.js';
 import type { Topic } from './findings.js';
 
@@ -31,7 +33,13 @@ export async function checkOutput(
     teacher,
     classes,
     hasAddon,
-  }: { teacher: string | null; classes: number | null; hasAddon: boolean },
+    preprocessing,
+  }: {
+    teacher: string | null;
+    classes: number | null;
+    hasAddon: boolean;
+    preprocessing: Preprocessing | null;
+  },
   topic: Topic,
 ): Promise<void> {
   if (student !== undefined) {
@@ -54,12 +62,16 @@ export async function checkOutput(
     if (passes && isOther && isFree) await reportOutput(student, initialStudent, topic);
   }
   if (initialStudent !== undefined && hasAddon && classes !== null) {
-    const passes = await topic.passes(
+    const checked = await topic.attempt(
       'initial-student',
-      () => checkInitialStudent(initialStudent, classes),
+      async () => ({ other: await checkInitialStudent(initialStudent, classes, preprocessing) }),
       'Give a student of these classes, or leave `initialStudent` out.',
     );
-    if (passes) topic.ok('initial-student', `'${initialStudent}' is a student of these classes.`);
+    if (checked?.other) {
+      topic.warn('initial-student', checked.other, WARNINGS.WARN_INITIAL_PREPROCESSING.remedy);
+    } else if (checked) {
+      topic.ok('initial-student', `'${initialStudent}' is a student of these classes.`);
+    }
   }
 }
 

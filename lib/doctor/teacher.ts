@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import {
   checkClasses,
   checkClassNames,
@@ -6,6 +7,7 @@ import {
   checkTeacher,
   differingField,
   otherPreprocessing,
+  shownField,
   type TeacherSource,
 } from '../checks.js';
 import { imageName, TeacherLogits } from '../data/logits-file.js';
@@ -13,7 +15,8 @@ import { DistillError } from '../errors.js';
 import { sha256 } from '../files.js';
 import { inspect } from '../model/inspect.js';
 import type { ModelMetadata } from '../model/metadata.js';
-import { CENTER_CROP, type Preprocessing } from '../model/preprocessing.js';
+import { stepsOf } from '../model/onnx/picture.js';
+import { changedSteps, type Preprocessing } from '../model/preprocessing.js';
 import type { FoundRecipe } from '../model/recipes.js';
 import { preprocessingOf, recipeFound } from '../model/resolve.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
@@ -129,16 +132,26 @@ function checkPreprocessing(
     topic.warn(
       'preprocessing',
       (logits && otherPreprocessing(logits, preprocessing)) ??
-        `The teacher '${file}' was trained with ${name} ${{ ...CENTER_CROP, ...metadata }[name]}, but is to see pictures with ${name} ${preprocessing[name]}.`,
+        `The teacher '${file}' was trained with ${name} ${shownField(metadata, name)}, but is to see pictures with ${name} ${shownField(preprocessing, name)}.`,
       `Leave \`${name}\` out: then the one in the file is taken.`,
     );
     return;
   }
   const found = recipeFound(options, { metadata, recipe });
   const source = metadata ? 'as its file says' : found ? `as '${found.path}' says` : 'as given';
-  const isDefault = !metadata && !found && options.imageSize === undefined;
+  const { imageSize, preprocess } = options;
+  const isDefault = !metadata && !found && imageSize === undefined && preprocess === undefined;
   topic.ok(
     'preprocessing',
-    `The teacher sees the middle ${preprocessing.imageSize} pixels${isDefault ? ' (the default)' : ''} with mean ${preprocessing.mean.join(',')} and std ${preprocessing.std.join(',')}, ${source}.`,
+    `The teacher sees ${seenBy(preprocessing)}${isDefault ? ' (the default)' : ''} with mean ${preprocessing.mean.join(',')} and std ${preprocessing.std.join(',')}, ${source}.`,
   );
+}
+
+/** Says in words which pixels of a picture a network sees. */
+function seenBy(preprocessing: Preprocessing): string {
+  if (isDeepStrictEqual(changedSteps(preprocessing), {})) {
+    return `the middle ${preprocessing.imageSize} pixels`;
+  }
+  const { exif } = preprocessing;
+  return `a picture that one ${exif === 'apply' ? 'turns by its EXIF, ' : ''}${stepsOf(preprocessing)},`;
 }

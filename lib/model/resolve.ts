@@ -1,4 +1,5 @@
 import { DistillError } from '../errors.js';
+import { preprocessing as fields } from '../options/fields.js';
 import type { DistillWarning } from '../warnings.js';
 import type { CheckpointContents } from './inspect.js';
 import { readLabels } from './labels.js';
@@ -58,6 +59,10 @@ export async function resolvePreprocessing(
     ...recipe,
     ...options,
   };
+  merged.crop = cropOf([options, recipe, inFile]);
+  if (merged.resize === null && options.interpolation === undefined) {
+    merged.interpolation = CENTER_CROP.interpolation;
+  }
   if (!merged.crop && options.imageSize === undefined) merged.imageSize = squareOf(merged);
   checkSteps(merged, options);
   return merged;
@@ -88,6 +93,15 @@ export function recipeFound(given: GivenPreprocessing, model: Described): Distil
 function stepsOf({ steps, refusal }: FoundRecipe): Partial<Preprocessing> {
   if (steps) return steps;
   throw new DistillError('ERR_PREPROCESS', refusal ?? '');
+}
+
+/**
+ * Tells whether the middle is cut out. The first one that says `resize` or `crop` decides, as a file's `crop: false` is
+ * about its own `resize`.
+ */
+function cropOf(sources: readonly Partial<Preprocessing>[]): boolean {
+  const first = sources.find(({ resize, crop }) => resize !== undefined || crop !== undefined);
+  return first?.crop ?? CENTER_CROP.crop;
 }
 
 function stepsIn(metadata: ModelMetadata): Partial<Preprocessing> {
@@ -142,15 +156,25 @@ function checkSteps(steps: PixelPreprocessing, options: Partial<Preprocessing>):
   if (crop) return;
   if (!Array.isArray(resize)) {
     throw refuse(
-      `Without a \`crop\`, expected \`resize\` with height and width, but received ${resize}; give both, such as [${imageSize}, ${imageSize}].`,
+      `Without a \`crop\`, expected \`resize\` with height and width, but received ${resize ?? 'none'}; give both, such as [${imageSize}, ${imageSize}].`,
     );
   }
   const [left, top, right, bottom] = padding;
   const height = resize[0] + top + bottom;
   const width = resize[1] + left + right;
-  if (height !== imageSize || width !== imageSize) {
+  if (height !== width) {
     throw refuse(
-      `Without a \`crop\`, expected \`resize\` and \`padding\` to give a square of \`imageSize\`, ${imageSize} pixels, but they give ${height} x ${width} (height, width).`,
+      `Without a \`crop\`, the network would see ${height} x ${width} pixels (height, width), but it sees squares; give a square as \`resize\`, or \`padding\` that makes it one.`,
+    );
+  }
+  if (height !== imageSize) {
+    throw refuse(
+      `Without a \`crop\`, expected \`imageSize\` ${height}, to which pictures are resized, but received ${imageSize}; leave it out.`,
+    );
+  }
+  if (!fields.imageSize.safeParse(height).success) {
+    throw refuse(
+      `Without a \`crop\`, expected \`resize\` and \`padding\` to give ${fields.imageSize.description}, but they give ${height}.`,
     );
   }
 }

@@ -66,7 +66,7 @@ export interface DistillOptions extends TrainingOptions, PixelOptions {
   loss?: 'distillation' | undefined;
   /** Pictures per training step. Default 4. */
   batchSize?: number | undefined;
-  /** The side of the square centre crop, in pixels; pictures are not resized. Default: that in the teacher's file, else 224. */
+  /** The side of the square that a network sees, in pixels. Default: that in the teacher's file, else 224. */
   imageSize?: number | undefined;
   /**
    * A student's file to start from. It is validated first and counts as the best so far: `student` holds it until an

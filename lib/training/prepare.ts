@@ -121,8 +121,13 @@ export async function prepareStudents(
   } else {
     await native(opened.native.loadTeacher(source.file));
   }
-  if (options.initialStudent !== undefined) {
-    await checkInitialStudent(options.initialStudent, dataset.classes.length);
+  const { initialStudent } = options;
+  if (initialStudent !== undefined) {
+    const { length } = dataset.classes;
+    const message = await checkInitialStudent(initialStudent, length, preprocessing);
+    if (message) {
+      task.report('warning', { code: 'WARN_INITIAL_PREPROCESSING', message, path: initialStudent });
+    }
   }
 
   const answering: Answering = {
