@@ -265,11 +265,15 @@ function describe({ resize, interpolation, crop, imageSize, mean, std }: Preproc
 
 /** Returns the options that turn one recipe into another, as a sentence's end: "`resize` 256 (--resize 256)". */
 export function optionsFor(from: Preprocessing, to: Preprocessing): string {
+  const isOther = (name: keyof Preprocessing) => !isDeepStrictEqual(from[name], to[name]);
   const names = (
     ['resize', 'interpolation', 'padding', 'crop', 'imageSize', 'mean', 'std'] as const
-  )
-    .filter((name) => !isDeepStrictEqual(from[name], to[name]))
-    .filter((name) => name !== 'interpolation' || to.resize !== null);
+  ).filter((name) => {
+    if (name === 'interpolation' && to.resize === null) return false;
+    // A given `resize` brings the crop back by itself.
+    if (name === 'crop' && to.crop) return false;
+    return isOther(name) || (name === 'resize' && isOther('crop'));
+  });
   const given = names.map((name) => `\`${name}\` ${shown(to[name] ?? false)}`);
   const flags = names.map((name) => flagOf(name, to[name] ?? false));
   const last = given.pop();
@@ -285,7 +289,7 @@ function shown(value: Value): string {
 
 function flagOf(name: string, value: Value): string {
   const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  if (name === 'crop') return value ? '--crop' : '--no-crop';
+  if (name === 'crop') return '--no-crop';
   return `--${flag} ${value === false ? 'none' : shown(value)}`;
 }
 
