@@ -27,10 +27,10 @@ const NORMALIZATIONS: readonly Normalization[] = [
 /** Pictures that every recipe is tried on, and that the best ones are. */
 const SCREENED = 64;
 const CONFIRMED = 320;
-/** Recipes that are tried on more pictures, besides the configured one. */
-const FINALISTS = 3;
+/** The best recipes of the first trial that are tried on more pictures, besides the plainest ones. */
+const FINALISTS = 2;
 /**
- * Standard errors by which another recipe must be better than the configured one. By chance alone, one recipe is in one of
+ * Standard errors by which one recipe must be better than another to be called better. By chance alone, one recipe is in one of
  * 740 examinations, and one of a dozen in about one of 60.
  */
 const CLEARLY = 3;
@@ -40,6 +40,8 @@ interface Tried {
   preprocessing: Preprocessing;
   /** The probability of the right class, 0..1, by picture. */
   probabilities: number[];
+  /** Whether the class is right, by picture: 1 or 0. */
+  right: number[];
   /** The share of pictures whose class is right. */
   accuracy: number;
 }
@@ -47,7 +49,7 @@ interface Tried {
 /** The outcome of the search. */
 export interface RecipeSearch {
   configured: Tried;
-  /** The recipe with which the teacher does best. */
+  /** The plainest recipe with which the teacher does as well as with the best one, as far as the pictures tell. */
   best: Tried;
   /** True where the best one is better than the configured one by more than chance explains. */
   isClear: boolean;
@@ -59,7 +61,9 @@ export interface RecipeSearch {
  * Tries the usual recipes: first the ways to resize and crop with the given normalisation, then the usual normalisations with
  * the best of these, and where another one is better, the ways again. All are tried on {@link SCREENED} pictures, and the best
  * on {@link CONFIRMED}, taken from the validation and the training pictures: if the teacher was trained on the latter, they tell
- * most, as it knows them as it saw them. Recipes are compared by the probability that the teacher gives to the right class, on the same pictures.
+ * most, as it knows them as it saw them. Recipes are compared by the probability that the teacher gives to the right class, on the
+ * same pictures. Of those that the pictures do not tell apart, the plainest is named: the configured way, else the crop alone, else
+ * torchvision's.
  *
  * @returns `null` where there are too few pictures to tell.
  */
@@ -104,8 +108,18 @@ async function searchIn(
     screened,
   );
   const finalists = trials.best(FINALISTS).map(({ preprocessing }) => preprocessing);
-  await trials.tryAll([preprocessing, ...finalists], confirmed);
-  return trials.conclude(preprocessing);
+  const plainest = plainestOf(preprocessing, finalists[0] ?? preprocessing);
+  await trials.tryAll([preprocessing, ...plainest, ...finalists], confirmed);
+  return trials.conclude(preprocessing, plainest);
+}
+
+/** Returns the plainest recipes with the best one's normalisation and size: the configured way, the crop, and torchvision's. */
+function plainestOf(
+  configured: Preprocessing,
+  { imageSize, mean, std }: Preprocessing,
+): Preprocessing[] {
+  const ways = waysOf([imageSize]).slice(0, 2);
+  return [{ ...configured, mean, std }, ...ways.map((way) => ({ ...way, mean, std }))];
 }
 
 /** Returns the sides of squares to try: the given one, that in the file, and the usual one, or a smaller picture's own. */
@@ -171,7 +185,7 @@ class Trials {
     const { classes } = this.#teacher;
     const classifier = await this.#classifier(preprocessing);
     const probabilities: number[] = [];
-    let right = 0;
+    const right: number[] = [];
     const batches = decodeBatches(samples.map(sourceOf), {
       preprocessing,
       batchSize: TEACHER_BATCH,
@@ -185,10 +199,10 @@ class Trials {
         const probability = row[samples[index]?.label ?? 0] ?? 0;
         // One that is not finite is no answer.
         probabilities.push(Number.isFinite(probability) ? probability : 0);
-        if (probability >= Math.max(...row)) right += 1;
+        right.push(probability >= Math.max(...row) ? 1 : 0);
       }
     }
-    return { preprocessing, probabilities, accuracy: right / samples.length };
+    return { preprocessing, probabilities, right, accuracy: meanOf(right) };
   }
 
   async #classifier({ imageSize, mean, std }: Preprocessing): Promise<NativeClassifier> {
@@ -213,12 +227,15 @@ class Trials {
     );
   }
 
-  conclude(preprocessing: Preprocessing): RecipeSearch {
-    const configured = this.#tried.get(keyOf(preprocessing)) as Tried;
+  /** @param plainest Recipes to be named before others that do as well, the plainest first. */
+  conclude(preprocessing: Preprocessing, plainest: readonly Preprocessing[] = []): RecipeSearch {
+    const find = (recipe: Preprocessing) => this.#tried.get(keyOf(recipe)) as Tried;
+    const configured = find(preprocessing);
     const images = configured.probabilities.length;
     const ranked = this.#ranked();
-    const best = ranked.find(({ probabilities }) => probabilities.length === images) as Tried;
-    const isClear = best !== configured && standardErrors(best, configured) >= CLEARLY;
+    const top = ranked.find(({ probabilities }) => probabilities.length === images) as Tried;
+    const isClear = isClearlyBetter(top, configured);
+    const best = plainest.map(find).find((plain) => !isClearlyBetter(top, plain)) ?? top;
     const lines = ranked.map(({ preprocessing, accuracy, probabilities }) => {
       const note = keyOf(preprocessing) === keyOf(configured.preprocessing) ? ' (as given)' : '';
       return `${describe(preprocessing)}${note}: right for ${percent(accuracy)} of ${probabilities.length}, ${percent(meanOf(probabilities))} sure of the right class`;
@@ -231,13 +248,21 @@ class Trials {
   }
 }
 
+/** Tells whether a teacher is surer of the right classes, and right more often, by more than chance explains. */
+function isClearlyBetter(a: Tried, b: Tried): boolean {
+  // Both: a network may be surer of objects at another size without having been trained so.
+  return (
+    standardErrors(a.probabilities, b.probabilities) >= CLEARLY &&
+    standardErrors(a.right, b.right) >= CLEARLY
+  );
+}
+
 /** Returns the mean difference of two recipes on the same pictures, in standard errors of it; positive where `a` is better. */
-function standardErrors(a: Tried, b: Tried): number {
-  const differences = a.probabilities.map((p, i) => p - (b.probabilities[i] ?? 0));
+function standardErrors(a: readonly number[], b: readonly number[]): number {
+  const differences = a.map((value, i) => value - (b[i] ?? 0));
   const mean = meanOf(differences);
   const squares = differences.map((difference) => (difference - mean) ** 2);
-  const n = differences.length;
-  const error = Math.sqrt((meanOf(squares) * n) / (n - 1) / n);
+  const error = Math.sqrt(meanOf(squares) / (differences.length - 1));
   return error === 0 ? 0 : mean / error;
 }
 
@@ -312,7 +337,7 @@ export function reportRecipe(
   }
   const other =
     best === configured
-      ? 'no usual recipe does better'
+      ? 'no usual recipe does better by more than chance explains'
       : `${describe(best.preprocessing)} does better by no more than chance (${right(best)})`;
   topic.ok('recipe', `As given, the teacher is ${right(configured)} ${which}; ${other}.`, lines);
 }
