@@ -98,8 +98,9 @@ export async function examineMachine(
 
 async function checkAddon(setup: Setup, topic: Topic): Promise<NativeAddon | null> {
   const load = () => {
+    const addon = loadAddon();
     loadPixelsAddon();
-    return loadAddon();
+    return addon;
   };
   const addon = await topic.attempt('addon', load, remedyOfAddon(setup));
   if (addon) topic.ok('addon', 'The native addons load.');

@@ -37,7 +37,9 @@ describe('a picture that is none', () => {
 
   test('a text', async () => {
     const error = await refusal(write('text.jpg', 'No picture, just words.'));
-    expect(error.message).toContain('it is not a JPEG, PNG, WebP, TIFF, GIF, BMP, PPM or PGM file');
+    expect(error.message).toContain(
+      'it is not a JPEG, PNG, WebP, TIFF, GIF, AVIF, HEIC, JPEG XL, BMP, PPM or PGM file',
+    );
     expect(error.cause).toBeInstanceOf(Error);
   });
 

@@ -1,5 +1,13 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadAddon } from '../../../lib/addon.js';
@@ -33,6 +41,7 @@ describe('an installation', () => {
     if (place < 0) throw new Error('the addon does not name its LibTorch');
     other.copy(addon, place);
     writeFileSync(file, addon);
+    copyFileSync(addonFile(packageRoot, 'pixels'), addonFile(root, 'pixels'));
     const cache = path.join(path.dirname(file), '../CMakeCache.txt');
     writeFileSync(cache, `LIBTORCH:PATH=${libtorch}\n`);
     return root;
@@ -73,6 +82,15 @@ describe('an installation', () => {
     expect(code).toBe('ERR_ADDON_MISSING');
     expect(message).toContain('has not been built');
     expect(remedy).toContain('`npx distill setup`');
+  });
+
+  test('without the addon that resizes', async () => {
+    const root = installed('unresized', libraries);
+    rmSync(addonFile(root, 'pixels'));
+    const { code, stdout } = await command(root, ['doctor', '--json']);
+    expect(code).toBe(1);
+    const result: DoctorResult = JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+    expect(found(result, 'addon')).toMatchObject({ code: 'ERR_ADDON_MISSING' });
   });
 
   test.runIf(process.platform === 'linux')('whose LibTorch has gone', async () => {
