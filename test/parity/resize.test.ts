@@ -81,6 +81,9 @@ describe.skipIf(python === null)('compared with Pillow and torchvision', () => {
         const steps: Steps[] = [
           { resize: 1 + ((n * 7) % 40), imageSize: 17 },
           { resize: [1 + ((n * 11) % 61), 1 + ((n * 5) % 43)], imageSize: 1 + (n % 37) },
+          { resize: 1 + ((n * 13) % 97), imageSize: 1 + (n % 53) },
+          { resize: [1 + ((n * 17) % 120), 1 + ((n * 19) % 90)], imageSize: 40 },
+          { resize: [1 + ((n * 23) % 33), 1 + ((n * 29) % 150)], imageSize: 1 + (n % 29) },
         ];
         for (const interpolation of filters) {
           for (const step of steps) cases.push([file, { ...step, interpolation }]);
@@ -104,7 +107,7 @@ describe.skipIf(python === null)('compared with Pillow and torchvision', () => {
     }
     await expectEqual(cases);
     expect(new Set(cases.map(([file, { resize }]) => `${file} ${resize}`)).size).toBeGreaterThan(
-      150,
+      400,
     );
   });
 
