@@ -33,8 +33,17 @@ beforeAll(async () => {
   const { dataset, epochs, seed, ...given } = base;
   const weights = given.teacher;
   await teach({
-    ...{ teacher: at('taught.pth'), weights, dataset, mean, std, imageSize: 32, ...steps },
-    ...{ epochs: 1, batchSize: 4, seed: 1, ...on },
+    teacher: at('taught.pth'),
+    weights,
+    dataset,
+    mean,
+    std,
+    imageSize: 32,
+    ...steps,
+    epochs: 1,
+    batchSize: 4,
+    seed: 1,
+    ...on,
   });
   plain = {
     teacher: at('taught.pth'),

@@ -176,7 +176,15 @@ describe('every call', () => {
 
     const output = path.join(root, 'l.safetensors');
     await teacherLogits({
-      ...{ teacher, dataset, mean, std, imageSize, device, threads, output, valSplit: 0.25 },
+      teacher,
+      dataset,
+      mean,
+      std,
+      imageSize,
+      device,
+      threads,
+      output,
+      valSplit: 0.25,
     });
     const { epochs } = await train({ ...rest, teacherLogits: output, dataset });
     expect(epochs).toEqual(run.epochs);
@@ -186,8 +194,17 @@ describe('every call', () => {
     const points = await sweep({ ...swept, teacher, dataset, seeds, epochs: 1 });
     expect(points.images).toEqual({ train: 12, val: 4 });
     const taught = await teach({
-      ...{ dataset, mean, std, imageSize, device, threads, valSplit: 0.25, splitSeed: 7 },
-      ...{ teacher: path.join(root, 't.pth'), epochs: 1, batchSize: 4 },
+      dataset,
+      mean,
+      std,
+      imageSize,
+      device,
+      threads,
+      valSplit: 0.25,
+      splitSeed: 7,
+      teacher: path.join(root, 't.pth'),
+      epochs: 1,
+      batchSize: 4,
     });
     expect(taught.images).toEqual({ train: 12, val: 4 });
     const remembered = (await inspect(path.join(root, 't.pth'))).metadata?.options;
