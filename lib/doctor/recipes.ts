@@ -235,7 +235,9 @@ class Trials {
     const ranked = this.#ranked();
     const top = ranked.find(({ probabilities }) => probabilities.length === images) as Tried;
     const isClear = isClearlyBetter(top, configured);
-    const best = plainest.map(find).find((plain) => !isClearlyBetter(top, plain)) ?? top;
+    const isAsGood = (tried: Tried) =>
+      !isClearlyBetter(top, tried) && (!isClear || isClearlyBetter(tried, configured));
+    const best = plainest.map(find).find(isAsGood) ?? top;
     const lines = ranked.map(({ preprocessing, accuracy, probabilities }) => {
       const note = keyOf(preprocessing) === keyOf(configured.preprocessing) ? ' (as given)' : '';
       return `${describe(preprocessing)}${note}: right for ${percent(accuracy)} of ${probabilities.length}, ${percent(meanOf(probabilities))} sure of the right class`;
