@@ -13,18 +13,6 @@
 // An addon of its own, without LibTorch. lib/native.ts describes it.
 namespace distill::node {
 
-Failure current_failure() {
-  try {
-    throw;
-  } catch (const std::bad_alloc&) {
-    return {"ERR_OUT_OF_MEMORY", "out of memory; lower batchSize or imageSize"};
-  } catch (const std::exception& error) {
-    return {"ERR_INTERNAL", error.what()};
-  } catch (...) {
-    return {"ERR_INTERNAL", "an unknown failure in the addon"};
-  }
-}
-
 namespace {
 
 // Settles once, from one of libuv's threads.

@@ -14,22 +14,6 @@
 // An addon of its own, without LibTorch and libjpeg. lib/native.ts describes it.
 namespace distill::node {
 
-Failure current_failure() {
-  try {
-    throw;
-  } catch (const UnfitPicture& error) {
-    return {"ERR_BAD_IMAGE", error.what()};
-  } catch (const std::invalid_argument& error) {
-    return {"ERR_OUT_OF_RANGE", error.what()};
-  } catch (const std::bad_alloc&) {
-    return {"ERR_OUT_OF_MEMORY", "out of memory; lower batchSize or imageSize"};
-  } catch (const std::exception& error) {
-    return {"ERR_INTERNAL", error.what()};
-  } catch (...) {
-    return {"ERR_INTERNAL", "an unknown failure in the addon"};
-  }
-}
-
 namespace {
 
 // Sides of a picture may be as long as its file says; lib/data/decode has checked their product.
