@@ -264,7 +264,7 @@ export interface NativeClassifier {
 }
 
 export interface NativeContents {
-  format: 'zip' | 'legacy' | 'safetensors';
+  format: 'zip' | 'legacy' | 'pt2' | 'safetensors';
   architecture: string | null;
   classes: number | null;
   tensors: { name: string; shape: number[]; dtype: string }[];
@@ -324,7 +324,9 @@ export interface NativeAddon {
   Classifier: new (options: NativeClassifierOptions) => NativeClassifier;
   /** [async] Lists the contents of a checkpoint. ERR_CHECKPOINT_…. */
   inspect(path: string): Promise<NativeContents>;
-  /** [async] Reads one tensor of a checkpoint as doubles. ERR_CHECKPOINT_…. */
+  /** [async] Returns the JSON of the graph in a model's file. ERR_CHECKPOINT_…; _MISMATCH where there is none. */
+  readGraph(path: string): Promise<string>;
+  /** [async] Reads one tensor of a checkpoint, or a constant of an exported program, as doubles. ERR_CHECKPOINT_…. */
   readTensor(path: string, name: string): Promise<{ shape: number[]; data: Float64Array }>;
   /**
    * [async] Reads tensors of a checkpoint by name: floating-point ones as float32, uint8 ones as they are.

@@ -8,7 +8,7 @@ import { type FoundRecipe, findRecipe } from './recipes.js';
 export interface CheckpointContents {
   path: string;
   /** PyTorch's zip format of today, its older sequence of pickles, or safetensors. */
-  format: 'zip' | 'legacy' | 'safetensors';
+  format: 'zip' | 'legacy' | 'pt2' | 'safetensors';
   /** 'student', 'densenet121', 'densenet161', 'densenet169', 'densenet201', or `null` for another. */
   architecture: string | null;
   /** The number of classes, where the architecture is known. */

@@ -82,6 +82,7 @@ Napi::Value read_tensor(Worker& worker, const Napi::CallbackInfo& info) {
       [path = read_path(info[0]), name = read_string(info[1], "name")](Channel&) {
         const Checkpoint checkpoint = Checkpoint::open(path);
         const TensorEntry* entry = checkpoint.find(name);
+        if (!entry) entry = checkpoint.find_constant(name);
         if (!entry)
           throw Error("ERR_CHECKPOINT_MISMATCH", "'" + path + "' holds no '" + name + "'");
         return checkpoint.read(*entry).to(at::kDouble);
@@ -94,6 +95,17 @@ Napi::Value read_tensor(Worker& worker, const Napi::CallbackInfo& info) {
         object.Set("data", data);
         return object;
       });
+}
+
+Napi::Value read_graph(Worker& worker, const Napi::CallbackInfo& info) {
+  return worker.run<std::string>(
+      info.Env(),
+      [path = read_path(info[0])](Channel&) {
+        auto graph = Checkpoint::open(path).graph();
+        if (!graph) throw Error("ERR_CHECKPOINT_MISMATCH", "'" + path + "' holds no graph");
+        return *std::move(graph);
+      },
+      [](Napi::Env env, const std::string& graph) { return Napi::String::New(env, graph); });
 }
 
 // Floating-point tensors as float32, uint8 ones as they are.
@@ -270,6 +282,7 @@ Napi::Value make_temporary_folder(Worker& worker, const Napi::CallbackInfo& info
 void register_checkpoints(Napi::Env env, Napi::Object exports) {
   export_functions(env, exports,
                    {{"inspect", inspect},
+                    {"readGraph", read_graph},
                     {"readTensor", read_tensor},
                     {"readTensors", read_tensors},
                     {"writeTensors", write_tensors},

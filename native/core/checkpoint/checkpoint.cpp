@@ -11,6 +11,7 @@
 
 #include "core/checkpoint/byte_reader.h"
 #include "core/checkpoint/pickle_reader.h"
+#include "core/checkpoint/pt2_archive.h"
 #include "core/checkpoint/safetensors.h"
 #include "core/checkpoint/text.h"
 
@@ -177,6 +178,12 @@ void strip_wrappers(std::vector<TensorEntry>& tensors) {
   for (auto& tensor : tensors) tensor.name.erase(0, stripped);
 }
 
+const TensorEntry* find_by_name(const std::vector<TensorEntry>& tensors, std::string_view name) {
+  const auto found = std::find_if(tensors.begin(), tensors.end(),
+                                  [&](const TensorEntry& tensor) { return tensor.name == name; });
+  return found == tensors.end() ? nullptr : &*found;
+}
+
 bool is_contiguous(const TensorEntry& entry) {
   int64_t expected = 1;
   for (auto i = entry.shape.size(); i-- > 0;) {
@@ -218,19 +225,27 @@ Checkpoint::Checkpoint(const std::string& path, File file) : path_(path), file_(
     metadata_ = std::move(contents.metadata);
   } else {
     refuse_other_kinds(beginning, path_);
-    const bool is_zip = beginning.starts_with("PK");
-    format_ = is_zip ? "zip" : "legacy";
-    if (is_zip) {
+    if (beginning.starts_with("PK")) {
       read_zip();
     } else {
       read_legacy();
     }
   }
-  use_names_of_today();
+  if (format_ != std::string_view("pt2")) use_names_of_today();
 }
 
 void Checkpoint::read_zip() {
   const auto& archive = archive_.emplace(file_, path_);
+  if (!is_pt2(archive)) return read_pth(archive);
+  format_ = "pt2";
+  auto contents = read_pt2(file_, archive, path_);
+  tensors_ = std::move(contents.tensors);
+  constants_ = std::move(contents.constants);
+  graph_record_ = std::move(contents.graph_record);
+}
+
+void Checkpoint::read_pth(const ZipArchive& archive) {
+  format_ = "zip";
   if (archive.contains("constants.pkl")) {
     throw_format(path_,
                  "is a TorchScript archive: save its weights with "
@@ -252,6 +267,7 @@ void Checkpoint::read_zip() {
 }
 
 void Checkpoint::read_legacy() {
+  format_ = "legacy";
   const auto bytes = read_part(file_, path_, 0, std::min(file_.size(), largest_pickle));
   // A pickle begins with its protocol, or at protocol 0 with a name or a mark.
   const char first = bytes.front();
@@ -299,9 +315,11 @@ void Checkpoint::use_names_of_today() {
 }
 
 const TensorEntry* Checkpoint::find(std::string_view name) const {
-  const auto found = std::find_if(tensors_.begin(), tensors_.end(),
-                                  [&](const TensorEntry& tensor) { return tensor.name == name; });
-  return found == tensors_.end() ? nullptr : &*found;
+  return find_by_name(tensors_, name);
+}
+
+const TensorEntry* Checkpoint::find_constant(std::string_view name) const {
+  return find_by_name(constants_, name);
 }
 
 at::Tensor Checkpoint::read(const TensorEntry& entry) const {
@@ -340,6 +358,7 @@ void Checkpoint::copy_elements(const TensorEntry& entry, char* to) const {
 
 void Checkpoint::verify() const {
   for (const auto& tensor : tensors_) verify(tensor.storage);
+  for (const auto& tensor : constants_) verify(tensor.storage);
 }
 
 void Checkpoint::verify(const Extent& storage) const {
@@ -362,11 +381,20 @@ void Checkpoint::verify(const Extent& storage) const {
 }
 
 std::optional<std::string> Checkpoint::record(std::string_view name) const {
-  if (archive_ && archive_->contains(name)) return archive_->read(file_, name, largest_record);
+  return record(name, largest_record);
+}
+
+std::optional<std::string> Checkpoint::graph() const {
+  return record(graph_record_, largest_graph);
+}
+
+std::optional<std::string> Checkpoint::record(std::string_view name, uint64_t most) const {
+  if (archive_ && archive_->contains(name)) return archive_->read(file_, name, most);
   const auto entry = metadata_.find(name);
   if (entry == metadata_.end()) return std::nullopt;
-  if (entry->second.size() > largest_record) {
-    throw_damaged(path_, "its record '" + printable(name) + "' is larger than 1 MiB");
+  if (entry->second.size() > most) {
+    throw_damaged(path_, "its record '" + printable(name) + "' is larger than " +
+                             std::to_string(most >> 20) + " MiB");
   }
   return entry->second;
 }
@@ -376,7 +404,8 @@ std::map<std::string, std::string> Checkpoint::other_metadata() const {
   std::map<std::string, std::string> others;
   for (const auto& [name, text] : metadata_) {
     if (others.size() == most) break;
-    if (name != metadata_record && text.size() <= largest_record) others.emplace(name, text);
+    if (name == metadata_record || name == graph_record) continue;
+    if (text.size() <= largest_record) others.emplace(name, text);
   }
   return others;
 }

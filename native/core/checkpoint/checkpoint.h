@@ -21,9 +21,12 @@ namespace distill {
 
 // The name of the record beside the weights that holds a run's metadata, as JSON.
 inline constexpr const char* metadata_record = "distill.json";
+// The name of the one that holds the graph of a network which this package does not know by its
+// weights, as the JSON of an ExportedProgram.
+inline constexpr const char* graph_record = "graph.json";
 
-// A checkpoint: PyTorch's (.pth, .pt) in today's zip format or the older sequence of pickles, or a
-// safetensors file. The content tells which, never the name.
+// A checkpoint: PyTorch's (.pth, .pt) in today's zip format or the older sequence of pickles, an
+// exported program (.pt2), or a safetensors file. The content tells which, never the name.
 //
 // The description of the tensors is read and verified as a whole, including the bounds of every
 // tensor, before anything in the file is used. Each tensor is read when it is asked for, after its
@@ -37,15 +40,24 @@ class Checkpoint {
   static Checkpoint open(const std::string& path);
 
   const std::string& path() const { return path_; }
-  // "zip", "legacy" or "safetensors".
+  // "zip", "legacy", "pt2" or "safetensors".
   const char* format() const { return format_; }
 
   // The state dict: the file's own dict, or the one under 'state_dict', 'model' or
   // 'model_state_dict', in the file's order. Names are those of a model of today: the prefixes of
   // DataParallel ('module.') and torch.compile ('_orig_mod.') are stripped where every name carries
-  // them, and torchvision's first DenseNet names are joined ('norm.1' to 'norm1').
+  // them, and torchvision's first DenseNet names are joined ('norm.1' to 'norm1'). Those of an
+  // exported program stay as they are, as its graph refers to them.
   const std::vector<TensorEntry>& tensors() const { return tensors_; }
   const TensorEntry* find(std::string_view name) const;
+  // The tensors of an exported program that are no part of its state dict: constants, and buffers
+  // that no state dict holds. Of another file none.
+  const std::vector<TensorEntry>& constants() const { return constants_; }
+  const TensorEntry* find_constant(std::string_view name) const;
+  // The graph, as the JSON of an ExportedProgram (torch/_export/serde/schema.py): an exported
+  // program's own, or what a file that this package wrote has as `graph_record`. Throws
+  // ERR_CHECKPOINT_CORRUPT where it is larger than 64 MiB.
+  std::optional<std::string> graph() const;
   // Names in the state dict whose value is no dense tensor.
   const std::vector<std::string>& non_tensors() const { return non_tensors_; }
 
@@ -68,6 +80,8 @@ class Checkpoint {
  private:
   Checkpoint(const std::string& path, File file);
   void read_zip();
+  void read_pth(const ZipArchive& archive);
+  std::optional<std::string> record(std::string_view name, uint64_t most) const;
   void read_legacy();
   void verify(const Extent& storage) const;
   void copy_elements(const TensorEntry& entry, char* to) const;
@@ -81,6 +95,8 @@ class Checkpoint {
   std::map<std::string, std::string, std::less<>> metadata_;  // of a safetensors file
   std::vector<TensorEntry> tensors_;
   std::vector<std::string> non_tensors_;
+  std::vector<TensorEntry> constants_;
+  std::string graph_record_ = graph_record;
   mutable std::set<uint64_t> verified_;  // storages, which tensors may share, by their place
 };
 

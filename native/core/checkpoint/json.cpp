@@ -98,10 +98,31 @@ int64_t JsonReader::count() {
   return value;
 }
 
+bool JsonReader::accept_word(std::string_view word) {
+  skip_space();
+  if (!rest_.starts_with(word)) return false;
+  rest_.remove_prefix(word.size());
+  return true;
+}
+
+bool JsonReader::boolean() {
+  if (accept_word("true")) return true;
+  if (!accept_word("false")) refuse("lacks a true or false");
+  return false;
+}
+
+bool JsonReader::null() {
+  return accept_word("null");
+}
+
+void JsonReader::skip() {
+  skip_any(/*levels=*/64);
+}
+
 std::string JsonReader::any() {
   skip_space();
   const std::string_view before = rest_;
-  skip_any(/*levels=*/64);
+  skip();
   return std::string(before.substr(0, before.size() - rest_.size()));
 }
 
@@ -114,10 +135,8 @@ void JsonReader::skip_any(int levels) {
     string();
     return;
   }
-  for (const std::string_view literal : {"true", "false", "null"}) {
-    if (!rest_.starts_with(literal)) continue;
-    rest_.remove_prefix(literal.size());
-    return;
+  for (const std::string_view word : {"true", "false", "null"}) {
+    if (accept_word(word)) return;
   }
   skip_number();
 }

@@ -43,6 +43,11 @@ class JsonReader {
   std::string string();
   // A whole number from 0 to 2^63 - 1, written with digits alone.
   int64_t count();
+  bool boolean();
+  // Passes over a null; false where another value comes next.
+  bool null();
+  // Passes over a value of any kind, at most 64 levels deep.
+  void skip();
   // A value of any kind, at most 64 levels deep, as it is written.
   std::string any();
   // Nothing but white space is left.
@@ -55,6 +60,7 @@ class JsonReader {
   void skip_number();
   void skip_digits();
   bool accept(char token);
+  bool accept_word(std::string_view word);
   void expect(char token);
   uint32_t hex4();
   void escape(std::string& text);

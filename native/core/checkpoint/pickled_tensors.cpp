@@ -12,10 +12,6 @@ namespace {
 
 using Kind = Pickle::Kind;
 
-// A tensor may show its storage several times over (expand()): up to this many elements, so that a
-// small file cannot ask for much memory.
-constexpr int64_t most_expanded_elements = int64_t{1} << 24;
-
 std::optional<at::ScalarType> storage_dtype(std::string_view global) {
   static constexpr std::pair<std::string_view, at::ScalarType> storages[] = {
       {"torch.FloatStorage", at::kFloat},
@@ -38,26 +34,6 @@ std::optional<at::ScalarType> storage_dtype(std::string_view global) {
   return std::nullopt;
 }
 
-// Tells whether a tensor stays within its storage, whose elements end at `end`. Each element count
-// is at most 2^40 and there are few dimensions, so that no sum here comes near an overflow.
-bool fits(const TensorEntry& tensor, int64_t end) {
-  const auto most = std::max(end, most_expanded_elements);
-  int64_t numel = 1;
-  for (const auto size : tensor.shape) {
-    if (size > most / numel) return false;
-    numel *= std::max<int64_t>(size, 1);
-  }
-  if (tensor.numel() == 0) return true;
-  auto last = tensor.offset;
-  for (size_t i = 0; i < tensor.shape.size(); ++i) {
-    const auto steps = tensor.shape[i] - 1;
-    if (steps == 0) continue;
-    if (tensor.strides[i] > end / steps) return false;
-    last += steps * tensor.strides[i];
-  }
-  return last < end;
-}
-
 }  // namespace
 
 uint64_t StorageId::bytes() const {
@@ -72,10 +48,10 @@ std::vector<StorageId> PickledTensors::storages() const {
   return ids;
 }
 
-// A number of elements, from 0 to more than any file holds: sums of a few stay far from overflow.
+// A number of elements.
 int64_t PickledTensors::count(Pickle::Ref ref) const {
   const auto& value = pickle_[ref];
-  if (value.kind != Kind::integer || value.integer < 0 || value.integer > int64_t{1} << 40) {
+  if (value.kind != Kind::integer || value.integer < 0 || value.integer > most_elements) {
     throw_damaged(file_, "a tensor's size is no sensible number");
   }
   return value.integer;
@@ -176,7 +152,7 @@ std::optional<TensorEntry> PickledTensors::tensor(const Pickle::Value& value,
   if (tensor.storage.size != id.bytes()) {
     throw_damaged(file_, "a storage's size is not what its tensor says");
   }
-  if (tensor.shape.size() != tensor.strides.size() || !fits(tensor, id.end)) {
+  if (tensor.shape.size() != tensor.strides.size() || !stays_within(tensor, id.end)) {
     throw_damaged(file_, "a tensor reaches beyond its storage");
   }
   return tensor;

@@ -88,8 +88,6 @@ TensorEntry entry_of(const std::string& name, const Description& description, co
   const auto begin = description.data_offsets[0], end = description.data_offsets[1];
   if (begin > end || end > static_cast<int64_t>(data.size)) refuse("lies outside the file");
   entry.storage = {data.begin + begin, static_cast<uint64_t>(end - begin), std::nullopt};
-  // No product comes near an overflow.
-  constexpr auto most_elements = int64_t{1} << 40;
   int64_t stride = 1;
   for (auto i = entry.shape.size(); i-- > 0;) {
     entry.strides[i] = stride;

@@ -35,5 +35,12 @@ struct TensorEntry {
 
 // More than any network's tensor has.
 constexpr size_t most_dimensions = 16;
+// More elements than any file holds: sums and products of a few stay far from overflow.
+constexpr int64_t most_elements = int64_t{1} << 40;
+
+// Tells whether a tensor stays within its storage, whose elements end at `end`, and shows it no
+// more often than a network's would. Sizes, strides and offset are at most `most_elements`, strides
+// as many as sizes.
+bool stays_within(const TensorEntry& tensor, int64_t end);
 
 }  // namespace distill

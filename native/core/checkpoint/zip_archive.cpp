@@ -30,6 +30,21 @@ constexpr uint16_t flag_encrypted = 1 << 0;
 // The local header leaves sizes and CRC to a descriptor behind the data, and to the directory.
 constexpr uint16_t flag_descriptor = 1 << 3;
 
+// The bytes of a file that are the archive.
+struct Part {
+  const File& file;
+  const std::string& name;
+  Extent extent;
+
+  uint64_t size() const { return extent.size; }
+  std::string read(uint64_t at, uint64_t count) const {
+    if (at > size() || count > size() - at) {
+      throw_damaged(name, "it announces more bytes than it holds");
+    }
+    return read_part(file, name, extent.begin + at, count);
+  }
+};
+
 struct Directory {
   uint64_t offset;
   uint64_t size;
@@ -63,19 +78,19 @@ size_t find_end_of_directory(std::string_view tail, const std::string& file) {
   throw_damaged(file, "the directory at the end of the zip archive is missing");
 }
 
-Directory find_directory(const File& file, const std::string& name) {
-  const auto size =
-      std::min<uint64_t>(file.size(), zip64_locator_size + end_of_directory_size + longest_comment);
-  const auto tail = read_part(file, name, file.size() - size, size);
+Directory find_directory(const Part& archive) {
+  const auto& name = archive.name;
+  const auto size = std::min<uint64_t>(
+      archive.size(), zip64_locator_size + end_of_directory_size + longest_comment);
+  const auto tail = archive.read(archive.size() - size, size);
   const std::string_view bytes = tail;
   const auto in_tail = find_end_of_directory(bytes, name);
-  const auto end = file.size() - size + in_tail;
+  const auto end = archive.size() - size + in_tail;
   Directory directory;
   if (in_tail >= zip64_locator_size &&
       bytes.substr(in_tail - zip64_locator_size, 4) == zip64_locator) {
     ByteReader locator(bytes, name, in_tail - zip64_locator_size + 8);
-    const auto header =
-        read_part(file, name, locator.integer<uint64_t>(), zip64_end_of_directory_size);
+    const auto header = archive.read(locator.integer<uint64_t>(), zip64_end_of_directory_size);
     ByteReader reader(header, name);
     expect_signature(reader, zip64_end_of_directory, name);
     reader.take(36);  // its own size, versions, disks, counts
@@ -128,13 +143,13 @@ DirectoryEntry read_entry(ByteReader& reader, const std::string& file) {
 
 // Returns the place of the record's data, which lies before `end` and is found through its local
 // header; that must agree with the directory.
-Extent find_record(const File& file, uint64_t end, const DirectoryEntry& entry,
-                   const std::string& file_name) {
+Extent find_record(const Part& archive, uint64_t end, const DirectoryEntry& entry) {
+  const auto& file_name = archive.name;
   const auto part = [&](uint64_t at, uint64_t count) {
     if (at > end || count > end - at) {
       throw_damaged(file_name, "a zip record lies outside the file");
     }
-    return read_part(file, file_name, at, count);
+    return archive.read(at, count);
   };
   const auto header = part(entry.header_offset, local_header_size);
   ByteReader reader(header, file_name);
@@ -162,7 +177,7 @@ Extent find_record(const File& file, uint64_t end, const DirectoryEntry& entry,
   if (begin > end || entry.stored_size > end - begin) {
     throw_damaged(file_name, "it announces more bytes than it holds");
   }
-  return {begin, entry.stored_size, entry.crc};
+  return {archive.extent.begin + begin, entry.stored_size, entry.crc};
 }
 
 // Eight tables, so that a step consumes eight bytes ("slicing by eight", Intel 2006).
@@ -203,19 +218,24 @@ uint32_t crc32(std::string_view bytes, uint32_t before) {
   return ~crc;
 }
 
-ZipArchive::ZipArchive(const File& file, const std::string& name) : name_(name) {
-  const auto directory = find_directory(file, name);
-  const auto headers = read_part(file, name, directory.offset, directory.size);
+ZipArchive::ZipArchive(const File& file, const std::string& name)
+    : ZipArchive(file, name, Extent{0, file.size(), std::nullopt}) {}
+
+ZipArchive::ZipArchive(const File& file, const std::string& name, const Extent& extent)
+    : name_(name) {
+  const Part archive{file, name, extent};
+  const auto directory = find_directory(archive);
+  const auto headers = archive.read(directory.offset, directory.size);
   ByteReader reader(headers, name);
   std::string_view top;
   uint64_t total = 0;
   bool has_crcs = false;
   while (reader.remaining() > 0) {
     const auto entry = read_entry(reader, name);
-    const auto extent = find_record(file, directory.offset, entry, name);
+    const auto extent = find_record(archive, directory.offset, entry);
     // Records that overlap would let a small file ask for endless checking.
     total += extent.size;
-    if (total > file.size()) throw_damaged(name, "its zip records overlap");
+    if (total > archive.size()) throw_damaged(name, "its zip records overlap");
     has_crcs |= entry.crc != 0;
 
     // PyTorch takes the folder of the first record for the archive's top folder.
@@ -229,6 +249,15 @@ ZipArchive::ZipArchive(const File& file, const std::string& name) : name_(name) 
   // torch.serialization.set_crc32_options(False) writes 0 as the CRC of every record.
   if (has_crcs) return;
   for (auto& [_, record] : records_) record.extent.crc.reset();
+}
+
+std::vector<std::string> ZipArchive::names_in(std::string_view folder) const {
+  std::vector<std::string> names;
+  for (auto at = records_.lower_bound(folder); at != records_.end(); ++at) {
+    if (!at->first.starts_with(folder)) break;
+    names.push_back(at->first.substr(folder.size()));
+  }
+  return names;
 }
 
 Extent ZipArchive::find(std::string_view name) const {

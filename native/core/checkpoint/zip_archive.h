@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/checkpoint/tensor_entry.h"
 #include "core/file.h"
@@ -20,9 +21,14 @@ class ZipArchive {
   // Reads and verifies the directory and the records' headers; `name` names the file in messages.
   // Throws ERR_CHECKPOINT_CORRUPT.
   ZipArchive(const File& file, const std::string& name);
+  // The same for an archive that is itself a stored record of another: it lies within `extent`.
+  // Places are the file's, as everywhere.
+  ZipArchive(const File& file, const std::string& name, const Extent& extent);
 
   // Names are relative to the archive's top folder, which PyTorch names after the file.
   bool contains(std::string_view name) const { return records_.contains(name); }
+  // Returns the names of the records in a folder of the archive ("models/"), sorted, without it.
+  std::vector<std::string> names_in(std::string_view folder) const;
 
   // Returns the place of the record's bytes. Throws ERR_CHECKPOINT_CORRUPT if there is no such
   // record, and ERR_CHECKPOINT_FORMAT for a compressed or encrypted one.
