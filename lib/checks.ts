@@ -8,6 +8,7 @@ import { type CheckpointContents, inspect } from './model/inspect.js';
 import type { ModelMetadata } from './model/metadata.js';
 import { CENTER_CROP, type Preprocessing, STEPS } from './model/preprocessing.js';
 import type { NativeSchedule, NativeTraining } from './native.js';
+import { DEFAULT_STUDENT } from './options/architectures.js';
 import type { CheckedOptions } from './options/distill.js';
 
 // Checks of options, files and classes together, which several calls make before their long work begins.
@@ -125,7 +126,7 @@ export function checkTeacher(
   if (architecture?.startsWith('densenet')) return { architecture };
   const refusal = (what: string) =>
     new DistillError('ERR_TEACHER_ARCHITECTURE', `'${path}' holds ${what}.`);
-  if (architecture === 'student') {
+  if (architecture === DEFAULT_STUDENT) {
     const file = metadata?.teacher?.file;
     throw refusal(
       `a student and no DenseNet; give the DenseNet that it learnt from${file ? ` ('${file}')` : ''} as \`${option}\``,
@@ -156,27 +157,58 @@ export function checkClassNames(
 }
 
 /**
- * Refuses a file without a student of so many classes. Training would as well, but only after all is prepared.
+ * Refuses a file without a student of this network and so many classes. Training would as well, but only after all is
+ * prepared.
  *
  * @returns A sentence where that student has seen pictures otherwise than this one is to; `null` where not.
  */
 export async function checkInitialStudent(
   file: string,
-  expected: number,
+  expected: Pick<CheckedOptions, 'architecture' | 'width'> & { classes: number },
   preprocessing: Preprocessing | null,
 ): Promise<string | null> {
-  const { architecture, classes, metadata } = await inspect(file);
-  if (architecture !== 'student' || classes !== expected) {
-    const found =
-      architecture === null ? 'another network' : `a ${architecture} with ${classes} classes`;
+  const found = await inspect(file);
+  const { metadata } = found;
+  const isSame =
+    found.architecture === expected.architecture &&
+    found.classes === expected.classes &&
+    (found.width ?? 1) === expected.width;
+  if (!isSame) {
     throw new DistillError(
       'ERR_CHECKPOINT_MISMATCH',
-      `Expected a student with ${expected} classes in '${file}' (initialStudent), but it holds ${found}.`,
+      `Expected ${networkInWords(expected)} in '${file}' (initialStudent), but it holds ${networkInWords(found)}.`,
     );
   }
   const name = preprocessing && differingField(metadata, preprocessing);
   if (!metadata || !preprocessing || !name) return null;
   return `The student in '${file}' (initialStudent) has seen pictures with ${name} ${shownField(metadata, name)}, but is to see them with ${name} ${shownField(preprocessing, name)}.`;
+}
+
+/** Describes a network, such as `a student with 2 classes` or `a resnet18 with 1000 classes`. */
+function networkInWords({
+  architecture,
+  classes,
+  width,
+}: Pick<CheckpointContents, 'architecture' | 'classes' | 'width'>): string {
+  if (architecture === null) return 'another network';
+  const name = architecture === DEFAULT_STUDENT ? 'student' : architecture;
+  return `a ${name} with ${classes} classes${(width ?? 1) === 1 ? '' : ` and width ${width}`}`;
+}
+
+/**
+ * Refuses a width of a network that has none.
+ *
+ * @throws DistillError `ERR_OPTION`.
+ */
+export function checkWidth({
+  architecture,
+  width,
+}: Pick<CheckedOptions, 'architecture' | 'width'>): void {
+  if (width === 1 || architecture === DEFAULT_STUDENT) return;
+  throw new DistillError(
+    'ERR_OPTION',
+    `The \`architecture\` '${architecture}' has no \`width\`; leave it out, or take '${DEFAULT_STUDENT}'.`,
+  );
 }
 
 /** Refuses a file of logits whose columns are other classes than the class folders. */

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { loadAddon, native } from './addon.js';
 import { DistillError } from './errors.js';
-import { inspect } from './model/inspect.js';
+import { inspect, isStudent } from './model/inspect.js';
 import { refuseOthers, refuseSource } from './model/output.js';
 import { checkOptions } from './options/check.js';
 import { type ConvertOptions, convertOptions } from './options/convert.js';
@@ -11,7 +11,7 @@ export interface ConvertResult {
   /** The file. */
   path: string;
   format: 'pth' | 'safetensors';
-  /** 'student', 'densenet121', … */
+  /** 'cnn', 'densenet121', … */
   architecture: string;
   classes: number;
 }
@@ -36,8 +36,9 @@ export async function convert(
   const target = path.resolve(output);
   await native(addon.checkWritable(target));
   await refuseSource('model', model, 'output', target);
-  const { architecture, classes } = await inspect(model);
-  const kind = architecture === 'student' ? 'student' : 'teacher';
+  const contents = await inspect(model);
+  const { architecture, classes } = contents;
+  const kind = isStudent(contents) ? 'student' : 'teacher';
   await refuseOthers({ option: 'output', file: target, kind, overwrite: given.overwrite });
   await native(addon.convert({ from: model, to: target, format }));
   return { path: target, format, architecture: architecture ?? '', classes: classes ?? 0 };

@@ -89,7 +89,7 @@ export async function exportOnnx(
 }
 
 function expectStudent({ path, architecture }: CheckpointContents): void {
-  if (architecture === 'student') return;
+  if (architecture === 'cnn') return;
   throw new DistillError(
     'ERR_MODEL_ARCHITECTURE',
     architecture === null

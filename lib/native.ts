@@ -136,7 +136,12 @@ export interface NativeTrainConfig extends NativeTraining {
   temperature: number;
   /** Weighs the teacher's (soft) term. At 0, epochs show labelled pictures alone: nothing learns from others. */
   alpha: number;
-  dropRate: number;
+  /** The student's network: one of `architectures()` with the role 'student'. */
+  architecture: string;
+  /** All channels times this; 1 where the network has no other widths. */
+  width: number;
+  /** Dropout before the last layer; null: the network's own. */
+  dropRate: number | null;
   /**
    * The file of the best student, written atomically; as safetensors where it ends in '.safetensors'. '':
    * none.
@@ -267,6 +272,8 @@ export interface NativeContents {
   format: 'zip' | 'legacy' | 'pt2' | 'safetensors';
   architecture: string | null;
   classes: number | null;
+  /** The width of a 'cnn'; null for other networks. */
+  width: number | null;
   tensors: { name: string; shape: number[]; dtype: string }[];
   /** The run's metadata as JSON, where the file has it. */
   metadata: string | null;

@@ -102,7 +102,7 @@ test('the packed package installs elsewhere, says what it lacks, builds, trains 
   run('npm', 'rebuild', 'node-distill');
   run('npx', 'distill', 'setup');
   const outcome = JSON.parse(run(process.execPath, 'run.js', given).trim());
-  expect(outcome).toMatchObject({ epochs: 2, architecture: 'student', opset: 26, check: null });
+  expect(outcome).toMatchObject({ epochs: 2, architecture: 'cnn', opset: 26, check: null });
   expect(outcome.predictions).toHaveLength(7);
 
   writeFileSync(path.join(folder, 'typed.ts'), typed);

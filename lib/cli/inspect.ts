@@ -22,11 +22,13 @@ export function addInspect(program: Command, output: Output): void {
 
 /** Returns lines of a name and a value, each as fields; a tensor's line has three. */
 function describe(contents: CheckpointContents, withTensors: boolean): string[][] {
-  const { path, format, architecture, classes, parameters, tensors, metadata, recipe } = contents;
+  const { path, format, architecture, width, classes, parameters, tensors, metadata, recipe } =
+    contents;
   const rows: [string, string | number | undefined][] = [
     ['file', path],
     ['format', format === 'legacy' ? "legacy (PyTorch's before 1.6)" : format],
     ['architecture', architecture ?? 'unknown'],
+    ['width', width ?? undefined],
     ['classes', classes ?? undefined],
     ['parameters', parameters.toLocaleString('en')],
     ['tensors', tensors.length],

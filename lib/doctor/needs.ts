@@ -28,7 +28,7 @@ export interface StoreNeeds {
 
 /** Checks that the student can be written without a loss, and that it can start from `initialStudent`. */
 export async function checkOutput(
-  { student, initialStudent, overwrite }: CheckedDoctorOptions,
+  { student, initialStudent, architecture, width, overwrite }: CheckedDoctorOptions,
   {
     teacher,
     classes,
@@ -64,7 +64,13 @@ export async function checkOutput(
   if (initialStudent !== undefined && hasAddon && classes !== null) {
     const checked = await topic.attempt(
       'initial-student',
-      async () => ({ other: await checkInitialStudent(initialStudent, classes, preprocessing) }),
+      async () => ({
+        other: await checkInitialStudent(
+          initialStudent,
+          { architecture, width, classes },
+          preprocessing,
+        ),
+      }),
       'Give a student of these classes, or leave `initialStudent` out.',
     );
     if (checked?.other) {

@@ -10,6 +10,7 @@ import type {
   NativeStore,
   NativeTrainConfig,
 } from '../native.js';
+import { dropRateOf } from '../options/architectures.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
 import { count, span } from '../words.js';
 import type { Topic } from './findings.js';
@@ -141,7 +142,9 @@ async function trainTwice(
     classWeights: null,
     temperature: options.temperature,
     alpha: options.alpha,
-    dropRate: options.dropRate,
+    architecture: options.architecture,
+    width: options.width,
+    dropRate: dropRateOf(options),
     batchSize: options.batchSize,
     sampler: 'shuffle',
     seed: 1,

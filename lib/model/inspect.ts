@@ -1,4 +1,5 @@
 import { loadAddon, native } from '../addon.js';
+import { DEFAULT_STUDENT } from '../options/architectures.js';
 import { checkOptions } from '../options/check.js';
 import { inspectOptions } from '../options/inspect.js';
 import { type ModelMetadata, parseMetadata } from './metadata.js';
@@ -9,10 +10,12 @@ export interface CheckpointContents {
   path: string;
   /** PyTorch's zip format of today, its older sequence of pickles, or safetensors. */
   format: 'zip' | 'legacy' | 'pt2' | 'safetensors';
-  /** 'student', 'densenet121', 'densenet161', 'densenet169', 'densenet201', or `null` for another. */
+  /** 'cnn' (the student that `distill()` trains by default), 'densenet121', 'densenet161', 'densenet169', 'densenet201', or `null` for another. */
   architecture: string | null;
   /** The number of classes, where the architecture is known. */
   classes: number | null;
+  /** The width of a 'cnn'; `null` for other networks. */
+  width: number | null;
   /** Trainable numbers; running statistics are not counted. */
   parameters: number;
   tensors: { name: string; shape: number[]; dtype: string }[];
@@ -23,6 +26,14 @@ export interface CheckpointContents {
    * metadata, or in `<name>.json`, `preprocessor_config.json` or `config.json` beside it; `null` without one.
    */
   recipe: FoundRecipe | null;
+}
+
+/** Tells whether a file holds a student: one that a teacher's answers were learnt by, or the network that only students have. */
+export function isStudent({
+  architecture,
+  metadata,
+}: Pick<CheckpointContents, 'architecture' | 'metadata'>): boolean {
+  return architecture === DEFAULT_STUDENT || metadata?.teacher !== undefined;
 }
 
 /**

@@ -3,7 +3,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { loadAddon, native } from '../addon.js';
 import { DistillError } from '../errors.js';
 import { readFile } from '../files.js';
-import { inspect } from './inspect.js';
+import { inspect, isStudent } from './inspect.js';
 import { ModelProtoSchema } from './onnx/onnx_pb.js';
 
 // Files that are written, and the refusal to replace what this package did not write.
@@ -97,9 +97,10 @@ async function recognise(file: string): Promise<{ kind: Kind | null; holds: stri
     const isOurs = metadata?.versions?.['node-distill'] !== undefined;
     const named = ['logits', 'paths'].every((name) => tensors.some((one) => one.name === name));
     const logits = named ? ('logits' as const) : null;
-    const model = architecture === 'student' ? 'student' : 'teacher';
+    const model = isStudent(checkpoint) ? 'student' : 'teacher';
     const kind = architecture === null ? logits : model;
-    const what = architecture ? `a ${architecture}` : (logits && KINDS.logits) || 'a network';
+    const network = model === 'student' ? KINDS.student : `a ${architecture}`;
+    const what = architecture ? network : (logits && KINDS.logits) || 'a network';
     return { kind: isOurs ? kind : null, holds: `${what}${isOurs ? '' : ' from elsewhere'}` };
   }
   const bytes = await readFile(file, { limit: LIMIT }).catch(() => null);

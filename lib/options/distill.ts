@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { architecture } from './architectures.js';
 import {
   choice,
   dataset,
@@ -37,6 +38,17 @@ export interface DistillOptions extends TrainingOptions, PixelOptions {
    */
   student: string;
   /**
+   * The student's network: `'cnn'`, the reference's; `'resnet20'` or `'resnet32'`, CIFAR's; torchvision's `'resnet18'`,
+   * `'mobilenet_v3_small'` or `'shufflenet_v2_x0_5'`; or the path of a `.pt2` that `torch.export.save` wrote, whose weights
+   * the student starts from. docs/teachers-and-students.md compares them. Default 'cnn'.
+   */
+  architecture?: string | undefined;
+  /**
+   * Of the architecture `'cnn'`: all channels times this, a multiple of 0.25 in 0.25..8. Parameters and arithmetic grow with
+   * its square; the reference's has 1. Default 1.
+   */
+  width?: number | undefined;
+  /**
    * Means of red, green and blue, in 0..1, that the teacher was trained with; `datasetStats()` measures a dataset's.
    * Default: those in the teacher's file, which `teach()` writes.
    */
@@ -50,7 +62,7 @@ export interface DistillOptions extends TrainingOptions, PixelOptions {
   epochs?: number | undefined;
   /** Adam's learning rate; the largest one where a `schedule` changes it. Default 1e-4. */
   lr?: number | undefined;
-  /** Dropout before the last layer, in [0, 1). Default 0.2. */
+  /** Dropout before the last layer, in [0, 1). Default: 0.2 for the architecture `'cnn'`, else the network's own. */
   dropRate?: number | undefined;
   /** Softens both models' answers before they are compared, 0.01 to 1000; greater is softer. Default 2. */
   temperature?: number | undefined;
@@ -112,6 +124,7 @@ export const distillOptions = z.strictObject({
     synonyms:
       'studentModel studentPath studentFile dstModel target output out outFile save modelPath checkpoint',
   }),
+  ...architecture,
   ...dataset,
   unlabeled,
   mean: option(preprocessing.mean.optional(), FROM_TEACHER),
@@ -122,8 +135,9 @@ export const distillOptions = z.strictObject({
   lr: fields.lr.default(1e-4),
   schedule: fields.schedule.default('constant'),
   warmup: training.warmup,
-  dropRate: option(partialShare.default(0.2), {
+  dropRate: option(partialShare.optional(), {
     help: 'dropout before the last layer, in [0, 1)',
+    shown: "0.2 for cnn, else the network's own",
     placeholder: 'p',
     synonyms: 'dropout dropoutRate dropoutProbability pDropout',
     recorded: 'always',

@@ -2,6 +2,7 @@ import { native } from '../addon.js';
 import {
   checkInitialStudent,
   checkLabelled,
+  checkWidth,
   datasetFolders,
   otherPreprocessing,
   samplerOf,
@@ -95,6 +96,7 @@ export async function prepareStudents(
   task: TaskContext<CommonEvents>,
 ): Promise<StudentSession> {
   const source = teacherOf(options);
+  checkWidth(options);
   checkViews(options);
   scheduleOf(options);
   samplerOf(options);
@@ -121,10 +123,10 @@ export async function prepareStudents(
   } else {
     await native(opened.native.loadTeacher(source.file));
   }
-  const { initialStudent } = options;
+  const { initialStudent, architecture, width } = options;
   if (initialStudent !== undefined) {
-    const { length } = dataset.classes;
-    const message = await checkInitialStudent(initialStudent, length, preprocessing);
+    const expected = { architecture, width, classes: dataset.classes.length };
+    const message = await checkInitialStudent(initialStudent, expected, preprocessing);
     if (message) {
       task.report('warning', { code: 'WARN_INITIAL_PREPROCESSING', message, path: initialStudent });
     }

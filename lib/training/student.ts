@@ -1,6 +1,8 @@
+import path from 'node:path';
 import { samplerOf, scheduleOf } from '../checks.js';
 import { type ModelMetadata, madeWith, recordedPreprocessing } from '../model/metadata.js';
 import type { NativeTrainConfig } from '../native.js';
+import { dropRateOf, isExportedProgram } from '../options/architectures.js';
 import { distillOptions } from '../options/distill.js';
 import { recordedOptions } from '../options/option.js';
 import { classWeightsOf } from './class-weights.js';
@@ -23,7 +25,7 @@ export async function trainStudent(
   listener: TrainingListener,
 ): Promise<Trained> {
   const { lr, temperature, alpha, seed } = hyperparameters;
-  const { epochs, loss, dropRate, batchSize, keep, overwrite } = options;
+  const { epochs, loss, architecture, width, batchSize, keep, overwrite } = options;
   const { initialStudent = '' } = options;
   const { schedule, warmup } = scheduleOf(options);
   const config: NativeTrainConfig = {
@@ -37,7 +39,9 @@ export async function trainStudent(
     temperature,
     alpha,
     classWeights: classWeightsOf(options.classWeights, session.perClass),
-    dropRate,
+    architecture,
+    width,
+    dropRate: dropRateOf(options),
     batchSize,
     sampler: samplerOf(options),
     seed,
@@ -65,6 +69,17 @@ const WITHOUT_VIEWS = {
   cropScale: undefined,
 };
 
+/** Returns a student's network and dropout as its metadata records them; a file by its name. */
+export function recordedStudent(
+  options: Pick<StudentOptions, 'architecture' | 'dropRate'>,
+): Pick<StudentOptions, 'architecture' | 'dropRate'> {
+  const { architecture } = options;
+  return {
+    architecture: isExportedProgram(architecture) ? path.basename(architecture) : architecture,
+    dropRate: dropRateOf(options) ?? undefined,
+  };
+}
+
 function metadataOf(
   { setup, teacher, storeSize }: StudentSession,
   options: StudentOptions,
@@ -78,6 +93,7 @@ function metadataOf(
       ...options,
       ...hyperparameters,
       ...scheduleOf(options),
+      ...recordedStudent(options),
       ...(storeSize === null ? WITHOUT_VIEWS : { augment, storeSize }),
       precision: setup.precision,
     }),

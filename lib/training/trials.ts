@@ -16,7 +16,7 @@ import type { RunTask } from '../run/run.js';
 import { sessionTask, type TaskContext } from '../run/task.js';
 import type { Hyperparameters, StudentOptions, StudentSession } from './prepare.js';
 import type { Trial } from './seeds.js';
-import { trainStudent } from './student.js';
+import { recordedStudent, trainStudent } from './student.js';
 import { type TrainingListener, trainedOf } from './train.js';
 
 // Several trainings of students in one session, as `sweep()` and `compare()` have them.
@@ -172,7 +172,8 @@ export function trialsResult(
     total: number;
   },
 ): TrialsResult {
-  const { epochs, dropRate, batchSize, shuffle, sampler, classWeights, keep, seeds } = options;
+  const { epochs, width, batchSize, shuffle, sampler, classWeights, keep, seeds } = options;
+  const { architecture, dropRate } = recordedStudent(options);
   const { schedule, warmup } = scheduleOf(options);
   const { mean, std, imageSize, ...steps } = recordedPreprocessing(teacher.preprocessing);
   const sum = (phase: 'train' | 'validate') =>
@@ -188,7 +189,7 @@ export function trialsResult(
       dropRate,
       batchSize,
       shuffle,
-      ...recordedOptions(distillOptions, { classWeights, sampler }),
+      ...recordedOptions(distillOptions, { architecture, width, classWeights, sampler }),
       keep,
       imageSize,
       mean,

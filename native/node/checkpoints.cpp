@@ -56,9 +56,11 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
         object.Set("format", contents.format);
         object.Set("architecture", env.Null());
         object.Set("classes", env.Null());
+        object.Set("width", env.Null());
         if (const auto& recognized = contents.recognized) {
           object.Set("architecture", recognized->architecture->name);
-          object.Set("classes", static_cast<double>(recognized->classes));
+          object.Set("classes", static_cast<double>(recognized->options.classes));
+          if (recognized->architecture->has_width) object.Set("width", recognized->options.width);
         }
         object.Set("tensors", tensors);
         object.Set("metadata", contents.metadata ? static_cast<Napi::Value>(
@@ -195,7 +197,7 @@ Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
                      classes = read_int(options, "classes", 1, 1'000'000),
                      seed = read_int(options, "seed", 0)](Channel&) {
     const c10::NoGradGuard no_grad;
-    const auto network = find_architecture(architecture).create({classes, /*drop_rate=*/0});
+    const auto network = find_architecture(architecture).create({classes});
     network->initialize(at::detail::createCPUGenerator(static_cast<uint64_t>(seed)));
     write_checkpoint(path, format_of(path), network->state(), /*metadata_json=*/"");
     return true;

@@ -46,7 +46,7 @@ std::vector<Rate> measure_convolutions(int64_t batch, int64_t size, at::ScalarTy
     return at::randn(shape).to(dtype).contiguous(at::MemoryFormat::ChannelsLast);
   };
   std::vector<Rate> rates;
-  const auto student = student_architecture().create({/*classes=*/2, /*drop_rate=*/0});
+  const auto student = find_architecture("cnn").create({/*classes=*/2});
   for (const auto& [name, like] : student->state()) {
     if (like.dim() != 4) continue;
     const int64_t out = like.size(0), in = like.size(1);

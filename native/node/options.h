@@ -108,6 +108,12 @@ inline JsonObject read_metadata(const Fields& fields) {
   }
 }
 
+// None where it is null.
+inline std::optional<double> read_number_or_null(const Fields& fields, const char* name) {
+  if (fields.get(name).IsNull()) return std::nullopt;
+  return read_double(fields, name);
+}
+
 // Null: all classes weigh the same.
 inline std::optional<at::Tensor> read_class_weights(const Fields& fields) {
   constexpr const char* name = "classWeights";
@@ -162,7 +168,10 @@ inline DistillOptions read_distill_options(const Napi::Value& value) {
                         .class_weights = read_class_weights(fields)};
   const DistillOptions options{
       read_train_config(fields, loss, "student", read_bool(fields, "agreement")),
-      {read_double(fields, "dropRate"), read_path(fields, "initialStudent")}};
+      {.architecture = read_path(fields, "architecture"),
+       .width = read_double(fields, "width"),
+       .drop_rate = read_number_or_null(fields, "dropRate"),
+       .initial_student = read_path(fields, "initialStudent")}};
   fields.refuse_others();
   return options;
 }

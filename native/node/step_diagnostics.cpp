@@ -8,6 +8,7 @@
 
 #include "core/data/augment.h"
 #include "core/data/normalize.h"
+#include "core/error.h"
 #include "core/models/registry.h"
 #include "core/nn/weights.h"
 #include "core/parallel/openmp.h"
@@ -79,9 +80,10 @@ Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
                                          .alpha = read_double(options, "alpha"),
                                          .label_smoothing = 0,
                                          .class_weights = read_class_weights(options)}](Channel&) {
-    const Architecture& architecture = student_architecture();
-    const auto student = architecture.create({classes, /*drop_rate=*/0});
-    load_weights(*student, architecture, Checkpoint::open(path));
+    const auto student = load_network(Checkpoint::open(path)).network;
+    if (student->classes() != classes) {
+      throw Error("ERR_CHECKPOINT_MISMATCH", "'" + path + "' has another number of classes");
+    }
     for (at::Tensor parameter : trainable(student->state())) parameter.requires_grad_();
     const Batch batch{Normalizer(preprocessing, at::kCPU, at::kFloat)(images), labels, teacher, {}};
     const at::Tensor logits = student->forward(batch.images, /*dropout=*/{});

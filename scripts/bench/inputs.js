@@ -52,7 +52,7 @@ export async function makeInputs(plan, folder) {
     throw new Error(`the teacher has ${known} classes, the dataset has ${classes.length}`);
   }
   const student = path.join(folder, 'student.pth');
-  await native(create({ path: student, architecture: 'student', classes: classes.length, seed }));
+  await native(create({ path: student, architecture: 'cnn', classes: classes.length, seed }));
 
   /** @type {Task} */
   const task = {

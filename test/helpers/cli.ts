@@ -53,7 +53,7 @@ beforeAll(async () => {
   });
   await loadAddon().createModel({
     path: at('bare.pth'),
-    architecture: 'student',
+    architecture: 'cnn',
     classes: 2,
     seed: 1,
   });

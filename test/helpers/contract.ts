@@ -64,6 +64,8 @@ export function trainConfigOf(given: Partial<NativeTrainConfig>): NativeTrainCon
     loss: 'distillation',
     temperature: 2,
     alpha: 0.7,
+    architecture: 'cnn',
+    width: 1,
     dropRate: 0.2,
     agreement: false,
     initialStudent: '',

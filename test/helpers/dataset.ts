@@ -71,7 +71,7 @@ export async function writeLoudTeacher(file: string): Promise<string> {
 
 /** An untrained student. */
 export async function writeStudent(file: string, { classes = 2, seed = 1 } = {}): Promise<string> {
-  await loadAddon().createModel({ path: file, architecture: 'student', classes, seed });
+  await loadAddon().createModel({ path: file, architecture: 'cnn', classes, seed });
   return file;
 }
 

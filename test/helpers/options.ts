@@ -94,6 +94,8 @@ const distillOptions = {
   teacher: notAPath,
   teacherLogits: notAPath,
   student: notAPath,
+  architecture: ['resnet', 'CNN', 'net.pt', 'net.onnx', '', '~/net.pt2', 18, null],
+  width: [0, 0.1, 0.3, 8.25, -1, NaN, Infinity, '1', null],
   mean: notMean,
   std: notStd,
   epochs: notACount,

@@ -308,8 +308,8 @@ describe('a place for the student', () => {
     symlinkSync(target, link);
     writeFileSync(target, 'old');
     await distill({ ...base, student: link, overwrite: true });
-    expect((await inspect(target)).architecture).toBe('student');
-    expect((await inspect(link)).architecture).toBe('student');
+    expect((await inspect(target)).architecture).toBe('cnn');
+    expect((await inspect(link)).architecture).toBe('cnn');
     expect(filesIn(path.dirname(target)).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 });

@@ -195,7 +195,7 @@ describe('a comparison', () => {
     expect(found.withTeacher.trials[0]?.best?.valAgreement).toBe(
       result.withTeacher.trials[0]?.best?.valAgreement,
     );
-    expect(found.costs).toMatchObject({ teacher: null, student: { architecture: 'student' } });
+    expect(found.costs).toMatchObject({ teacher: null, student: { architecture: 'cnn' } });
   });
 
   test('needs logits for the validation pictures as well', async () => {

@@ -8,7 +8,7 @@ import { writePth } from '../helpers/pth.js';
 import { refusalOf } from '../helpers/results.js';
 
 describe('convert()', () => {
-  test.each(['student', 'densenet121'])('keeps a %s bit by bit', async (architecture) => {
+  test.each(['cnn', 'densenet121'])('keeps a %s bit by bit', async (architecture) => {
     const first = inFolder(`${architecture}-1.pth`);
     await loadAddon().createModel({ path: first, architecture, classes: 5, seed: 4 });
     const there = await convert(first, inFolder(`${architecture}-2.safetensors`));

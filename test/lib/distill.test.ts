@@ -83,7 +83,7 @@ describe('a run', () => {
     const given = options({ epochs: 2, temperature: 3, alpha: 0.25 });
     const { best } = await distill(given);
     const { architecture, classes, metadata } = await inspect(given.student);
-    expect([architecture, classes]).toEqual(['student', 2]);
+    expect([architecture, classes]).toEqual(['cnn', 2]);
     expect(metadata).toMatchObject({
       classes: ['ants', 'bees'],
       mean: [...given.mean],

@@ -234,7 +234,7 @@ describe('a file that comes there while the work goes on', () => {
     const run = distill({ ...base, student, epochs: 6, lr: 1e-3, keep: 'loss', overwrite: true });
     run.on('prepare', appear(student));
     await run.on('warning', () => {});
-    expect((await inspect(student)).architecture).toBe('student');
+    expect((await inspect(student)).architecture).toBe('cnn');
   });
 });
 
@@ -281,7 +281,7 @@ test('the session itself leaves what is no network of the kind that it writes', 
   await expect(session.train(given, () => {})).rejects.toMatchObject({ code: 'ERR_EXISTS' });
   expect(readFileSync(student).equals(readFileSync(at('kinds/teacher')))).toBe(true);
   await session.train({ ...given, overwrite: true }, () => {});
-  expect((await loadAddon().inspect(student)).architecture).toBe('student');
+  expect((await loadAddon().inspect(student)).architecture).toBe('cnn');
   await session.close();
 });
 

@@ -120,7 +120,7 @@ test.each(['dataset', 'prepare', 'epoch', 'best'] as const)(
     // The saved student stays, whole.
     const saved = event === 'epoch' || event === 'best';
     expect(written(given)).toEqual(saved ? ['student.pth'] : []);
-    if (saved) expect((await inspect(given.student)).architecture).toBe('student');
+    if (saved) expect((await inspect(given.student)).architecture).toBe('cnn');
   },
 );
 
@@ -209,7 +209,7 @@ describe('a signal', () => {
     await expect(iterate()).rejects.toMatchObject(aborted);
     expect(seen.slice(0, 2)).toEqual([1, 2]);
     expect(written(given)).toEqual(['student.pth']);
-    expect((await inspect(given.student)).architecture).toBe('student');
+    expect((await inspect(given.student)).architecture).toBe('cnn');
   });
 
   test('is let go when the run is over', async () => {
@@ -274,7 +274,7 @@ describe('a process', () => {
       stderr: '',
     });
     expect(written(given)).toEqual(['student.pth']);
-    expect((await inspect(given.student)).architecture).toBe('student');
+    expect((await inspect(given.student)).architecture).toBe('cnn');
   });
 
   test.each(['dataset', 'prepare'])('ends by process.exit() at `%s`', async (event) => {

@@ -386,7 +386,7 @@ describe('the command', () => {
     expect(said.stdout).toContain(`Best: temperature 2, alpha ${best?.alpha}, lr 0.0001\n`);
     expect(said.stdout).toContain(`Figures: ${out}\nStudent: ${student}\nNext: distill predict`);
     expect(said.stderr).toMatch(/^8 of 8 students: temperature 0\.01, alpha 0\.9, lr 0\.0001: /m);
-    expect((await inspect(student)).architecture).toBe('student');
+    expect((await inspect(student)).architecture).toBe('cnn');
   });
 
   test('prints events with --json', async () => {

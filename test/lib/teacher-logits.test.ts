@@ -131,7 +131,7 @@ describe('a file of logits', () => {
     const teacher = await writeStudent(inFolder('student-teacher.safetensors'));
     const output = inFolder('by-student.safetensors');
     expect(await teacherLogits({ ...asking, teacher, output })).toMatchObject({
-      architecture: 'student',
+      architecture: 'cnn',
     });
   });
 

@@ -169,7 +169,7 @@ describe.runIf(gpu)('on a GPU', () => {
   test('a student is trained, saved and asked', async () => {
     const result = await distill({ ...base, device: 'cuda', epochs: 5 });
     expect(result).toMatchObject({ device: gpu, stopReason: 'completed', epochs: 5 });
-    expect(await inspect(result.student)).toMatchObject({ architecture: 'student', classes: 2 });
+    expect(await inspect(result.student)).toMatchObject({ architecture: 'cnn', classes: 2 });
 
     const probabilities: Record<string, number[]> = {};
     for (const [device, precision] of [

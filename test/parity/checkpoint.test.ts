@@ -86,9 +86,7 @@ print(json.dumps(written))
 
   test('writes a student that the reference loads strictly', async () => {
     const file = newPath();
-    await native(
-      loadAddon().createModel({ path: file, architecture: 'student', classes: 3, seed: 2 }),
-    );
+    await native(loadAddon().createModel({ path: file, architecture: 'cnn', classes: 3, seed: 2 }));
     const theirs = runPython([
       '-c',
       `

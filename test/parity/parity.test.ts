@@ -47,7 +47,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
   let pixels: Uint8Array;
 
   beforeAll(async () => {
-    await loadAddon().createModel({ path: initial, architecture: 'student', classes: 2, seed: 5 });
+    await loadAddon().createModel({ path: initial, architecture: 'cnn', classes: 2, seed: 5 });
     dataset = await scanDataset({
       train: path.join(hymenoptera, 'train'),
       val: path.join(hymenoptera, 'val'),

@@ -53,8 +53,8 @@ export function studentModel(options: StudentGraph) {
         ? graph.node('MaxPool', [x], { kernel_shape: [2, 2], strides: [2, 2] })
         : graph.node('GlobalAveragePool', [x]);
   }
-  x = graph.node('Flatten', [x], { axis: 1 }); // (N, 256)
-  x = graph.node('Relu', [linear(graph, x, 'classifier.0', options)]); // (N, 128)
+  x = graph.node('Flatten', [x], { axis: 1 }); // (N, 256w), of width w
+  x = graph.node('Relu', [linear(graph, x, 'classifier.0', options)]); // (N, 128w)
   x = linear(graph, x, 'classifier.3', options, softmax ? undefined : outputName); // (N, classes)
   if (softmax) graph.node('Softmax', [x], { axis: 1 }, outputName);
 

@@ -273,4 +273,8 @@ at::Tensor stem(const at::Tensor& images, const Conv2d& convolution, const Batch
                  /*winners=*/{});
 }
 
+bool stem_applies(at::Device device, const Conv2d& convolution) {
+  return device.is_cpu() && convolution.weight.size(0) % channel_step == 0;
+}
+
 }  // namespace distill

@@ -28,4 +28,7 @@ namespace distill {
 at::Tensor stem(const at::Tensor& images, const Conv2d& convolution, const BatchNorm2d& norm,
                 bool training);
 
+// True on the CPU and for out channels in whole blocks of 32.
+bool stem_applies(at::Device device, const Conv2d& convolution);
+
 }  // namespace distill

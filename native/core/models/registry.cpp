@@ -12,20 +12,33 @@ namespace {
 
 // torchvision's DenseNet of a variant.
 Architecture densenet(const DenseNetVariant& variant) {
-  return {
-      variant.name, variant.name, Role::teacher,
-      [&variant](const Checkpoint& checkpoint) { return densenet_classes(checkpoint, variant); },
-      [&variant](const NetworkOptions& options) {
-        return std::make_unique<DenseNet>(variant, options.classes);
-      }};
+  return {variant.name, variant.name, Role::teacher,
+          [&variant](const Checkpoint& checkpoint) -> std::optional<NetworkOptions> {
+            const auto classes = densenet_classes(checkpoint, variant);
+            if (!classes) return std::nullopt;
+            return NetworkOptions{*classes};
+          },
+          [&variant](const NetworkOptions& options) {
+            return std::make_unique<DenseNet>(variant, options.classes);
+          }};
 }
 
-// The reference's student.
-Architecture student() {
-  return {"student", "a student", Role::student, student_classes,
+// The reference's student, of any width.
+Architecture cnn() {
+  return {"cnn",
+          "a student",
+          Role::student,
+          [](const Checkpoint& checkpoint) -> std::optional<NetworkOptions> {
+            const auto shape = student_shape(checkpoint);
+            if (!shape) return std::nullopt;
+            return NetworkOptions{.classes = shape->classes, .width = shape->width};
+          },
           [](const NetworkOptions& options) {
-            return std::make_unique<Student>(options.classes, options.drop_rate);
-          }};
+            return std::make_unique<Student>(
+                options.classes, options.drop_rate.value_or(Student::reference_drop_rate),
+                options.width);
+          },
+          /*has_width=*/true};
 }
 
 constexpr const char* known_networks = "a student that this package trains or a DenseNet";
@@ -40,7 +53,7 @@ const std::vector<Architecture>& architectures() {
       densenet(densenet161),
       densenet(densenet169),
       densenet(densenet201),
-      student(),
+      cnn(),
   };
   return all;
 }
@@ -59,8 +72,8 @@ namespace {
 }
 
 LoadedNetwork load(const Recognized& recognized, const Checkpoint& checkpoint) {
-  const auto& [architecture, classes] = recognized;
-  LoadedNetwork loaded{architecture, architecture->create({classes, /*drop_rate=*/0})};
+  const auto& [architecture, options] = recognized;
+  LoadedNetwork loaded{architecture, architecture->create(options)};
   load_weights(*loaded.network, *architecture, checkpoint);
   return loaded;
 }
@@ -77,14 +90,10 @@ const Architecture& find_architecture(const std::string& name) {
   return *found;
 }
 
-const Architecture& student_architecture() {
-  return find_architecture("student");
-}
-
 std::optional<Recognized> recognize(const Checkpoint& checkpoint) {
   for (const Architecture& architecture : architectures()) {
-    if (const auto classes = architecture.classes_of(checkpoint)) {
-      return Recognized{&architecture, *classes};
+    if (const auto options = architecture.options_of(checkpoint)) {
+      return Recognized{&architecture, *options};
     }
   }
   return std::nullopt;

@@ -16,7 +16,8 @@ enum class Role { teacher, student };
 
 struct NetworkOptions {
   int64_t classes;
-  double drop_rate;  // of a student's dropout; torchvision's DenseNets have none
+  std::optional<double> drop_rate = {};  // of a student's dropout; none: the architecture's own
+  double width = 1;                      // of 'cnn' alone
 };
 
 // A kind of network, by name.
@@ -24,11 +25,12 @@ struct Architecture {
   std::string name;   // in options, files and results, such as "densenet121"
   std::string title;  // in messages, such as "a student"
   Role role;
-  // The number of classes of the network in a checkpoint, read off names and shapes; none where
-  // the checkpoint holds another kind of network.
-  std::function<std::optional<int64_t>(const Checkpoint&)> classes_of;
+  // The options of the network in a checkpoint, read off names and shapes; none where the
+  // checkpoint holds another kind of network.
+  std::function<std::optional<NetworkOptions>(const Checkpoint&)> options_of;
   // Makes a network whose weights are not yet initialised.
   std::function<std::unique_ptr<Network>(const NetworkOptions&)> create;
+  bool has_width = false;  // whether there are wider and narrower ones
 };
 
 // All that there are. A new one is added here (registry.cpp), and nowhere else.
@@ -37,13 +39,10 @@ const std::vector<Architecture>& architectures();
 // The architecture of this name. Throws ERR_MODEL_ARCHITECTURE where there is none.
 const Architecture& find_architecture(const std::string& name);
 
-// The architecture that distillation trains.
-const Architecture& student_architecture();
-
 // The kind of network that a checkpoint holds, if it is one of these.
 struct Recognized {
   const Architecture* architecture;
-  int64_t classes;
+  NetworkOptions options;
 };
 std::optional<Recognized> recognize(const Checkpoint& checkpoint);
 

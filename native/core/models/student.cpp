@@ -2,6 +2,9 @@
 
 #include <c10/core/GradMode.h>
 
+#include <cmath>
+
+#include "core/error.h"
 #include "core/kernels/convolution.h"
 #include "core/kernels/norm_relu_pool.h"
 #include "core/kernels/stem.h"
@@ -10,8 +13,22 @@
 namespace distill {
 namespace {
 
-constexpr int64_t channels[] = {3, 32, 64, 128, 256};  // in and out of the four blocks
-constexpr int64_t hidden_features = 128;
+// Of width 1: the channels of the first block, of which each next one has twice as many.
+constexpr int64_t reference_channels = 32;
+
+bool is_width(double width) {
+  const double steps = width / Student::width_step;
+  return steps == std::trunc(steps) && steps >= 1 && width <= Student::max_width;
+}
+
+// The channels of the first block, from which all others follow.
+int64_t base_channels(double width) {
+  if (!is_width(width)) {
+    throw Error("ERR_MODEL_ARCHITECTURE", "there is no student of width " + std::to_string(width) +
+                                              "; expected a multiple of 0.25 that is at most 8");
+  }
+  return static_cast<int64_t>(reference_channels * width);
+}
 
 // A student in evaluation mode. The copy shares its weights with the network that is trained.
 class StudentEvaluator final : public Evaluator {
@@ -40,18 +57,21 @@ class StudentEvaluator final : public Evaluator {
 
 // features: 0 conv, 1 norm, 2 relu, 3 pool; 4 conv … 13 norm, 14 relu, 15 average pool.
 // classifier: 0 linear, 1 relu, 2 dropout, 3 linear.
-Student::Student(int64_t classes, double drop_rate)
+Student::Student(int64_t classes, double drop_rate, double width)
     : drop_rate_(drop_rate),
-      blocks_(make_blocks(Scope(state_) / "features")),
-      hidden_(Scope(state_) / "classifier" / 0, channels[4], hidden_features),
-      output_(Scope(state_) / "classifier" / 3, hidden_features, classes) {}
+      blocks_(make_blocks(Scope(state_) / "features", base_channels(width))),
+      hidden_(Scope(state_) / "classifier" / 0, 8 * base_channels(width), 4 * base_channels(width)),
+      output_(Scope(state_) / "classifier" / 3, 4 * base_channels(width), classes) {}
 
-std::vector<Student::Block> Student::make_blocks(const Scope& features) {
+std::vector<Student::Block> Student::make_blocks(const Scope& features, int64_t base) {
   std::vector<Block> blocks;
+  int64_t in = 3;
   for (int64_t i = 0; i < 4; ++i) {
-    blocks.push_back({Conv2d(features / (4 * i), channels[i], channels[i + 1], /*kernel=*/3,
-                             /*stride=*/1, /*padding=*/1, /*with_bias=*/true),
-                      BatchNorm2d(features / (4 * i + 1), channels[i + 1])});
+    const int64_t out = base << i;
+    blocks.push_back({Conv2d(features / (4 * i), in, out, /*kernel=*/3, /*stride=*/1, /*padding=*/1,
+                             /*with_bias=*/true),
+                      BatchNorm2d(features / (4 * i + 1), out)});
+    in = out;
   }
   return blocks;
 }
@@ -70,7 +90,7 @@ at::Tensor Student::features(const at::Tensor& images, bool training) const {
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Pool pool = i + 1 < blocks_.size() ? Pool::max2 : Pool::average;
     const auto& [convolution, norm] = blocks_[i];
-    if (x.is_cpu() && i == 0) {
+    if (i == 0 && stem_applies(x.device(), convolution)) {
       x = stem(x, convolution, norm, training);
     } else if (x.is_cpu()) {
       x = norm_relu_pool(convolve_without_bias(x, convolution), convolution.bias, norm, pool,
@@ -80,7 +100,7 @@ at::Tensor Student::features(const at::Tensor& images, bool training) const {
       x = pool == Pool::max2 ? at::max_pool2d(x, 2) : at::adaptive_avg_pool2d(x, {1, 1});
     }
   }
-  return hidden_(x.flatten(1).to(at::kFloat)).relu_();  // (B, 256) -> (B, 128)
+  return hidden_(x.flatten(1).to(at::kFloat)).relu_();  // (B, 256w) -> (B, 128w)
 }
 
 at::Tensor Student::forward(const at::Tensor& images, const at::Tensor& dropout) const {
@@ -91,7 +111,9 @@ at::Tensor Student::forward(const at::Tensor& images, const at::Tensor& dropout)
 at::Tensor Student::draw_dropout(int64_t pictures, at::Generator generator) const {
   if (drop_rate_ == 0) return {};
   const double keep = 1 - drop_rate_;
-  return at::empty({pictures, hidden_features}).bernoulli_(keep, std::move(generator)).div_(keep);
+  return at::empty({pictures, hidden_.weight.size(0)})
+      .bernoulli_(keep, std::move(generator))
+      .div_(keep);
 }
 
 std::unique_ptr<Evaluator> Student::evaluator(const Compute& compute) {
@@ -99,10 +121,14 @@ std::unique_ptr<Evaluator> Student::evaluator(const Compute& compute) {
   return std::make_unique<StudentEvaluator>(*this);
 }
 
-std::optional<int64_t> student_classes(const Checkpoint& checkpoint) {
+std::optional<StudentShape> student_shape(const Checkpoint& checkpoint) {
+  const TensorEntry* first = checkpoint.find("features.0.weight");
   const TensorEntry* last = checkpoint.find("classifier.3.weight");
   if (!last || !plausible_classes(*last) || !checkpoint.find("features.12.weight")) return {};
-  return last->shape[0];
+  if (!first || first->shape.size() != 4) return {};
+  const double width = static_cast<double>(first->shape[0]) / reference_channels;
+  if (!is_width(width)) return {};
+  return StudentShape{last->shape[0], width};
 }
 
 }  // namespace distill

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "core/checkpoint/json_object.h"
@@ -50,8 +51,10 @@ struct TrainConfig {
 
 // The options of a student's training besides.
 struct DistillConfig {
-  double drop_rate;
-  std::string initial_student;  // a checkpoint to start from; empty: fresh weights
+  std::string architecture;         // the registry's name of the student
+  double width;                     // of 'cnn' alone
+  std::optional<double> drop_rate;  // none: the architecture's own
+  std::string initial_student;      // a checkpoint to start from; empty: fresh weights
 };
 
 // The options of a teacher's training besides.

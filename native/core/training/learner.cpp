@@ -56,8 +56,8 @@ void Learner::begin_validation() {
 
 std::unique_ptr<Network> make_student(const DistillConfig& config, int64_t classes,
                                       const at::Generator& generator) {
-  const Architecture& architecture = student_architecture();
-  auto student = architecture.create({classes, config.drop_rate});
+  const Architecture& architecture = find_architecture(config.architecture);
+  auto student = architecture.create({classes, config.drop_rate, config.width});
   if (config.initial_student.empty()) {
     student->initialize(generator);
   } else {
@@ -69,13 +69,13 @@ std::unique_ptr<Network> make_student(const DistillConfig& config, int64_t class
 std::unique_ptr<Network> make_teacher(const TeachConfig& config, int64_t classes,
                                       const at::Generator& generator) {
   if (config.weights.empty()) {
-    auto teacher = find_architecture(config.architecture).create({classes, /*drop_rate=*/0});
+    auto teacher = find_architecture(config.architecture).create({classes});
     teacher->initialize(generator);
     return teacher;
   }
   LoadedNetwork loaded = load_teacher(config.weights);
   if (config.keep_head) return std::move(loaded.network);
-  auto teacher = loaded.architecture->create({classes, /*drop_rate=*/0});
+  auto teacher = loaded.architecture->create({classes});
   Linear head = teacher->head();
   head.initialize(generator);
   for (const auto& [name, tensor] : teacher->state()) {

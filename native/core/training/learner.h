@@ -50,7 +50,8 @@ class Learner {
 };
 
 // The student of a distillation, on the CPU: fresh weights, or those of a checkpoint. Throws what
-// reading the checkpoint throws.
+// reading the checkpoint throws, and ERR_MODEL_ARCHITECTURE where no architecture has config's
+// name.
 std::unique_ptr<Network> make_student(const DistillConfig& config, int64_t classes,
                                       const at::Generator& generator);
 

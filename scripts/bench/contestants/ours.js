@@ -249,6 +249,8 @@ async function train(epochs, batchSize, onEpoch) {
     loss: 'distillation',
     temperature: task.temperature,
     alpha: task.alpha,
+    architecture: 'cnn',
+    width: 1,
     dropRate: 0,
     batchSize,
     classWeights: null,

@@ -60,7 +60,7 @@ describe('the command export', () => {
       event: 'export',
       path: out('asked.bin'),
       format: 'safetensors',
-      architecture: 'student',
+      architecture: 'cnn',
       classes: 5,
     });
   });

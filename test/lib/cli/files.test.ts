@@ -9,7 +9,7 @@ describe('files', () => {
   test('inspect describes a student', async () => {
     const { code, stdout } = await run(['inspect', 'student.pth']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^architecture +student$/m);
+    expect(stdout).toMatch(/^architecture +cnn$/m);
     expect(stdout).toMatch(/^names +ants, bee's$/m);
     expect(stdout).toMatch(/^image size +32$/m);
     expect(stdout).not.toContain('features.0.weight');

@@ -103,7 +103,7 @@ describe('an interrupted training', () => {
     expect(stdout).toMatch(new RegExp(`^Student: ${signal}/student.pth, 1\\.7 MB$`, 'm'));
     expect(leftovers(signal)).toEqual([]);
     const { stdout: found } = await run(['inspect', `${signal}/student.pth`, '--json']);
-    expect(events(found)[0]).toMatchObject({ architecture: 'student', metadata: { epoch: 1 } });
+    expect(events(found)[0]).toMatchObject({ architecture: 'cnn', metadata: { epoch: 1 } });
   });
 
   test('reports its result with --json', async () => {

@@ -109,7 +109,7 @@ test('the addon takes no path that the system would cut', async () => {
     () => addon.writeFile(path, new Uint8Array(1)),
     () => addon.checkWritable(path),
     () => addon.convert({ from: 'none', to: path, format: 'pth' }),
-    () => addon.createModel({ path, architecture: 'student', classes: 2, seed: 1 }),
+    () => addon.createModel({ path, architecture: 'cnn', classes: 2, seed: 1 }),
   ]) {
     await expect(call()).rejects.toThrow(/NUL byte/);
   }

@@ -43,9 +43,7 @@ describe('loading into a model', () => {
   let expected: number[];
   beforeAll(async () => {
     const file = newPath();
-    await native(
-      loadAddon().createModel({ path: file, architecture: 'student', classes: 3, seed: 5 }),
-    );
+    await native(loadAddon().createModel({ path: file, architecture: 'cnn', classes: 3, seed: 5 }));
     student = (await readAll(file)) as typeof student;
     expected = await logits(file);
   });

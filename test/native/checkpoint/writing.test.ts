@@ -22,7 +22,7 @@ const newPath = () => path.join(folder, `${++files}.pth`);
 
 describe('writing', () => {
   const create = (file: string) =>
-    native(loadAddon().createModel({ path: file, architecture: 'student', classes: 2, seed: 1 }));
+    native(loadAddon().createModel({ path: file, architecture: 'cnn', classes: 2, seed: 1 }));
   const checkWritable = (file: string) => native(loadAddon().checkWritable(file));
 
   test('replaces the file in one step and leaves nothing else', async () => {
@@ -34,7 +34,7 @@ describe('writing', () => {
     const inode = statSync(file).ino;
     await create(file);
     expect(statSync(file).ino).not.toBe(inode);
-    expect((await inspect(file)).architecture).toBe('student');
+    expect((await inspect(file)).architecture).toBe('cnn');
     expect(readdirSync(place)).toEqual(['student.pth']);
   });
 
@@ -51,7 +51,7 @@ describe('writing', () => {
     writeFileSync(file, 'old');
     symlinkSync('a.pth', link);
     await create(link);
-    expect((await inspect(file)).architecture).toBe('student');
+    expect((await inspect(file)).architecture).toBe('cnn');
     expect(readdirSync(place).sort()).toEqual(['a.pth', 'b.pth']);
   });
 

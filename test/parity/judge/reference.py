@@ -18,31 +18,32 @@ from torchvision.datasets import ImageFolder
 
 
 class StudentModel(nn.Module):
-    def __init__(self, classes_number=2, drop_rate=0.2):
+    def __init__(self, classes_number=2, drop_rate=0.2, width=1):
         super().__init__()
+        c = round(32 * width)
         self.features = nn.Sequential(
-            nn.Conv2d(3, 32, 3, padding=1),
-            nn.BatchNorm2d(32),
+            nn.Conv2d(3, c, 3, padding=1),
+            nn.BatchNorm2d(c),
             nn.ReLU(inplace=True),
             nn.MaxPool2d(2, 2),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.BatchNorm2d(64),
+            nn.Conv2d(c, 2 * c, 3, padding=1),
+            nn.BatchNorm2d(2 * c),
             nn.ReLU(inplace=True),
             nn.MaxPool2d(2, 2),
-            nn.Conv2d(64, 128, 3, padding=1),
-            nn.BatchNorm2d(128),
+            nn.Conv2d(2 * c, 4 * c, 3, padding=1),
+            nn.BatchNorm2d(4 * c),
             nn.ReLU(inplace=True),
             nn.MaxPool2d(2, 2),
-            nn.Conv2d(128, 256, 3, padding=1),
-            nn.BatchNorm2d(256),
+            nn.Conv2d(4 * c, 8 * c, 3, padding=1),
+            nn.BatchNorm2d(8 * c),
             nn.ReLU(inplace=True),
             nn.AdaptiveAvgPool2d((1, 1)),
         )
         self.classifier = nn.Sequential(
-            nn.Linear(256, 128),
+            nn.Linear(8 * c, 4 * c),
             nn.ReLU(inplace=True),
             nn.Dropout(drop_rate),
-            nn.Linear(128, classes_number),
+            nn.Linear(4 * c, classes_number),
         )
 
     def forward(self, x):
