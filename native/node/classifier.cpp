@@ -40,6 +40,7 @@ class ClassifierWrap {
           const Compute compute = begin_execution(execution_);
           device_ = compute.device;
           const LoadedNetwork loaded = load_network(Checkpoint::open(model_));
+          loaded.network->prepare(preprocessing_.image_size);
           classifier_.emplace(loaded.network->evaluator(compute), preprocessing_, compute);
           return gpu_warning(execution_);
         },

@@ -1,6 +1,7 @@
 #include "core/checkpoint/json.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 
 #include "core/checkpoint/byte_reader.h"
@@ -96,6 +97,29 @@ int64_t JsonReader::count() {
     value = value * 10 + (digit - '0');
   }
   return value;
+}
+
+int64_t JsonReader::integer() {
+  return accept('-') ? -count() : count();
+}
+
+double JsonReader::number() {
+  skip_space();
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (rest_.starts_with('"')) {
+    const std::string word = string();
+    if (word == "Infinity") return infinity;
+    if (word == "-Infinity") return -infinity;
+    if (word == "NaN") return std::numeric_limits<double>::quiet_NaN();
+    refuse("lacks a number");
+  }
+  if (accept_word("Infinity")) return infinity;
+  if (accept_word("-Infinity")) return -infinity;
+  if (accept_word("NaN")) return std::numeric_limits<double>::quiet_NaN();
+  const std::string_view before = rest_;
+  skip_number();
+  const std::string text(before.substr(0, before.size() - rest_.size()));
+  return std::strtod(text.c_str(), nullptr);
 }
 
 bool JsonReader::accept_word(std::string_view word) {

@@ -43,6 +43,11 @@ class JsonReader {
   std::string string();
   // A whole number from 0 to 2^63 - 1, written with digits alone.
   int64_t count();
+  // A whole number that fits int64.
+  int64_t integer();
+  // Any number; also the words that Python writes for numbers that JSON has no way to write:
+  // Infinity, -Infinity and NaN, bare or as a string.
+  double number();
   bool boolean();
   // Passes over a null; false where another value comes next.
   bool null();
@@ -50,6 +55,8 @@ class JsonReader {
   void skip();
   // A value of any kind, at most 64 levels deep, as it is written.
   std::string any();
+  // The bytes that are not read yet.
+  size_t left() const { return rest_.size(); }
   // Nothing but white space is left.
   void end();
 

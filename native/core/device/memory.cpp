@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
 #include <unordered_map>
+#include <utility>
 
 namespace distill {
 namespace {
@@ -46,6 +48,9 @@ void* map_block(size_t bytes) {
   return first + before;
 }
 
+// The most bytes that may be in use when this thread takes more.
+thread_local size_t most_in_use = std::numeric_limits<size_t>::max();
+
 class KeepingAllocator final : public c10::Allocator {
  public:
   // Never destroyed: tensors may outlive every other object.
@@ -63,6 +68,11 @@ class KeepingAllocator final : public c10::Allocator {
   }
   void copy_data(void* to, const void* from, size_t bytes) const override {
     default_copy_data(to, from, bytes);
+  }
+
+  size_t used_bytes() {
+    const std::lock_guard lock(mutex_);
+    return used_bytes_;
   }
 
   void release() {
@@ -86,6 +96,7 @@ class KeepingAllocator final : public c10::Allocator {
       return data;
     }
     const std::lock_guard lock(mutex_);
+    if (bytes > most_in_use || used_bytes_ > most_in_use - bytes) throw std::bad_alloc();
     auto idle = idle_.lower_bound(rounded(bytes));
     if (idle == idle_.end() || idle->first > 2 * rounded(bytes)) {
       if (idle_bytes_ > most_used_bytes_ + idle_allowance) unmap_idle();
@@ -130,6 +141,13 @@ void keep_freed_memory() {
 
 void release_freed_memory() {
   KeepingAllocator::instance().release();
+}
+
+AllocationLimit::AllocationLimit(size_t bytes)
+    : before_(std::exchange(most_in_use, KeepingAllocator::instance().used_bytes() + bytes)) {}
+
+AllocationLimit::~AllocationLimit() {
+  most_in_use = before_;
 }
 
 }  // namespace distill

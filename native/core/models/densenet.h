@@ -36,7 +36,7 @@ class DenseNet final : public Network {
 
   StateDict& state() override { return state_; }
   const StateDict& state() const override { return state_; }
-  const Linear& head() const override { return layers_.classifier; }
+  const Linear* head() const override { return &layers_.classifier; }
   // As torch.manual_seed(seed); torchvision.models.densenet121(num_classes=classes).
   void initialize(at::Generator generator) override;
   // The last features of a picture may have one value a channel, which BatchNorm can only compare

@@ -3,10 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/checkpoint/state_dict.h"
 #include "core/device/device.h"
 #include "core/nn/layers.h"
+#include "core/nn/weights.h"
 
 namespace distill {
 
@@ -32,16 +35,25 @@ class Network {
  public:
   virtual ~Network() = default;
 
-  // The weights and running statistics under PyTorch's names. The parameters of the last layer are
-  // the last of trainable(state()).
+  // The weights and running statistics under PyTorch's names.
   virtual StateDict& state() = 0;
   virtual const StateDict& state() const = 0;
-  // The last layer, features -> logits. Its handles on the weights are those of state().
-  virtual const Linear& head() const = 0;
-  int64_t classes() const { return head().weight.size(0); }
+  // The tensors of state() that an optimizer moves, in its order.
+  virtual std::vector<at::Tensor> parameters() const { return trainable(state()); }
+  // The last layer, features -> logits, if it is a linear one. Its handles on the weights are those
+  // of state().
+  virtual const Linear* head() const = 0;
+  virtual int64_t classes() const { return head()->weight.size(0); }
 
   // Draws fresh weights, in the order in which PyTorch's constructor of this network draws them.
   virtual void initialize(at::Generator generator) = 0;
+
+  // Called once before pictures of that size, with the weights on the CPU. Throws ERR_GRAPH where
+  // the network does not take them.
+  virtual void prepare(int64_t image_size) {}
+  // The exported program that has to be in the network's file beside its weights, as JSON; empty
+  // where the weights tell what the network is.
+  virtual std::string graph() const { return {}; }
 
   // The fewest pictures that a training step can have.
   virtual int64_t smallest_batch() const { return 1; }

@@ -48,12 +48,12 @@ std::optional<Recognized> recognize(const Checkpoint& checkpoint);
 
 // A network with a checkpoint's weights, complete and as float32, on the CPU.
 struct LoadedNetwork {
-  const Architecture* architecture;
+  std::string architecture;  // its name, or the class of the model that was exported
   std::unique_ptr<Network> network;
 };
 
-// Throws ERR_MODEL_ARCHITECTURE where the checkpoint holds no known network, and what reading it
-// throws.
+// A network of known architecture, or of any that comes with its graph. Throws
+// ERR_MODEL_ARCHITECTURE where the checkpoint holds neither, ERR_GRAPH, and what reading it throws.
 LoadedNetwork load_network(const Checkpoint& checkpoint);
 
 // Loads the teacher of a distillation. Throws ERR_TEACHER_ARCHITECTURE where the file holds no

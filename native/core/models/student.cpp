@@ -39,7 +39,7 @@ class StudentEvaluator final : public Evaluator {
     return student_.features(images, /*training=*/false);
   }
   at::Tensor forward(const at::Tensor& images) const override {
-    return student_.head()(features(images));
+    return (*student_.head())(features(images));
   }
   void follow(const Network& network) override {
     const c10::NoGradGuard no_grad;

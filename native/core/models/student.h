@@ -27,7 +27,7 @@ class Student final : public Network {
 
   StateDict& state() override { return state_; }
   const StateDict& state() const override { return state_; }
-  const Linear& head() const override { return output_; }
+  const Linear* head() const override { return &output_; }
   // As torch.manual_seed(seed); StudentModel(classes).
   void initialize(at::Generator generator) override;
   // Factors of the hidden features, (B, 128w).

@@ -57,6 +57,8 @@ struct BatchNorm2d {
 
 struct Linear {
   Linear(const Scope& scope, int64_t in, int64_t out);
+  // Of tensors that are there; without a bias, it is undefined.
+  Linear(at::Tensor weight, at::Tensor bias) : weight(std::move(weight)), bias(std::move(bias)) {}
   void initialize(at::Generator generator);
   at::Tensor operator()(const at::Tensor& x) const;
 

@@ -69,9 +69,9 @@ std::vector<at::Tensor> trainable(const StateDict& model) {
   return parameters;
 }
 
-int64_t count_parameters(const StateDict& model) {
+int64_t count_elements(const std::vector<at::Tensor>& tensors) {
   int64_t count = 0;
-  for (const at::Tensor& parameter : trainable(model)) count += parameter.numel();
+  for (const at::Tensor& tensor : tensors) count += tensor.numel();
   return count;
 }
 

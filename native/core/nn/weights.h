@@ -29,7 +29,7 @@ StateDict on_host(const StateDict& model);
 // statistics.
 std::vector<at::Tensor> trainable(const StateDict& model);
 
-// The number of parameters, running statistics not counted.
-int64_t count_parameters(const StateDict& model);
+// The number of elements in all of them.
+int64_t count_elements(const std::vector<at::Tensor>& tensors);
 
 }  // namespace distill

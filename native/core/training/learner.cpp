@@ -16,11 +16,15 @@ Learner::Learner(std::unique_ptr<Network> network, const Compute& compute,
 }
 
 std::vector<std::vector<at::Tensor>> Learner::parameter_groups() const {
-  std::vector<at::Tensor> parameters = trainable(network_->state());
-  if (!freeze_epochs_) return {parameters};
-  const Linear& head = network_->head();
-  parameters.resize(parameters.size() - 2);  // the head's two are the last
-  return {parameters, {head.weight, head.bias}};
+  const std::vector<at::Tensor> all = network_->parameters();
+  if (!freeze_epochs_) return {all};
+  const Linear& head = *network_->head();
+  std::vector<at::Tensor> features, last;
+  for (const at::Tensor& parameter : all) {
+    const bool is_last = parameter.is_same(head.weight) || parameter.is_same(head.bias);
+    (is_last ? last : features).push_back(parameter);
+  }
+  return {features, last};
 }
 
 size_t Learner::begin_epoch(int64_t epoch) {
@@ -43,7 +47,7 @@ at::Tensor Learner::forward(const Batch& batch) {
     const c10::NoGradGuard no_grad;
     return frozen_->features(batch.images);
   }();
-  return network_->head()(features);
+  return (*network_->head())(features);
 }
 
 void Learner::begin_validation() {
@@ -75,8 +79,8 @@ std::unique_ptr<Network> make_teacher(const TeachConfig& config, int64_t classes
   }
   LoadedNetwork loaded = load_teacher(config.weights);
   if (config.keep_head) return std::move(loaded.network);
-  auto teacher = loaded.architecture->create({classes});
-  Linear head = teacher->head();
+  auto teacher = find_architecture(loaded.architecture).create({classes});
+  Linear head = *teacher->head();
   head.initialize(generator);
   for (const auto& [name, tensor] : teacher->state()) {
     if (tensor.is_same(head.weight) || tensor.is_same(head.bias)) continue;

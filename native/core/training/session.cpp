@@ -25,8 +25,9 @@ Session::Opened Session::open() {
 
 Session::LoadedTeacher Session::load_teacher(const std::string& path) {
   const auto [architecture, network] = distill::load_teacher(path);
+  network->prepare(preprocessing_.image_size);
   teacher_.emplace(path, network->evaluator(compute_), preprocessing_, compute_);
-  return {architecture->name, network->classes(), count_parameters(network->state())};
+  return {architecture, network->classes(), count_elements(network->parameters())};
 }
 
 void Session::create_store(const StoreShape& shape, const StorePlace& place,
@@ -65,7 +66,9 @@ TrainResult Session::train(const TrainConfig& config, const DistillConfig& disti
                            const OnEpoch& on_epoch) {
   const SampleStore& store = store_.value();
   const at::Generator generator = at::detail::createCPUGenerator(config.seed);
-  Learner student(make_student(distill_config, store.shape().classes, generator), compute_);
+  auto network = make_student(distill_config, store.shape().classes, generator);
+  network->prepare(preprocessing_.image_size);
+  Learner student(std::move(network), compute_);
   return distill::train(store, preprocessing_, config, student, generator, compute_, control_,
                         on_epoch);
 }
