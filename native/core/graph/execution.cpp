@@ -126,6 +126,10 @@ void Executor::run_call(size_t index, Run& run) const {
         stack[5] = run.is_training || stack[3].isNone();
         call.handle->callBoxed(&stack);
         break;
+      case OperatorKind::fused:
+        stack[0] = stack[0].toTensor().to(call.dtype);
+        call.handle->callBoxed(&stack);
+        break;
       default:
         call.handle->callBoxed(&stack);
     }

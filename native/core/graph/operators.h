@@ -13,6 +13,7 @@ enum class OperatorKind {
   feature_dropout,  // drops whole channels
   assertion,        // checks what the exporter believed, and is no part of the computation
   scalar,           // computes with sizes
+  fused,            // of oneDNN; takes its input in the type of its weights
 };
 
 // An operator that a graph may call. All others are refused: these are functions of their arguments

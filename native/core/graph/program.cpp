@@ -56,6 +56,8 @@ class Translator {
       refuse("it defines '" + printable(name) + "' twice", "take the file from its source again");
     }
     program_.values.push_back(name);
+    const GraphTensorType* type = graph_.type(name);
+    program_.sizes.push_back(type ? type->sizes : std::vector<std::optional<int64_t>>());
     roots_.push_back(id);
     return id;
   }

@@ -43,8 +43,9 @@ struct Call {
   std::optional<c10::OperatorHandle> handle;  // of tensors' operators
   ScalarFunction* function = nullptr;         // of sizes' ones
   std::vector<Operand> arguments;
-  std::vector<ValueId> results;  // no_value: not used
-  bool returns_list = false;     // the results are the items of one list
+  std::vector<ValueId> results;       // no_value: not used
+  bool returns_list = false;          // the results are the items of one list
+  at::ScalarType dtype = at::kFloat;  // of a fused call
 
   // The place of an argument in the schema's list; none where it has no such argument.
   std::optional<size_t> position(std::string_view argument) const;
@@ -70,6 +71,8 @@ struct Program {
   ValueId images = no_value;
   ValueId output = no_value;
   std::vector<std::string> values;  // their names in the file
+  // By value: the sizes of a tensor as the file says, which may be wrong.
+  std::vector<std::vector<std::optional<int64_t>>> sizes;
   // True where a call works in place on the pictures, which then are copied first.
   bool changes_images = false;
   std::optional<int64_t> image_size;  // side of its pictures, where the graph holds for one alone

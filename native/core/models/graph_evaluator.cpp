@@ -2,33 +2,23 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 
+#include <utility>
+
 #include "core/device/autocast.h"
 #include "core/device/memory.h"
+#include "core/graph/fuse.h"
 #include "core/models/graph_network.h"
 
 namespace distill {
-namespace {
-
-std::optional<Executor> features_of(const Program& program) {
-  const auto head = find_head(program);
-  if (!head || !head->is_linear) return std::nullopt;
-  return Executor(up_to(program, program.calls[head->call].argument("input").value));
-}
-
-// The network's tensors on the evaluator's device.
-Executor::Tensors moved(const GraphNetwork& network, const Compute& compute) {
-  Executor::Tensors tensors = network.tensors();
-  for (at::Tensor& tensor : tensors) tensor = tensor.detach().to(compute.device);
-  return tensors;
-}
-
-}  // namespace
-
 GraphEvaluator::GraphEvaluator(const GraphNetwork& network, const Compute& compute)
-    : compute_(compute),
-      executor_(network.executor()),
-      features_(features_of(executor_.program())),
-      tensors_(moved(network, compute)) {}
+    : GraphEvaluator(network, fuse(network.executor().program(), network.tensors(), compute),
+                     compute) {}
+
+GraphEvaluator::GraphEvaluator(const GraphNetwork& network, BoundProgram bound,
+                               const Compute& compute)
+    : compute_(compute), executor_(bound.program), tensors_(std::move(bound.tensors)) {
+  if (const auto value = network.head_input()) features_.emplace(up_to(bound.program, *value));
+}
 
 at::Tensor GraphEvaluator::forward(const at::Tensor& images) const {
   return run(executor_, images);
@@ -46,12 +36,12 @@ at::Tensor GraphEvaluator::run(const Executor& executor, const at::Tensor& image
 }
 
 void GraphEvaluator::follow(const Network& network) {
-  const auto now = moved(dynamic_cast<const GraphNetwork&>(network), compute_);
+  GraphEvaluator now(dynamic_cast<const GraphNetwork&>(network), compute_);
   if (compute_.device.is_cpu()) {
-    tensors_ = now;
+    *this = std::move(now);
     return;
   }
-  for (size_t i = 0; i < now.size(); ++i) tensors_[i].copy_(now[i]);
+  for (size_t i = 0; i < tensors_.size(); ++i) tensors_[i].copy_(now.tensors_[i]);
 }
 
 }  // namespace distill

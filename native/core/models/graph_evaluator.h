@@ -6,6 +6,7 @@
 
 #include "core/device/device.h"
 #include "core/graph/execution.h"
+#include "core/graph/fuse.h"
 #include "core/models/network.h"
 
 namespace distill {
@@ -23,12 +24,13 @@ class GraphEvaluator final : public Evaluator {
   void follow(const Network& network) override;
 
  private:
+  GraphEvaluator(const GraphNetwork& network, BoundProgram bound, const Compute& compute);
   at::Tensor run(const Executor& executor, const at::Tensor& images) const;
 
   Compute compute_;
   Executor executor_;
   std::optional<Executor> features_;  // all before a linear last layer
-  Executor::Tensors tensors_;
+  Executor::Tensors tensors_;         // that both read
 };
 
 }  // namespace distill

@@ -150,6 +150,11 @@ void GraphNetwork::replace_head(int64_t classes, at::Generator generator) {
   bind_head();
 }
 
+std::optional<ValueId> GraphNetwork::head_input() const {
+  if (!head_) return std::nullopt;
+  return executor_.program().calls[last_layer_->call].argument("input").value;
+}
+
 Executor::Tensors GraphNetwork::tensors() const {
   Executor::Tensors tensors;
   for (const Binding& binding : executor_.program().bindings) {

@@ -53,6 +53,8 @@ class GraphNetwork final : public Network {
   std::string graph() const override { return json_; }
 
   const Executor& executor() const { return executor_; }
+  // The program's value that a linear last layer takes.
+  std::optional<ValueId> head_input() const;
   // The tensors that the program reads, in the order of its bindings.
   Executor::Tensors tensors() const;
 
