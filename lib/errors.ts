@@ -146,6 +146,16 @@ export const ERRORS = {
     remedy:
       'Check `mean` and `std`, lower `lr`, or take a teacher from before its training diverged.',
   },
+  ERR_ONNX: {
+    meaning:
+      'An ONNX model cannot teach: it is damaged, its input is not a batch of pictures or its output not logits, or it does not run.',
+    remedy:
+      'Export a classifier, (N, 3, height, width) to (N, classes), for the pictures of `imageSize`; the message names what is in the way.',
+  },
+  ERR_ONNX_RUNTIME: {
+    meaning: 'A teacher is an ONNX model, and no onnxruntime is there to run it.',
+    remedy: 'Install `onnxruntime-node`, or `onnxruntime-web`, beside the package.',
+  },
   ERR_EXPORT_CHECK: {
     meaning: 'onnxruntime does not run the ONNX model, or answers otherwise than the student.',
     remedy: 'Pass an older `opset`, or update onnxruntime.',

@@ -6,10 +6,11 @@ import { makeTrials } from './export-onnx/trials.js';
 import { type CheckpointContents, inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import type { OnnxValue } from './model/onnx/graph.js';
-import { expectOperators, stepsOf } from './model/onnx/picture.js';
+import { expectOperators } from './model/onnx/picture.js';
+import { propertiesOf } from './model/onnx/properties.js';
 import { STUDENT_TENSORS, type StudentTensor, studentModel } from './model/onnx/student.js';
 import { checkOutput, type OutputFile, writeOutput } from './model/output.js';
-import { changedSteps, type Preprocessing } from './model/preprocessing.js';
+import type { Preprocessing } from './model/preprocessing.js';
 import { preprocessingOf, recipeFound } from './model/resolve.js';
 import { checkOptions } from './options/check.js';
 import { type CheckedOnnxOptions, type OnnxOptions, onnxOptions } from './options/export-onnx.js';
@@ -74,7 +75,7 @@ export async function exportOnnx(
     preprocessing,
     labels,
     tensors: new Map(STUDENT_TENSORS.map((name, i) => [name, tensors[i] as StudentTensor])),
-    metadata: propertiesOf(preprocessing, labels, checked, contents),
+    metadata: propertiesOf(preprocessing, labels, checked, contents.metadata),
     producerVersion: madeWith()['node-distill'] ?? '',
   });
   const runtime = await findRuntime();
@@ -107,33 +108,4 @@ function expectPictures(preprocessing: Preprocessing, options: CheckedOnnxOption
     );
   }
   expectOperators(preprocessing, options);
-}
-
-/** Returns the model's `metadata_props`. */
-function propertiesOf(
-  preprocessing: Preprocessing,
-  labels: readonly string[],
-  { input, softmax, dynamicSize }: CheckedOnnxOptions,
-  { metadata }: CheckpointContents,
-): Record<string, string> {
-  const { mean, std, imageSize } = preprocessing;
-  const size = dynamicSize ? 'height, width' : `${imageSize}, ${imageSize}`;
-  const inputs = {
-    picture: `uint8 (height, width, 3): RGB pixels of one picture; the model ${stepsOf(preprocessing)} and normalises them`,
-    uint8: `uint8 (N, ${size}, 3): RGB pixels; the model normalises them`,
-    float: `float32 (N, 3, ${size}): RGB in 0..1; the model normalises them`,
-    normalized: `float32 (N, 3, ${size}): RGB in 0..1, minus mean, divided by std`,
-  };
-  const rows = input === 'picture' ? '1' : 'N';
-  const steps = changedSteps(preprocessing);
-  return {
-    classes: JSON.stringify(labels),
-    mean: JSON.stringify(mean),
-    std: JSON.stringify(std),
-    image_size: `${imageSize}`,
-    ...(Object.keys(steps).length > 0 && { preprocessing: JSON.stringify(steps) }),
-    input: inputs[input],
-    output: `float32 (${rows}, ${labels.length}): ${softmax ? 'probabilities' : 'logits'} of the classes`,
-    ...(metadata && { 'distill.json': JSON.stringify(metadata) }),
-  };
 }

@@ -80,7 +80,10 @@ export interface NativeBatch {
   sources: Int32Array;
   /** True where the teacher's logits for them go into the store. */
   answered: boolean;
-  /** (n, classes), of pictures that are `answered` where no teacher is loaded; else null. */
+  /**
+   * (n, classes), of pictures that are `answered` where no teacher is loaded; else null. Where training pictures become
+   * views, (n * views, classes): the answers for what `views()` returns of them.
+   */
   teacherLogits: Float32Array | null;
 }
 
@@ -215,6 +218,12 @@ export interface NativeSession {
    * another user's, ERR_OUT_OF_MEMORY.
    */
   reopenStore(store: NativeStore): Promise<{ train: Int32Array; val: Int32Array } | null>;
+  /**
+   * [async] Returns the pixels that `append()` makes of training pictures, for a teacher that answers outside of the addon:
+   * (n * views, imageSize, imageSize, 3), the views of each picture side by side. They depend on `sources` alone, so that
+   * `append()` of the same pictures puts these very pixels into the store.
+   */
+  views(pictures: Pick<NativeBatch, 'pixels' | 'size' | 'sources'>): Promise<Uint8Array>;
   /**
    * [async] Copies pictures, or views of them, into the store, and asks the teacher about those that are `answered`.
    * ERR_NOT_FINITE.

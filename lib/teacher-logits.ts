@@ -14,11 +14,13 @@ import { sha256 } from './files.js';
 import { checkFinite, makeClassifier } from './model/classifier.js';
 import { inspect } from './model/inspect.js';
 import { madeWith, recordedPreprocessing } from './model/metadata.js';
+import { isOnnx } from './model/onnx-teacher/contents.js';
+import { readOnnx, sha256OfOnnx } from './model/onnx-teacher/model.js';
 import { checkOutput, type OutputFile, refuseOthers } from './model/output.js';
 import type { Preprocessing } from './model/preprocessing.js';
 import { preprocessingOf, recipeFound } from './model/resolve.js';
 import { isUnicode } from './names.js';
-import type { NativeClassifier } from './native.js';
+import type { NativeClassifier, NativeExecution } from './native.js';
 import { checkOptions } from './options/check.js';
 import {
   type CheckedTeacherLogitsOptions,
@@ -32,7 +34,7 @@ import { printable } from './words.js';
 export interface TeacherLogitsResult {
   /** The file. */
   path: string;
-  /** The teacher's architecture, such as 'densenet121'. */
+  /** The teacher's architecture, such as 'densenet121'; 'onnx' of an ONNX model. */
   architecture: string;
   /** Class names by column. */
   classes: string[];
@@ -70,23 +72,29 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
   const dataset = await scanDataset(folders);
   const { classes, train, val } = dataset;
   for (const warning of passedOver(train, val)) onWarning(warning);
-  const contents = await inspect(teacher);
+  const model = isOnnx(teacher) ? await readOnnx(teacher, signal) : null;
+  const contents = model ?? (await inspect(teacher));
   const { architecture } = contents;
   if (architecture === null) {
     throw new DistillError(
       'ERR_TEACHER_ARCHITECTURE',
-      `'${teacher}' holds neither a DenseNet nor a student; docs/teachers-and-students.md shows how to write the logits of another network.`,
+      `'${teacher}' holds neither a DenseNet nor a student; export another network as ONNX, or write its logits as docs/teachers-and-students.md shows.`,
     );
   }
-  checkClasses(classes, contents.classes ?? 0, teacher, train.root);
-  const { preprocessing } = await preprocessingOf(contents, { ...checked, labels: classes });
+  // The number of an ONNX model's classes may be known by its answers alone.
+  checkClasses(classes, contents.classes ?? (model ? classes.length : 0), teacher, train.root);
+  const { preprocessing } = await preprocessingOf(
+    { ...contents, classes: classes.length },
+    { ...checked, labels: classes },
+  );
   const recipe = recipeFound(checked, contents);
   if (recipe) onWarning(recipe);
   const small = await smallCropOfDataset(dataset, preprocessing, checked);
   if (small) onWarning(small);
 
   const { device, precision, threads = 0 } = checked;
-  const classifier = makeClassifier(teacher, preprocessing, { device, precision, threads });
+  const execution: NativeExecution = { device, precision, threads };
+  const classifier = makeClassifier(teacher, preprocessing, execution, classes.length);
   const answers = await ask(classifier, dataset, preprocessing, checked).finally(() =>
     classifier.close(),
   );
@@ -96,7 +104,11 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
   await writeLogits(output, names, logits, {
     classes,
     ...recordedPreprocessing(preprocessing),
-    teacher: { file: path.basename(teacher), architecture, sha256: await sha256(teacher, signal) },
+    teacher: {
+      file: path.basename(teacher),
+      architecture,
+      sha256: await (model ? sha256OfOnnx(model, signal) : sha256(teacher, signal)),
+    },
     versions: madeWith(),
   });
   const seconds = (performance.now() - started) / 1000;
@@ -147,6 +159,7 @@ async function ask(
     });
     for await (const { pixels, indices, count } of batches) {
       const answers = await native(classifier.logits(pixels));
+      checkClasses(dataset.classes, answers.length / count, teacher, dataset.train.root);
       checkFinite(answers, {
         rows: count,
         model: teacher,

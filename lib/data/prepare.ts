@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { native } from '../addon.js';
 import { DistillError } from '../errors.js';
+import { checkFinite } from '../model/classifier.js';
 import type { NativeBatch, NativeSession } from '../native.js';
 import type { PrepareProgress } from '../run/events.js';
 import { decodeBatches } from './decode.js';
@@ -103,16 +104,13 @@ export async function prepare(
     for await (const { pixels, indices } of batches) {
       const labels = indices.map((index) => samples[index]?.label ?? 0);
       const isAnswered = answered.includes(split);
-      const logits = isAnswered ? teacher?.logits : null;
+      const pictures = { split, pixels, size: imageSize, sources: indices };
       const names = () => Array.from(indices, (i) => nameOf(split, samples[i] as Sample));
       const batch: NativeBatch = {
-        split,
-        pixels,
-        size: imageSize,
+        ...pictures,
         labels,
-        sources: indices,
         answered: isAnswered,
-        teacherLogits: logits ? logits.rowsOf(names()) : null,
+        teacherLogits: isAnswered ? await answersOf(session, pictures, names, options) : null,
       };
       await native(session.append(batch));
       stored[split].push(...indices);
@@ -135,6 +133,26 @@ export async function prepare(
     file,
     reused: false,
   };
+}
+
+/** Returns the answers for pictures, or for their views, of a teacher that the addon has not loaded; else `null`. */
+async function answersOf(
+  session: NativeSession,
+  { split, ...pictures }: Pick<NativeBatch, 'split' | 'pixels' | 'size' | 'sources'>,
+  names: () => string[],
+  { teacher, views, signal }: PrepareOptions,
+): Promise<Float32Array | null> {
+  if (teacher?.logits) return teacher.logits.rowsOf(names());
+  if (!teacher?.network) return null;
+  const isAugmented = split === 'train' && views !== null;
+  const pixels = isAugmented ? await native(session.views(pictures)) : pictures.pixels;
+  const answers = await teacher.network.logits(pixels, signal);
+  checkFinite(answers, {
+    rows: pictures.sources.length,
+    model: teacher.network.path,
+    nameOf: (row) => `the picture ${names()[row]}`,
+  });
+  return answers;
 }
 
 /** Counts pictures of a split by class; those without a label are in none. */

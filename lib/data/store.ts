@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import os from 'node:os';
 import path from 'node:path';
 import { freeMemory } from '../memory.js';
+import type { OnnxNetwork } from '../model/onnx-teacher/network.js';
 import { changedSteps, type Preprocessing } from '../model/preprocessing.js';
 import type { NativeAugmentation, NativeStore } from '../native.js';
 import type { TeacherLogits } from './logits-file.js';
@@ -20,6 +21,8 @@ export interface Answering {
   sha256: string;
   /** The teacher's answers, where they come from a file. */
   logits: TeacherLogits | null;
+  /** The teacher, where it answers outside of the addon. Default: none. */
+  network?: OnnxNetwork | null;
   /** Whether the teacher answers for the validation pictures as well. Default false. */
   val?: boolean;
   device: string;

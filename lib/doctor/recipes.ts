@@ -124,10 +124,11 @@ function plainestOf(
 
 /** Returns the sides of squares to try: the given one, that in the file, and the usual one, or a smaller picture's own. */
 async function sizesOf(
-  { preprocessing, metadata }: Teacher & { preprocessing: Preprocessing },
+  { preprocessing, metadata, size }: Teacher & { preprocessing: Preprocessing },
   samples: readonly Sample[],
   { maxPixels, signal }: Asking,
 ): Promise<number[]> {
+  if (size) return [size];
   const typical = typicalSize(await readSizes(samples.map(sourceOf), { maxPixels, signal }));
   const side = typical ? Math.min(typical.width, typical.height, IMAGE_SIZE) : IMAGE_SIZE;
   const sizes = [preprocessing.imageSize, ...(metadata ? [metadata.imageSize] : []), side];
@@ -209,8 +210,9 @@ class Trials {
     const key = JSON.stringify([imageSize, mean, std]);
     const known = this.#classifiers.get(key);
     if (known) return known;
-    const { file, preprocessing } = this.#teacher;
-    const made = makeClassifier(file, { ...preprocessing, imageSize, mean, std }, this.#asking);
+    const { file, preprocessing, classes } = this.#teacher;
+    const recipe = { ...preprocessing, imageSize, mean, std };
+    const made = makeClassifier(file, recipe, this.#asking, classes);
     this.#classifiers.set(key, made);
     await native(made.load());
     return made;

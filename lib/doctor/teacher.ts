@@ -16,9 +16,12 @@ import { sha256 } from '../files.js';
 import { inspect } from '../model/inspect.js';
 import type { ModelMetadata } from '../model/metadata.js';
 import { stepsOf } from '../model/onnx/picture.js';
-import { changedSteps, type Preprocessing } from '../model/preprocessing.js';
+import { isOnnx } from '../model/onnx-teacher/contents.js';
+import { readOnnx, sha256OfOnnx } from '../model/onnx-teacher/model.js';
+import { OnnxNetwork } from '../model/onnx-teacher/network.js';
+import { changedSteps, type Preprocessing, UNNORMALIZED } from '../model/preprocessing.js';
 import type { FoundRecipe } from '../model/recipes.js';
-import { preprocessingOf, recipeFound } from '../model/resolve.js';
+import { preprocessingOf, recipeFound, resolvePreprocessing } from '../model/resolve.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
 import type { Images } from './dataset.js';
 import type { Topic } from './findings.js';
@@ -36,6 +39,8 @@ export interface Teacher {
   metadata: ModelMetadata | null;
   /** The recipe that was found with its file, where that has no metadata. */
   recipe: FoundRecipe | null;
+  /** The side of the pictures that it takes, in pixels; `null`, the default, for any. */
+  size?: number | null;
   /** The preprocessing of a run; `null` where neither its file nor the options say mean and std. */
   preprocessing: Preprocessing | null;
   sha256: string;
@@ -50,15 +55,18 @@ export async function examineTeacher(
   options: CheckedDoctorOptions,
   topic: Topic,
 ): Promise<Teacher | null> {
-  const read = isLogits ? readLogits : readNetwork;
-  const found = await topic.attempt('teacher', () => read(file));
-  if (!found) return null;
-  const { architecture, classes, logits, metadata } = found;
-  topic.ok(
-    'teacher',
-    `'${file}' holds ${logits ? 'logits' : `a ${architecture}`} for ${classes} classes.`,
-  );
   const survey = images?.train ?? images?.val;
+  const found = await topic.attempt('teacher', () => {
+    if (isLogits) return readLogits(file);
+    return isOnnx(file)
+      ? readOnnxTeacher(file, survey?.classes.length, options)
+      : readNetwork(file);
+  });
+  if (!found) return null;
+  const { architecture, classes, logits, metadata, sha256: digest, runtime } = found;
+  const holds = logits ? 'logits' : runtime ? 'an ONNX model' : `a ${architecture}`;
+  const by = runtime ? `, run by ${runtime}` : '';
+  topic.ok('teacher', `'${file}' holds ${holds} for ${classes} classes${by}.`);
   const classesFit =
     !survey ||
     (await topic.passes('teacher-classes', () => {
@@ -71,7 +79,13 @@ export async function examineTeacher(
     readPreprocessing(file, found, options),
   );
   if (preprocessing) checkPreprocessing(preprocessing, { file, ...found }, options, topic);
-  return { file, ...found, preprocessing, sha256: await sha256(file, options.signal), classesFit };
+  return {
+    file,
+    ...found,
+    preprocessing,
+    sha256: digest ?? (await sha256(file, options.signal)),
+    classesFit,
+  };
 }
 
 /** Checks that a teacher's file is there, which is all that can be checked without the addon. */
@@ -82,13 +96,43 @@ export async function checkExists(file: string, topic: Topic): Promise<void> {
   });
 }
 
-type Contents = Pick<Teacher, 'architecture' | 'classes' | 'logits' | 'metadata' | 'recipe'>;
+type Contents = Pick<Teacher, 'architecture' | 'classes' | 'logits' | 'metadata' | 'recipe'> & {
+  /** Those of an ONNX model: the SHA-256 of it and its data, the side of its pictures, and the onnxruntime that runs it. */
+  sha256?: string;
+  size?: number | null;
+  runtime?: string;
+};
 
 async function readNetwork(file: string): Promise<Contents> {
   const contents = await inspect(file);
   const { architecture } = checkTeacher(contents);
   const { classes, metadata, recipe } = contents;
   return { architecture, classes: classes ?? 0, logits: null, metadata, recipe };
+}
+
+/** Reads an ONNX model, and has it answer for made-up pictures. */
+async function readOnnxTeacher(
+  file: string,
+  classes: number | undefined,
+  options: CheckedDoctorOptions,
+): Promise<Contents> {
+  const { signal, threads = 0 } = options;
+  const model = await readOnnx(file, signal);
+  const { architecture, metadata, recipe, input } = model;
+  // Without mean and std, which are checked later, it answers as well.
+  const resolved = { ...UNNORMALIZED, ...(await resolvePreprocessing(options, model)) };
+  const network = await OnnxNetwork.open(model, resolved, { threads, classes, signal });
+  await network.close();
+  return {
+    architecture,
+    classes: network.classes,
+    logits: null,
+    metadata,
+    recipe,
+    sha256: await sha256OfOnnx(model, signal),
+    size: input.size,
+    runtime: network.runtime,
+  };
 }
 
 async function readLogits(file: string): Promise<Contents> {

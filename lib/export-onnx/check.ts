@@ -1,4 +1,5 @@
 import { DistillError } from '../errors.js';
+import { loadRuntime } from '../model/onnx/runtime.js';
 import type { OnnxInput } from '../options/export-onnx.js';
 
 // Compares an ONNX model's answers, by onnxruntime, with the student's for the same pictures.
@@ -36,37 +37,26 @@ export interface Runtime {
 
 /** Finds the onnxruntime that is installed; returns the reason where there is none. */
 export async function findRuntime(): Promise<Runtime | string> {
-  const reasons: string[] = [];
-  for (const name of ['onnxruntime-node', 'onnxruntime-web']) {
-    try {
-      const { InferenceSession, Tensor, env }: typeof import('onnxruntime-web') = await import(
-        name
-      );
-      const { node, web } = env.versions;
-      return {
-        name: `${name} ${node ?? web}`,
-        run: async (model, inputs) => {
-          const session = await InferenceSession.create(model, { logSeverityLevel: 3 });
-          try {
-            const answers: Float32Array[] = [];
-            const [input = '', output = ''] = [...session.inputNames, ...session.outputNames];
-            for (const { type, data, shape } of inputs) {
-              const answer = await session.run({ [input]: new Tensor(type, data, shape) });
-              answers.push(answer[output]?.data as Float32Array);
-            }
-            return answers;
-          } finally {
-            await session.release();
-          }
-        },
-      };
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      const isAbsent = code === 'ERR_MODULE_NOT_FOUND' && message.includes(`'${name}'`);
-      if (!isAbsent) reasons.push(`${name} does not load (${message.split('\n')[0]})`);
-    }
-  }
-  return reasons.join('; ') || 'neither onnxruntime-node nor onnxruntime-web is installed';
+  const runtime = await loadRuntime();
+  if (typeof runtime === 'string') return runtime;
+  const { InferenceSession, Tensor } = runtime.ort;
+  return {
+    name: runtime.name,
+    run: async (model, inputs) => {
+      const session = await InferenceSession.create(model, { logSeverityLevel: 3 });
+      try {
+        const answers: Float32Array[] = [];
+        const [input = '', output = ''] = [...session.inputNames, ...session.outputNames];
+        for (const { type, data, shape } of inputs) {
+          const answer = await session.run({ [input]: new Tensor(type, data, shape) });
+          answers.push(answer[output]?.data as Float32Array);
+        }
+        return answers;
+      } finally {
+        await session.release();
+      }
+    },
+  };
 }
 
 /**

@@ -1,3 +1,5 @@
+import { layOut, normalizedValues, shapeOf } from '../model/onnx/feed.js';
+import { type Preprocessing, UNNORMALIZED } from '../model/preprocessing.js';
 import type { OnnxInput } from '../options/export-onnx.js';
 
 /**
@@ -50,22 +52,12 @@ export function feed(
   pixels: Uint8Array,
   count: number,
   size: number,
-  { input, mean, std }: { input: OnnxInput; mean: readonly number[]; std: readonly number[] },
+  { input, mean, std }: { input: OnnxInput } & Pick<Preprocessing, 'mean' | 'std'>,
 ) {
   if (input === 'uint8') {
-    return { type: 'uint8' as const, data: pixels, shape: [count, size, size, 3] };
+    return { type: 'uint8' as const, data: pixels, shape: shapeOf(count, size, 'NHWC') };
   }
-  const data = new Float32Array(pixels.length);
-  const area = size * size;
-  for (let image = 0; image < count; image++) {
-    for (let channel = 0; channel < 3; channel++) {
-      const [shift, scale] = [Math.fround(mean[channel] ?? 0), Math.fround(std[channel] ?? 1)];
-      for (let i = 0; i < area; i++) {
-        const value = Math.fround((pixels[(image * area + i) * 3 + channel] ?? 0) / 255);
-        data[(image * 3 + channel) * area + i] =
-          input === 'float' ? value : Math.fround(value - shift) / scale;
-      }
-    }
-  }
-  return { type: 'float32' as const, data, shape: [count, 3, size, size] };
+  const values = normalizedValues(input === 'float' ? UNNORMALIZED : { mean, std });
+  const data = layOut(pixels, size, 'NCHW', values);
+  return { type: 'float32' as const, data, shape: shapeOf(count, size, 'NCHW') };
 }

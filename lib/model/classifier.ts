@@ -1,18 +1,25 @@
 import { loadAddon } from '../addon.js';
 import { DistillError } from '../errors.js';
 import type { NativeClassifier, NativeExecution, NativePreprocessing } from '../native.js';
+import { OnnxClassifier } from './onnx-teacher/classifier.js';
+import { isOnnx } from './onnx-teacher/contents.js';
 import type { Preprocessing } from './preprocessing.js';
 
 /**
- * Makes a classifier of a model's file: it loads at `load()`, and holds memory and a thread until `close()`.
+ * Makes a classifier of a model's file: it loads at `load()`, and holds memory and a thread until `close()`. An ONNX model
+ * answers on the processor, in its own precision.
  *
- * @param execution.threads 0: LibTorch's choice.
+ * @param execution.threads 0: LibTorch's choice, or onnxruntime's.
+ * @param classes The number of classes that is expected, where it is known: it chooses among several outputs of an ONNX model.
  */
 export function makeClassifier(
   model: string,
-  { imageSize, mean, std }: Preprocessing,
+  preprocessing: Preprocessing,
   { device, precision, threads }: NativeExecution,
+  classes?: number,
 ): NativeClassifier {
+  if (isOnnx(model)) return new OnnxClassifier(model, preprocessing, { threads, classes });
+  const { imageSize, mean, std } = preprocessing;
   const options: NativePreprocessing & NativeExecution & { model: string } = {
     model,
     imageSize,

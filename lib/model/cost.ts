@@ -3,14 +3,16 @@ import { native } from '../addon.js';
 import type { NativeExecution } from '../native.js';
 import { checkFinite, makeClassifier } from './classifier.js';
 import { inspect } from './inspect.js';
+import { isOnnx } from './onnx-teacher/contents.js';
+import { readOnnx } from './onnx-teacher/model.js';
 import { type Preprocessing, pixelBytes } from './preprocessing.js';
 
 /** The size of a model and the time of an answer. */
 export interface ModelCost {
   architecture: string;
-  /** Trainable numbers; BatchNorm's statistics are not counted. */
+  /** Trainable numbers; BatchNorm's statistics are not counted. Of an ONNX model, all numbers of its weights. */
   parameters: number;
-  /** Size of its file. */
+  /** Size of its file; of an ONNX model, with those of its data. */
   bytes: number;
   /**
    * Seconds from one picture's pixels to its probabilities, on this machine: the median of {@link LATENCY_RUNS}
@@ -29,8 +31,7 @@ export async function costOf(
   preprocessing: Preprocessing,
   execution: NativeExecution,
 ): Promise<ModelCost> {
-  const { architecture, parameters } = await inspect(file);
-  const { size: bytes } = await stat(file);
+  const { architecture, parameters, bytes } = await sizeOf(file);
   // All pictures take equally long.
   const pixels = new Uint8Array(pixelBytes(preprocessing)).fill(128);
   const classifier = makeClassifier(file, preprocessing, execution);
@@ -48,4 +49,13 @@ export async function costOf(
   }
   const latency = seconds.sort((a, b) => a - b)[(LATENCY_RUNS - 1) / 2] as number;
   return { architecture: architecture ?? 'unknown', parameters, bytes, latency };
+}
+
+async function sizeOf(
+  file: string,
+): Promise<{ architecture: string | null; parameters: number; bytes: number }> {
+  if (isOnnx(file)) return readOnnx(file);
+  const { architecture, parameters } = await inspect(file);
+  const { size } = await stat(file);
+  return { architecture, parameters, bytes: size };
 }

@@ -20,7 +20,10 @@ const FROM_TEACHER = { shown: "from the teacher's file" };
 
 /** Options of `distill()`. Paths are relative to the current folder. */
 export interface DistillOptions extends TrainingOptions, PixelOptions {
-  /** The teacher: a torchvision DenseNet 121, 161, 169 or 201, as `.pth` or `.safetensors`. Either this or `teacherLogits`. */
+  /**
+   * The teacher: a torchvision DenseNet 121, 161, 169 or 201, as `.pth` or `.safetensors`, or any classifier as `.onnx`, which
+   * needs `onnxruntime-node` or `onnxruntime-web`. Either this or `teacherLogits`.
+   */
   teacher?: string | undefined;
   /**
    * Instead of `teacher`: a safetensors file of its logits, which `teacherLogits()` or any other program wrote. Each
@@ -112,7 +115,7 @@ export interface DistillOptions extends TrainingOptions, PixelOptions {
 
 export const distillOptions = z.strictObject({
   teacher: option(fields.file.optional(), {
-    help: "a torchvision DenseNet's .pth or .safetensors (or give `teacherLogits`)",
+    help: "a torchvision DenseNet's .pth or .safetensors, or an .onnx (or give `teacherLogits`)",
     synonyms: 'teacherModel teacherPath teacherFile srcModel sourceModel model weights pretrained',
   }),
   teacherLogits: option(fields.file.optional(), {

@@ -110,7 +110,23 @@ export async function prepareStudents(
     checkLabelled(dataset.train, 'which students learn by where `alpha` is 0');
   }
   const teacher = await readTeacher(source, dataset, options, task);
-  const { preprocessing, logits } = teacher;
+  try {
+    return await fillWith(teacher, source.file, dataset, options, { answersVal }, task);
+  } finally {
+    await teacher.network?.close();
+  }
+}
+
+/** Fills a session's store with the pictures and the teacher's answers, unless the run is stopped before. */
+async function fillWith(
+  teacher: Teacher,
+  file: string,
+  dataset: Dataset,
+  options: StudentOptions,
+  { answersVal }: { answersVal: boolean },
+  task: TaskContext<CommonEvents>,
+): Promise<StudentSession> {
+  const { preprocessing, logits, network } = teacher;
   const { storeSize, by } = viewsOf(options, preprocessing);
   await warnOfSmallCrop(dataset, preprocessing, options, task);
 
@@ -118,10 +134,10 @@ export async function prepareStudents(
   if (logits) {
     const message = otherPreprocessing(logits, preprocessing);
     if (message) {
-      task.report('warning', { code: 'WARN_LOGITS_PREPROCESSING', message, path: source.file });
+      task.report('warning', { code: 'WARN_LOGITS_PREPROCESSING', message, path: file });
     }
-  } else {
-    await native(opened.native.loadTeacher(source.file));
+  } else if (!network) {
+    await native(opened.native.loadTeacher(file));
   }
   const { initialStudent, architecture, width } = options;
   if (initialStudent !== undefined) {
@@ -135,6 +151,7 @@ export async function prepareStudents(
   const answering: Answering = {
     sha256: teacher.sha256,
     logits,
+    network,
     device: opened.device,
     precision: opened.precision,
   };
@@ -150,6 +167,6 @@ export async function prepareStudents(
     options,
     task,
   );
-  if (session.preparation) await warnOfGuessing(session, source.file, task);
+  if (session.preparation) await warnOfGuessing(session, file, task);
   return { ...session, teacher, storeSize: by && storeSize };
 }

@@ -12,6 +12,9 @@ import type { Dataset } from '../data/store.js';
 import { sha256 } from '../files.js';
 import { describeAccuracy, GUESSES, isGuess } from '../model/guessing.js';
 import { inspect } from '../model/inspect.js';
+import { isOnnx } from '../model/onnx-teacher/contents.js';
+import { readOnnx, sha256OfOnnx } from '../model/onnx-teacher/model.js';
+import { OnnxNetwork } from '../model/onnx-teacher/network.js';
 import type { Preprocessing } from '../model/preprocessing.js';
 import {
   type Described,
@@ -31,31 +34,35 @@ export interface Teacher {
   sha256: string;
   /** Its answers, where it is not asked itself. */
   logits: TeacherLogits | null;
+  /** The teacher, where it is an ONNX model: it holds a thread until it is closed. */
+  network: OnnxNetwork | null;
   preprocessing: Preprocessing;
   /** The entry `teacher` of a student's metadata: file, architecture and SHA-256. */
   provenance: Record<string, unknown>;
 }
 
+type TeacherOptions = GivenPreprocessing & Pick<CheckedOptions, 'signal' | 'threads'>;
+
 /**
  * Reads a teacher's file, whose classes must be the dataset's.
  *
  * @throws DistillError `ERR_TEACHER_ARCHITECTURE`, `ERR_TEACHER_CLASSES`, `ERR_TEACHER_LOGITS`, `ERR_NO_METADATA` and
- * `ERR_CHECKPOINT_…`.
+ * `ERR_CHECKPOINT_…`; of an ONNX model also `ERR_ONNX` and `ERR_ONNX_RUNTIME`.
  */
 export async function readTeacher(
   { file, isLogits }: TeacherSource,
   dataset: Dataset,
-  options: GivenPreprocessing & Pick<CheckedOptions, 'signal'>,
+  options: TeacherOptions,
   task: TaskContext<CommonEvents>,
 ): Promise<Teacher> {
-  const read = isLogits ? readLogits : readNetwork;
+  const read = isLogits ? readLogits : isOnnx(file) ? readOnnxTeacher : readNetwork;
   return read(file, dataset, options, task);
 }
 
 async function readNetwork(
   file: string,
   { classes, train: { root } }: Dataset,
-  options: GivenPreprocessing & Pick<CheckedOptions, 'signal'>,
+  options: TeacherOptions,
   task: TaskContext<CommonEvents>,
 ): Promise<Teacher> {
   const contents = await inspect(file);
@@ -68,6 +75,39 @@ async function readNetwork(
   return {
     sha256: digest,
     logits: null,
+    network: null,
+    preprocessing,
+    provenance: { file: path.basename(file), architecture, sha256: digest },
+  };
+}
+
+async function readOnnxTeacher(
+  file: string,
+  { classes, train: { root } }: Dataset,
+  options: TeacherOptions,
+  task: TaskContext<CommonEvents>,
+): Promise<Teacher> {
+  const { signal, threads = 0 } = options;
+  const model = await readOnnx(file, signal);
+  const { architecture, metadata, recipe } = model;
+  checkClasses(classes, model.classes ?? classes.length, file, root);
+  checkClassNames(classes, model, root);
+  const digest = await sha256OfOnnx(model, signal);
+  const contents = { path: file, architecture: null, classes: null, metadata, recipe };
+  const { preprocessing } = await preprocessingOf(contents, { ...options, labels: classes });
+  reportRecipe(options, model, task);
+  const given = { threads, classes: classes.length, signal };
+  const network = await OnnxNetwork.open(model, preprocessing, given);
+  try {
+    checkClasses(classes, network.classes, file, root);
+  } catch (error) {
+    await network.close();
+    throw error;
+  }
+  return {
+    sha256: digest,
+    logits: null,
+    network,
     preprocessing,
     provenance: { file: path.basename(file), architecture, sha256: digest },
   };
@@ -76,7 +116,7 @@ async function readNetwork(
 async function readLogits(
   file: string,
   { classes, train: { root } }: Dataset,
-  options: GivenPreprocessing & Pick<CheckedOptions, 'signal'>,
+  options: TeacherOptions,
   task: TaskContext<CommonEvents>,
 ): Promise<Teacher> {
   const logits = await TeacherLogits.read(file);
@@ -90,6 +130,7 @@ async function readLogits(
   return {
     sha256: digest,
     logits,
+    network: null,
     preprocessing,
     provenance: { ...metadata?.teacher, logits: path.basename(file), logitsSha256: digest },
   };

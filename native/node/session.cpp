@@ -1,6 +1,7 @@
 #include "node/session.h"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -67,6 +68,7 @@ class SessionWrap {
         .with_promise<&SessionWrap::load_teacher>("loadTeacher")
         .with_promise<&SessionWrap::create_store>("createStore")
         .with_promise<&SessionWrap::reopen_store>("reopenStore")
+        .with_promise<&SessionWrap::views>("views")
         .with_promise<&SessionWrap::append>("append")
         .with_promise<&SessionWrap::seal_store>("sealStore")
         .with_promise<&SessionWrap::validate_teacher>("validateTeacher")
@@ -137,6 +139,28 @@ class SessionWrap {
           return object;
         },
         {this_of(info)});
+  }
+
+  Napi::Value views(const Napi::CallbackInfo& info) {
+    const Fields options(info[0], "the pictures");
+    auto pixels = read_array<Napi::Uint8Array>(options, "pixels");
+    const auto sources = read_array<Napi::Int32Array>(options, "sources");
+    const int64_t side = read_side(options, "size");
+    const int64_t count = count_pictures(pixels, side);
+    if (static_cast<int64_t>(sources.ElementLength()) != count) {
+      throw out_of_range(info.Env(), "pixels and sources disagree in length");
+    }
+    options.refuse_others();
+    return worker_.run<at::Tensor>(
+        info.Env(),
+        [this, pictures = at::from_blob(pixels.Data(), {count, side, side, 3}, at::kByte),
+         from = sources.Data()](Channel&) { return session_.views(pictures, from); },
+        [](Napi::Env env, const at::Tensor& views) {
+          auto array = Napi::Uint8Array::New(env, views.numel());
+          std::memcpy(array.Data(), views.const_data_ptr(), views.nbytes());
+          return array;
+        },
+        {this_of(info), options.object(), pixels, sources});
   }
 
   Napi::Value append(const Napi::CallbackInfo& info) {

@@ -79,7 +79,9 @@ void refuse_other_kinds(std::string_view bytes, const std::string& path) {
   }
   // An ONNX file begins with its IR version (field 1), then the producer's name (field 2).
   if (bytes.size() > 3 && bytes[0] == '\x08' && bytes[1] < 0x20 && bytes[2] == '\x12') {
-    throw_format(path, "is an ONNX model: give the PyTorch checkpoint that it was exported from");
+    throw_format(path,
+                 "is an ONNX model, which can only be given as `teacher`, by a name that ends in "
+                 "'.onnx': give the PyTorch checkpoint that it was exported from");
   }
 }
 

@@ -1,6 +1,7 @@
 #include "core/training/session.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <c10/core/GradMode.h>
 
 #include "core/device/memory.h"
 #include "core/models/registry.h"
@@ -44,6 +45,11 @@ std::optional<Session::Sources> Session::reopen_store(const StoreShape& shape,
   if (!store_) return std::nullopt;
   teacher_.reset();
   return Sources{sources_of(store_->train()), sources_of(store_->val())};
+}
+
+at::Tensor Session::views(const at::Tensor& pixels, const int32_t* sources) const {
+  const c10::NoGradGuard no_grad;
+  return filler_.value().views(pixels, sources).contiguous();
 }
 
 void Session::append(const ImageBatch& batch) {

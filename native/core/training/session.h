@@ -46,6 +46,8 @@ class Session {
     std::vector<int32_t> train, val;
   };
   std::optional<Sources> reopen_store(const StoreShape& shape, const StorePlace& place);
+  // The pixels that append() will put into the store; see StoreFiller::views.
+  at::Tensor views(const at::Tensor& pixels, const int32_t* sources) const;
   // Throws what StoreFiller::append throws.
   void append(const ImageBatch& batch);
   // The store is complete: a kept file is written, and the teacher goes. Throws ERR_CACHE.

@@ -14,8 +14,7 @@ void StoreFiller::append(const ImageBatch& batch) {
   const c10::NoGradGuard no_grad;
   Split& split = store_.split(batch.split);
   const at::Tensor rows = store_.append(batch);
-  const bool has_views = batch.split == SplitName::train && !view_.is_identity();
-  rows.copy_(has_views ? views_of(batch.pixels, batch.sources) : batch.pixels);
+  rows.copy_(batch.split == SplitName::train ? views(batch.pixels, batch.sources) : batch.pixels);
   if (!batch.answered || !store_.shape().has_teacher) return;
   if (!teacher_) {
     at::Tensor logits =
@@ -52,9 +51,10 @@ void StoreFiller::ask_teacher(int64_t count) {
   split.teacher_logits.narrow(0, first, count).copy_(logits);
 }
 
-// The views of each picture, side by side. Their windows depend on the picture's place in the list
-// of files alone, so that a store serves the seed of every run.
-at::Tensor StoreFiller::views_of(const at::Tensor& pixels, const int32_t* sources) const {
+// The windows depend on the picture's place in the list of files alone, so that a store serves the
+// seed of every run.
+at::Tensor StoreFiller::views(const at::Tensor& pixels, const int32_t* sources) const {
+  if (view_.is_identity()) return pixels;
   const int64_t views = store_.shape().views;
   std::vector<Window> windows;
   for (int64_t i = 0; i < pixels.size(0); ++i) {

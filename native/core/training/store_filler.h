@@ -34,6 +34,9 @@ class StoreFiller {
               int64_t image_size, at::Device device)
       : store_(store), teacher_(teacher), view_(view), image_size_(image_size), device_(device) {}
 
+  // Returns what append() makes of training pictures: (n * views, image_size, image_size, 3), the
+  // views of each picture side by side; the pictures themselves where nothing augments them.
+  at::Tensor views(const at::Tensor& pixels, const int32_t* sources) const;
   // Throws ERR_NOT_FINITE where the teacher's logits are not finite numbers.
   void append(const ImageBatch& batch);
   // Asks the teacher about all pictures that still wait for its logits, and seals the store.
@@ -41,7 +44,6 @@ class StoreFiller {
 
  private:
   void ask_teacher(int64_t count);
-  at::Tensor views_of(const at::Tensor& pixels, const int32_t* sources) const;
 
   SampleStore& store_;
   std::optional<Teacher>& teacher_;

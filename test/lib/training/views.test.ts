@@ -126,6 +126,72 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
   }
 });
 
+test('a teacher outside of the addon is shown the pixels that go into the store', async () => {
+  const [pictures, from, imageSize, views] = [3, 40, 32, 2];
+  const augment: NativeAugmentation = { crop: 'resized', minScale: 0.3, flip: true };
+  const pixels = Uint8Array.from({ length: pictures * from * from * 3 }, (_, i) => (i * i) % 251);
+  const sources = Int32Array.of(0, 1, 2);
+  const { Session, augment: cut } = loadAddon();
+  const session = new Session({
+    mean,
+    std,
+    imageSize,
+    device: 'cpu',
+    precision: 'fp32',
+    threads: 1,
+  });
+  await session.open();
+  await session.createStore(
+    storeOf({
+      imageSize,
+      classes: 2,
+      trainCapacity: pictures,
+      valCapacity: 0,
+      views,
+      view: augment,
+    }),
+  );
+  const shown = await session.views({ pixels, size: from, sources });
+  // The others in their turn, as the windows follow from each picture's place alone.
+  const last = await session.views({
+    pixels: pixels.slice(-from * from * 3),
+    size: from,
+    sources: sources.slice(-1),
+  });
+  const batch = batchOf({
+    split: 'train',
+    pixels,
+    size: from,
+    labels: Int32Array.of(0, 1, 0),
+    sources,
+  });
+  await expect(
+    session.append({ ...batch, teacherLogits: new Float32Array(pictures * 2) }),
+  ).rejects.toThrow('teacherLogits are 6 numbers, but the pictures need 12');
+  await session.close();
+
+  const bytes = imageSize * imageSize * 3;
+  for (let view = 0; view < views; view++) {
+    const expected = await cut({
+      mean,
+      std,
+      imageSize,
+      from,
+      pixels,
+      augment,
+      seed: 0,
+      epoch: view,
+      threads: 1,
+    });
+    for (let i = 0; i < pictures; i++) {
+      const at = (i * views + view) * bytes;
+      const right = expected.pixels.subarray(i * bytes, (i + 1) * bytes);
+      expect(Buffer.compare(shown.subarray(at, at + bytes), right)).toBe(0);
+    }
+  }
+  expect(Buffer.compare(last, shown.subarray(-views * bytes))).toBe(0);
+});
+
 describe('views', () => {
   test('of one are the pictures themselves, unless something is done to them', async () => {
     const plain = await epochsOf(options());
