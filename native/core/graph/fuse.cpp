@@ -79,7 +79,10 @@ class Fuser {
     for (size_t i = 0; i < program_.calls.size(); ++i) fold_norm(i);
     drop_gone();
     if (has_onednn()) {
-      for (size_t i = 0; i < program_.calls.size(); ++i) fuse_convolution(i);
+      for (size_t i = 0; i < program_.calls.size(); ++i) {
+        fuse_convolution(i);
+        fuse_linear(i);
+      }
       drop_gone();
     }
     return bind();
@@ -106,7 +109,8 @@ class Fuser {
     const bool emulated = compute_.dtype == at::kBFloat16 && !multiplies_bf16();
     return compute_.device.is_cpu() && at::globalContext().userEnabledMkldnn() && !emulated &&
            mkldnn("_convolution_pointwise") && mkldnn("_convolution_pointwise", "binary") &&
-           mkldnn("_reorder_convolution_weight");
+           mkldnn("_reorder_convolution_weight") && mkldnn("_linear_pointwise") &&
+           mkldnn("_reorder_linear_weight");
   }
 
   const at::Tensor* tensor_of(const Operand& operand) const {
@@ -208,13 +212,7 @@ class Fuser {
         sum.reset();
       }
     }
-    Activation activation;
-    if (const auto next = only_reader(convolution.results.front())) {
-      if (const auto found = activation_of(program_.calls[*next])) {
-        activation = *found;
-        take_over(i, *next);
-      }
-    }
+    const Activation activation = take_over_activation(i);
     const Operand x = convolution.argument("input"), stride = convolution.argument("stride"),
                   padding = convolution.argument("padding"),
                   dilation = convolution.argument("dilation"),
@@ -260,6 +258,40 @@ class Fuser {
                                literal(activation.scalars),
                                literal(activation.algorithm)};
     }
+  }
+
+  // The activation behind a call, which it does as well.
+  Activation take_over_activation(size_t i) {
+    const auto next = only_reader(program_.calls[i].results.front());
+    const auto activation = next ? activation_of(program_.calls[*next]) : std::nullopt;
+    if (activation) take_over(i, *next);
+    return activation.value_or(Activation());
+  }
+
+  void fuse_linear(size_t i) {
+    Call& linear = program_.calls[i];
+    if (is_gone_[i] || linear.name != "linear") return;
+    const at::Tensor* given_weight = tensor_of(linear.argument("weight"));
+    const at::Tensor* given_bias = tensor_of(linear.argument("bias"));
+    if (!given_weight || given_weight->dim() != 2 ||
+        (linear.argument("bias").is_value() && !given_bias)) {
+      return;
+    }
+    const at::Tensor bias = given_bias ? given_bias->to(compute_.dtype) : at::Tensor();
+    std::vector<c10::IValue> packed{given_weight->to(compute_.dtype).contiguous(), c10::IValue()};
+    mkldnn("_reorder_linear_weight")->callBoxed(&packed);
+    const Activation activation = take_over_activation(i);
+    const Operand weight = constant(packed.front().toTensor());
+    const Operand packed_bias = bias.defined() ? constant(bias) : Operand();
+    linear.kind = OperatorKind::fused;
+    linear.dtype = compute_.dtype;
+    linear.handle = mkldnn("_linear_pointwise");
+    linear.arguments = {linear.arguments.front(),
+                        weight,
+                        packed_bias,
+                        literal(activation.name),
+                        literal(activation.scalars),
+                        literal(activation.algorithm)};
   }
 
   // A call does the work of the next one as well.
