@@ -114,7 +114,7 @@ export function teacherOf({
 }
 
 /**
- * Refuses a file that holds no DenseNet as a teacher, or as the weights that one starts from.
+ * Refuses a file that holds no known network as a teacher, or as the weights that one starts from.
  *
  * @param option The option that the file is given as.
  * @throws DistillError `ERR_TEACHER_ARCHITECTURE` that says what the file holds instead.
@@ -123,22 +123,22 @@ export function checkTeacher(
   { path, architecture, tensors, metadata }: CheckpointContents,
   option = 'teacher',
 ): { architecture: string } {
-  if (architecture?.startsWith('densenet')) return { architecture };
+  if (architecture !== null && architecture !== DEFAULT_STUDENT) return { architecture };
   const refusal = (what: string) =>
     new DistillError('ERR_TEACHER_ARCHITECTURE', `'${path}' holds ${what}.`);
   if (architecture === DEFAULT_STUDENT) {
     const file = metadata?.teacher?.file;
     throw refusal(
-      `a student and no DenseNet; give the DenseNet that it learnt from${file ? ` ('${file}')` : ''} as \`${option}\``,
+      `a student; give the teacher that it learnt from${file ? ` ('${file}')` : ''} as \`${option}\``,
     );
   }
   const has = (name: string) => tensors.some((tensor) => tensor.name === name);
   if (option === 'teacher' && has('logits') && has('paths')) {
-    throw refusal("a teacher's logits and no DenseNet; give it as `teacherLogits`");
+    throw refusal("a teacher's logits and no network; give it as `teacherLogits`");
   }
   const names = tensors.slice(0, 3).map(({ name }) => `'${name}'`);
   throw refusal(
-    `${tensors.length} tensors (${names.join(', ')}, …), which are not those of a torchvision DenseNet 121, 161, 169 or 201; give one of these as \`${option}\``,
+    `${tensors.length} tensors (${names.join(', ')}, …), which are not those of a network that is known by its state dict (docs/teachers-and-students.md lists them); give one of these as \`${option}\``,
   );
 }
 

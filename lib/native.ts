@@ -366,7 +366,7 @@ export interface NativeAddon {
   /** [async] Replaces a file in one step. ERR_WRITE. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;
   /** [async] The kinds of network that there are, in the order in which a file is compared with them. */
-  architectures(): Promise<{ name: string; role: 'teacher' | 'student' }[]>;
+  architectures(): Promise<{ name: string; roles: ('teacher' | 'student')[] }[]>;
   /**
    * [async] Writes freshly initialised weights: one of architectures(). As safetensors where
    * the path ends in '.safetensors'. ERR_MODEL_ARCHITECTURE, ERR_WRITE.

@@ -22,10 +22,16 @@ export interface TeachOptions extends TrainingOptions, PixelOptions {
    * that this package wrote is replaced by the first save; another file needs `overwrite`.
    */
   teacher: string;
-  /** torchvision's name of the DenseNet. Default: that of `weights`, else 'densenet121'. */
-  architecture?: 'densenet121' | 'densenet161' | 'densenet169' | 'densenet201' | undefined;
   /**
-   * A DenseNet's file to start from, such as torchvision's for ImageNet. Its last layer is replaced by a fresh one, unless
+   * The teacher's network: torchvision's `'densenet121'`, `'densenet161'`, `'densenet169'`, `'densenet201'`, `'resnet18'`,
+   * `'resnet34'`, `'resnet50'`, `'resnet101'`, `'resnet152'`, `'mobilenet_v2'`, `'mobilenet_v3_small'`,
+   * `'mobilenet_v3_large'`, `'efficientnet_b0'` or `'shufflenet_v2_x0_5'`, CIFAR's `'resnet20'` or `'resnet32'`, or timm's
+   * `'resnet10t'`, `'resnet14t'`, `'resnet18d'`, `'resnet26'`, `'resnet26d'`, `'resnet34d'`, `'resnet50d'`, `'resnet101d'`
+   * or `'resnet152d'`. Default: that of `weights`, else 'densenet121'.
+   */
+  architecture?: (typeof ARCHITECTURES)[number] | undefined;
+  /**
+   * A file of weights to start from, such as torchvision's for ImageNet. Its last layer is replaced by a fresh one, unless
    * the file says that it has the same classes: then it is validated first, and `teacher` holds it until an epoch is
    * better. Default: fresh weights, those of `torch.manual_seed(seed)` and torchvision's constructor.
    */
@@ -75,7 +81,34 @@ export interface TeachOptions extends TrainingOptions, PixelOptions {
   augment?: TrainingOptions['augment'];
 }
 
-export const ARCHITECTURES = ['densenet121', 'densenet161', 'densenet169', 'densenet201'] as const;
+/** The networks that can be teachers by name, in the order of the addon's `architectures()`. */
+export const ARCHITECTURES = [
+  'densenet121',
+  'densenet161',
+  'densenet169',
+  'densenet201',
+  'resnet18',
+  'resnet34',
+  'resnet50',
+  'resnet101',
+  'resnet152',
+  'mobilenet_v2',
+  'mobilenet_v3_small',
+  'mobilenet_v3_large',
+  'efficientnet_b0',
+  'shufflenet_v2_x0_5',
+  'resnet20',
+  'resnet32',
+  'resnet10t',
+  'resnet14t',
+  'resnet18d',
+  'resnet26',
+  'resnet26d',
+  'resnet34d',
+  'resnet50d',
+  'resnet101d',
+  'resnet152d',
+] as const;
 
 const FROM_WEIGHTS = 'from the file of `weights`, or';
 
@@ -88,13 +121,13 @@ export const teachOptions = z.strictObject({
     synonyms: 'teacherModel teacherPath teacherFile dstModel model output out outFile save',
   }),
   architecture: option(choice(...ARCHITECTURES).optional(), {
-    help: "torchvision's name of the DenseNet",
+    help: 'the network, by the name that torchvision or timm gives it',
     placeholder: 'name',
     shown: `${FROM_WEIGHTS} densenet121`,
     synonyms: 'arch network backbone',
   }),
   weights: option(fields.file.optional(), {
-    help: "a DenseNet's file to start from, such as torchvision's",
+    help: "a file of weights to start from, such as torchvision's",
     shown: 'fresh weights',
     synonyms: 'pretrained pretrainedWeights initialWeights initialTeacher checkpoint',
   }),

@@ -215,7 +215,12 @@ Napi::Value list_architectures(Worker& worker, const Napi::CallbackInfo& info) {
         for (const Architecture& architecture : architectures()) {
           auto object = Napi::Object::New(env);
           object.Set("name", architecture.name);
-          object.Set("role", architecture.role == Role::teacher ? "teacher" : "student");
+          auto roles = Napi::Array::New(env);
+          for (const auto& [role, role_name] :
+               {std::pair(Role::teacher, "teacher"), std::pair(Role::student, "student")}) {
+            if (architecture.has(role)) roles.Set(roles.Length(), role_name);
+          }
+          object.Set("roles", roles);
           list.Set(list.Length(), object);
         }
         return list;

@@ -138,14 +138,14 @@ describe('a teacher', () => {
   test('that belongs elsewhere is refused with its place', async () => {
     const student = await writeStudent(path.join(folder, 'a-student.pth'));
     expect((await refusal({ teacher: student })).message).toBe(
-      `'${student}' holds a student and no DenseNet; give the DenseNet that it learnt from as \`teacher\`.`,
+      `'${student}' holds a student; give the teacher that it learnt from as \`teacher\`.`,
     );
     const logits = await writePth(path.join(folder, 'logits.pth'), {
       logits: { shape: [1, 2], data: [1, 2] },
       paths: { shape: [1], data: [97], dtype: 'uint8' },
     });
     expect((await refusal({ teacher: logits })).message).toBe(
-      `'${logits}' holds a teacher's logits and no DenseNet; give it as \`teacherLogits\`.`,
+      `'${logits}' holds a teacher's logits and no network; give it as \`teacherLogits\`.`,
     );
   });
 

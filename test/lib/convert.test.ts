@@ -43,7 +43,7 @@ describe('convert()', () => {
     [
       'another network',
       'ERR_MODEL_ARCHITECTURE',
-      /not those of a student/,
+      /not those of a network that is known/,
       async () => [
         await writePth(inFolder('other.pth'), { a: { shape: [1], data: [1] } }),
         out('never.pth'),

@@ -16,7 +16,7 @@
 namespace distill {
 
 // A network that an exported program describes. Its weights have the module's own names.
-class GraphNetwork final : public Network {
+class GraphNetwork : public Network {
  public:
   // The network that a checkpoint holds beside its graph, with its weights; frozen ones, which are
   // no part of the state dict, too. Throws ERR_GRAPH, and ERR_CHECKPOINT_… where weights are

@@ -8,19 +8,25 @@
 #include "core/error.h"
 #include "core/models/densenet.h"
 #include "core/models/graph_network.h"
+#include "core/models/shipped_network.h"
 #include "core/models/student.h"
 #include "core/nn/weights.h"
 
 namespace distill {
 namespace {
 
+std::optional<NetworkOptions> with_classes(std::optional<int64_t> classes) {
+  if (!classes) return std::nullopt;
+  return NetworkOptions{*classes};
+}
+
 // torchvision's DenseNet of a variant.
 Architecture densenet(const DenseNetVariant& variant) {
-  return {variant.name, variant.name, Role::teacher,
-          [&variant](const Checkpoint& checkpoint) -> std::optional<NetworkOptions> {
-            const auto classes = densenet_classes(checkpoint, variant);
-            if (!classes) return std::nullopt;
-            return NetworkOptions{*classes};
+  return {variant.name,
+          variant.name,
+          {Role::teacher},
+          [&variant](const Checkpoint& checkpoint) {
+            return with_classes(densenet_classes(checkpoint, variant));
           },
           [&variant](const NetworkOptions& options) {
             return std::make_unique<DenseNet>(variant, options.classes);
@@ -31,7 +37,7 @@ Architecture densenet(const DenseNetVariant& variant) {
 Architecture cnn() {
   return {"cnn",
           "a student",
-          Role::student,
+          {Role::student},
           [](const Checkpoint& checkpoint) -> std::optional<NetworkOptions> {
             const auto shape = student_shape(checkpoint);
             if (!shape) return std::nullopt;
@@ -45,20 +51,42 @@ Architecture cnn() {
           /*has_width=*/true};
 }
 
-constexpr const char* known_networks = "a student that this package trains or a DenseNet";
+// A network whose graph is part of the addon.
+Architecture shipped(const ShippedFile& file) {
+  const std::string name(file.name);
+  return {name,
+          name,
+          {Role::teacher, Role::student},
+          [&file](const Checkpoint& checkpoint) {
+            return with_classes(shipped_classes(checkpoint, file));
+          },
+          [&file](const NetworkOptions& options) {
+            auto network = std::make_unique<ShippedNetwork>(file, options.classes);
+            if (options.drop_rate) network->set_drop_rate(*options.drop_rate);
+            return network;
+          }};
+}
+
+constexpr const char* known_networks = "a network that is known by its state dict";
 constexpr const char* known_teachers =
-    "a torchvision DenseNet 121, 161, 169 or 201; give one of these as teacher";
+    "a network that is known by its state dict; give one of these as teacher";
 
 }  // namespace
 
 const std::vector<Architecture>& architectures() {
-  static const std::vector<Architecture> all = {
-      densenet(densenet121),
-      densenet(densenet161),
-      densenet(densenet169),
-      densenet(densenet201),
-      cnn(),
-  };
+  static const std::vector<Architecture> all = [] {
+    std::vector<Architecture> architectures = {
+        densenet(densenet121),
+        densenet(densenet161),
+        densenet(densenet169),
+        densenet(densenet201),
+        cnn(),
+    };
+    for (const ShippedFile& file : shipped_files()) {
+      if (file.name != "cnn") architectures.push_back(shipped(file));
+    }
+    return architectures;
+  }();
   return all;
 }
 
@@ -143,7 +171,7 @@ LoadedNetwork load_teacher(const std::string& path) {
   const Checkpoint checkpoint = Checkpoint::open(path);
   if (checkpoint.graph()) return load_graph(checkpoint);
   const auto recognized = recognize(checkpoint);
-  if (!recognized || recognized->architecture->role != Role::teacher) {
+  if (!recognized || !recognized->architecture->has(Role::teacher)) {
     refuse("ERR_TEACHER_ARCHITECTURE", checkpoint, known_teachers);
   }
   return load(*recognized, checkpoint);

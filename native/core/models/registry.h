@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -11,7 +12,7 @@
 
 namespace distill {
 
-// The part that a network has in a distillation.
+// The parts that a network may have in a distillation.
 enum class Role { teacher, student };
 
 struct NetworkOptions {
@@ -24,13 +25,15 @@ struct NetworkOptions {
 struct Architecture {
   std::string name;   // in options, files and results, such as "densenet121"
   std::string title;  // in messages, such as "a student"
-  Role role;
+  std::vector<Role> roles;
   // The options of the network in a checkpoint, read off names and shapes; none where the
   // checkpoint holds another kind of network.
   std::function<std::optional<NetworkOptions>(const Checkpoint&)> options_of;
   // Makes a network whose weights are not yet initialised.
   std::function<std::unique_ptr<Network>(const NetworkOptions&)> create;
   bool has_width = false;  // whether there are wider and narrower ones
+
+  bool has(Role role) const { return std::find(roles.begin(), roles.end(), role) != roles.end(); }
 };
 
 // All that there are. A new one is added here (registry.cpp), and nowhere else.

@@ -1,6 +1,7 @@
 #include "core/models/shipped_graph.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "core/checkpoint/json.h"
@@ -92,6 +93,14 @@ std::vector<std::string> computed_values(std::string_view text) {
   return values;
 }
 
+// A number as the files write it.
+double number(const std::string& text, int64_t classes) {
+  const double bound = 1 / std::sqrt(static_cast<double>(classes));
+  if (text == "\"1/sqrt(classes)\"") return bound;
+  if (text == "\"-1/sqrt(classes)\"") return -bound;
+  return JsonReader(text, source).number();
+}
+
 }  // namespace
 
 std::optional<std::string_view> shipped_architecture(std::string_view name) {
@@ -118,6 +127,24 @@ std::vector<ShippedTensor> shipped_tensors(std::string_view text) {
     });
   });
   return tensors;
+}
+
+std::vector<ShippedDraw> shipped_draws(std::string_view text, int64_t classes) {
+  std::vector<ShippedDraw> draws;
+  JsonReader reader(list(text, "initialize"), source);
+  reader.array([&] {
+    ShippedDraw& draw = draws.emplace_back();
+    reader.array([&] {
+      if (draw.operation.empty()) {
+        draw.operation = reader.string();
+      } else if (draw.tensor.empty()) {
+        draw.tensor = reader.string();
+      } else {
+        draw.numbers.push_back(number(reader.any(), classes));
+      }
+    });
+  });
+  return draws;
 }
 
 std::string shipped_graph(std::string_view text, int64_t classes) {

@@ -31,6 +31,17 @@ struct ShippedTensor {
 // The parameters and buffers in the state dict's order.
 std::vector<ShippedTensor> shipped_tensors(std::string_view text);
 
+// An in-place operator that fills a tensor: "fill_" with a value, "uniform_" between two bounds, or
+// "normal_" of a mean and a standard deviation.
+struct ShippedDraw {
+  std::string operation;
+  std::string tensor;
+  std::vector<double> numbers;
+};
+
+// The operators by which the constructor fills the tensors, in order.
+std::vector<ShippedDraw> shipped_draws(std::string_view text, int64_t classes);
+
 // The graph for a number of classes, as torch.export.save() writes it (models/model.json).
 std::string shipped_graph(std::string_view text, int64_t classes);
 

@@ -107,7 +107,7 @@ describe('initial weights', () => {
     expect(await refusal(given)).toMatchObject({
       code: 'ERR_TEACHER_ARCHITECTURE',
       message: expect.stringMatching(
-        /student\.pth' holds a student and no DenseNet; give the DenseNet .* as `weights`/,
+        /student\.pth' holds a student; give the teacher .* as `weights`/,
       ),
     });
     expect(filesIn(folder)).toEqual(before);
