@@ -7,6 +7,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { drawChart } from './chart.js';
 import { CONTESTANTS, findPython } from './contestants.js';
 import { runCrowding } from './crowding.js';
+import { runGraphs } from './graphs.js';
 import { makeInputs } from './inputs.js';
 import { describeMachine } from './machine.js';
 import { runResize } from './pictures-resize.js';
@@ -14,7 +15,7 @@ import { planOf } from './plan.js';
 import { endure, runProcesses } from './processes.js';
 import { runRounds } from './rounds.js';
 import { runScaling } from './scaling.js';
-import { resizeTable, tablesOf } from './table.js';
+import { graphTable, resizeTable, tablesOf } from './table.js';
 import { targetsOf } from './targets.js';
 
 /** @import { Flags, Plan } from './plan.js' */
@@ -39,6 +40,7 @@ const program = new Command('bench')
   .option('--crowding', 'with --quick, too: what happens beside other work')
   .option('--skip-crowding', 'leave that out')
   .option('--resize', 'only decodes, resizes and crops JPEGs of 12 megapixels; writes resize.json')
+  .option('--graphs', 'only runs and trains networks that torch.export wrote; writes graphs.json')
   .option('--out <folder>', 'where results go', 'bench-results');
 
 /** @param {string} text */
@@ -121,7 +123,7 @@ function settingsOf(plan, task) {
   };
 }
 
-/** @type {Flags & { out: string, skipScaling?: boolean, skipProcesses?: boolean, crowding?: boolean, skipCrowding?: boolean, resize?: boolean }} */
+/** @type {Flags & { out: string, skipScaling?: boolean, skipProcesses?: boolean, crowding?: boolean, skipCrowding?: boolean, resize?: boolean, graphs?: boolean }} */
 const flags = program.parse().opts();
 const plan = planOf({
   ...flags,
@@ -144,6 +146,17 @@ if (flags.resize) {
     `${JSON.stringify({ machine, threads: plan.threads, rounds: plan.rounds, resize }, null, 2)}\n`,
   );
   process.stdout.write(`${resizeTable(resize)}\n`);
+  process.exit();
+}
+
+if (flags.graphs) {
+  const machine = describeMachine();
+  const graphs = await runGraphs(plan, work, say);
+  writeFileSync(
+    path.join(out, 'graphs.json'),
+    `${JSON.stringify({ machine, threads: plan.threads, rounds: plan.rounds, graphs }, null, 2)}\n`,
+  );
+  process.stdout.write(`${graphTable(graphs)}\n`);
   process.exit();
 }
 

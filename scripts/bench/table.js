@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 
-/** @import { Bench, ContestantReport, CrowdingReport, ResizeReport, Summary } from './types.js' */
+/** @import { GraphReport, Bench, ContestantReport, CrowdingReport, ResizeReport, Summary } from './types.js' */
 
 /**
  * The results for a terminal.
@@ -131,6 +131,24 @@ export function resizeTable(reports) {
       spread(millisecondsAPicture),
       spread(timesOurs),
       (peakBytes / 1e6).toFixed(0),
+    ]),
+  );
+}
+
+/**
+ * @param {GraphReport[]} reports
+ * @returns {string}
+ */
+export function graphTable(reports) {
+  return table(
+    ['network', 'work', 'precision', 'ms a picture', "PyTorch's", 'times as fast'],
+    reports.map((report) => [
+      report.model,
+      report.work,
+      report.precision,
+      spread(report.millisecondsAPicture),
+      spread(report.torchMilliseconds),
+      spread(report.timesFaster),
     ]),
   );
 }

@@ -245,6 +245,18 @@ export interface ResizeReport {
   peakBytes: number;
 }
 
+/** A network at answering for pictures, or at steps of its training, here and in eager PyTorch. */
+export interface GraphReport {
+  /** torchvision's name. */
+  model: string;
+  work: string;
+  precision: string;
+  millisecondsAPicture: Summary | null;
+  torchMilliseconds: Summary | null;
+  /** PyTorch's time as a multiple of this package's, of the same round. */
+  timesFaster: Summary | null;
+}
+
 /** Seconds of a piece of work by itself, beside a busy loop, and of two at the same time. */
 export interface CrowdingReport {
   workload: string;
