@@ -6,6 +6,7 @@ import { type Sample, sourceOf } from '../data/samples.js';
 import { readSizes, sampleEvenly, typicalSize, usualResize } from '../data/sizes.js';
 import { makeClassifier } from '../model/classifier.js';
 import { FEWEST_IMAGES } from '../model/guessing.js';
+import { isOnnx } from '../model/onnx-teacher/contents.js';
 import { CENTER_CROP, IMAGE_SIZE, type Preprocessing, STEPS } from '../model/preprocessing.js';
 import type { NativeClassifier } from '../native.js';
 import { percent } from '../words.js';
@@ -212,6 +213,8 @@ class Trials {
     if (known) return known;
     const { file, preprocessing, classes } = this.#teacher;
     const recipe = { ...preprocessing, imageSize, mean, std };
+    // Of an ONNX model, whose runtime keeps more than its weights, one is open at a time.
+    if (isOnnx(file)) await this.close();
     const made = makeClassifier(file, recipe, this.#asking, classes);
     this.#classifiers.set(key, made);
     await native(made.load());
@@ -249,6 +252,7 @@ class Trials {
 
   async close(): Promise<void> {
     for (const classifier of this.#classifiers.values()) await classifier.close();
+    this.#classifiers.clear();
   }
 }
 

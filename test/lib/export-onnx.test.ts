@@ -1,13 +1,11 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
-import path from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { readFileSync } from 'node:fs';
 import { fromBinary } from '@bufbuild/protobuf';
 import * as ort from 'onnxruntime-web';
 import { describe, expect, test } from 'vitest';
 import { sampleImages } from '../../lib/export-onnx/samples.js';
 import { type DistillWarning, exportOnnx, type OnnxOptions } from '../../lib/index.js';
 import { ModelProtoSchema, TensorProto_DataType } from '../../lib/model/onnx/onnx_pb.js';
-import { packageRoot } from '../../lib/package.js';
+import { copyAlone } from '../helpers/alone.js';
 import { runChild } from '../helpers/child.js';
 import { filesIn, mean, std, writeStudent, writeTeacher } from '../helpers/dataset.js';
 import { classes, folder, inFolder, kinds, metadata, out, pth, student } from '../helpers/onnx.js';
@@ -152,25 +150,13 @@ describe('a model', () => {
 });
 
 test('without an onnxruntime the check is said to be skipped', async () => {
-  // The package where nothing else is installed but what it needs.
-  const modules = inFolder('elsewhere/node_modules');
-  mkdirSync(modules, { recursive: true });
-  for (const name of readdirSync(path.join(packageRoot, 'node_modules'))) {
-    if (/^onnxruntime|^\./.test(name)) continue;
-    symlinkSync(path.join(packageRoot, 'node_modules', name), path.join(modules, name));
-  }
-  cpSync(path.join(packageRoot, 'dist'), inFolder('elsewhere/dist'), { recursive: true });
-  cpSync(path.join(packageRoot, 'package.json'), inFolder('elsewhere/package.json'));
-  const build = process.env.DISTILL_BUILD || 'build';
-  symlinkSync(path.join(packageRoot, build), inFolder(`elsewhere/${build}`));
-
   const script = `
     const { exportOnnx } = await import(input.module);
     const warnings = [];
     const { check } = await exportOnnx(input.student, input.output, { onWarning: (warning) => warnings.push(warning) });
     await exportOnnx(input.student, input.output);
     console.log(JSON.stringify({ check, warnings }));`;
-  const module = pathToFileURL(inFolder('elsewhere/dist/index.js')).href;
+  const module = copyAlone(inFolder('elsewhere'));
   const output = out('unchecked.onnx');
   const ended = await runChild(script, { input: { module, student, output } });
   expect(ended).toMatchObject({

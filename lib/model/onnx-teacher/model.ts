@@ -95,6 +95,9 @@ export async function sha256OfOnnx(
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
+/** Pictures of a batch of a fixed size, at most: more of them would take gigabytes. */
+const LARGEST_BATCH = 1024;
+
 function inputOf(
   { path: file, inputs, properties, producer }: OnnxContents,
   metadata: ModelMetadata | null,
@@ -128,6 +131,13 @@ function inputOf(
   const [height = null, width = null] = shape.slice(layout === 'NCHW' ? 2 : 1);
   if (batch === 0 || height === 0 || width === 0 || (height && width && height !== width)) {
     throw refusal(file, `takes ${describePort(port)}, but pictures are squares here`);
+  }
+  if (batch !== null && batch > LARGEST_BATCH) {
+    throw refusal(
+      file,
+      `takes batches of ${batch} pictures, and ${LARGEST_BATCH} are the most`,
+      'export it for a batch of any size',
+    );
   }
   const own = type === 'uint8' ? 'bytes' : 'unit';
   return {

@@ -75,10 +75,10 @@ export class OnnxNetwork {
           `The ONNX model '${path}' needs an onnxruntime, but ${outcome.absent}; run \`npm install onnxruntime-node\`.`,
         );
       }
-      if ('refused' in outcome) throw notRun(path, 'an onnxruntime', outcome.refused);
-      const runtime = 'runtime' in outcome ? outcome.runtime : '';
+      if (!('runtime' in outcome) || 'refused' in outcome) throw notRun(path, outcome);
+      const { runtime } = outcome;
       signal?.throwIfAborted();
-      const probed = await probe(thread, model, preprocessing, { runtime, classes });
+      const probed = await probe(thread, model, preprocessing, classes);
       return new OnnxNetwork(thread, runtime, model, preprocessing, probed);
     } catch (error) {
       await thread.end();
@@ -109,7 +109,7 @@ export class OnnxNetwork {
       // A batch of a fixed size is filled up with black.
       const fed = batch === null ? part : padded(part, batch * bytes);
       const request = requestOf(fed, fed.length / bytes, this.#preprocessing);
-      const outputs = await answersOf(this.#thread, path, this.runtime, request);
+      const outputs = await answersOf(this.#thread, path, request);
       const rows = outputs.find(({ name }) => name === output)?.data;
       if (rows?.length !== request.count * classes) {
         throw refusal(path, `does not give ${classes} answers for each picture of a batch`);
@@ -149,7 +149,7 @@ async function probe(
   thread: Thread,
   model: OnnxModel,
   preprocessing: Preprocessing,
-  { runtime, classes }: { runtime: string; classes: number | undefined },
+  classes: number | undefined,
 ): Promise<Probed> {
   const { path, input } = model;
   const answer = async (count: number) => {
@@ -157,7 +157,7 @@ async function probe(
     // Noise: pictures whose answers differ.
     const pixels = Uint8Array.from({ length }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
     const request = requestOf(pixels, count, preprocessing);
-    return probedOf(model, await answersOf(thread, path, runtime, request), count, classes);
+    return probedOf(model, await answersOf(thread, path, request), count, classes);
   };
   if (input.batch !== null) return { ...(await answer(input.batch)), batch: input.batch };
   try {
@@ -242,25 +242,24 @@ function padded(pixels: Uint8Array, length: number): Uint8Array {
   return whole;
 }
 
-async function answersOf(
-  thread: Thread,
-  path: string,
-  runtime: string,
-  request: RunRequest,
-): Promise<Answer[]> {
+async function answersOf(thread: Thread, path: string, request: RunRequest): Promise<Answer[]> {
   const outcome = await thread.ask(request);
   if ('outputs' in outcome) return outcome.outputs;
-  throw notRun(path, runtime, 'refused' in outcome ? outcome.refused : '');
+  throw notRun(path, outcome);
 }
 
-function notRun(path: string, runtime: string, reason: string): DistillError {
-  const [first = ''] = reason.trim().split('\n');
+function notRun(path: string, outcome: Outcome): DistillError {
+  const failed = 'refused' in outcome ? outcome : ENDED;
+  const [first = ''] = failed.refused.trim().split('\n');
   return refusal(
     path,
-    `is not run by ${runtime} (${printable(first)})`,
+    `is not run by ${failed.runtime} (${printable(first)})`,
     'export it for an older opset or in float32, or update onnxruntime',
   );
 }
+
+/** The outcome of a thread that is no more. */
+const ENDED = { refused: 'its thread ended', runtime: 'an onnxruntime' } as const;
 
 /** The compiled one, also where this file runs as TypeScript. */
 const WORKER = path.join(packageRoot, 'dist/model/onnx-teacher/worker.js');
@@ -269,16 +268,16 @@ const WORKER = path.join(packageRoot, 'dist/model/onnx-teacher/worker.js');
 class Thread {
   readonly #worker = new Worker(WORKER, { execArgv: [] });
   #last: Promise<unknown> = Promise.resolve();
-  /** The reason why it does not answer any more. */
-  #end: string | null = null;
+  /** The outcome of whatever it is asked, once it does not answer any more. */
+  #end: Outcome | null = null;
 
   constructor() {
     this.#worker.unref();
     this.#worker.on('error', ({ message }: Error) => {
-      this.#end ??= message;
+      this.#end ??= { ...ENDED, refused: message };
     });
     this.#worker.on('exit', () => {
-      this.#end ??= 'its thread ended';
+      this.#end ??= ENDED;
     });
   }
 
@@ -290,7 +289,7 @@ class Thread {
   }
 
   async #ask(request: LoadRequest | RunRequest): Promise<Outcome> {
-    if (this.#end !== null) return { refused: this.#end };
+    if (this.#end !== null) return this.#end;
     const worker = this.#worker;
     worker.ref();
     try {
@@ -300,7 +299,7 @@ class Thread {
           worker.off('exit', ended);
           resolve(outcome);
         };
-        const ended = () => settle({ refused: this.#end ?? '' });
+        const ended = () => settle(this.#end ?? ENDED);
         worker.on('message', settle);
         worker.on('exit', ended);
         worker.postMessage(request);

@@ -56,7 +56,7 @@ export type Outcome =
   | { outputs: Answer[] }
   /** No runtime is there, or none that loads. */
   | { absent: string }
-  | { refused: string };
+  | { refused: string; runtime: string };
 
 interface Loaded {
   ort: InstalledRuntime['ort'];
@@ -65,12 +65,15 @@ interface Loaded {
 }
 
 let loaded: Loaded | undefined;
+/** The runtime's name, as far as it is known. */
+let runtimeName = 'an onnxruntime';
 
 async function load(request: LoadRequest): Promise<Outcome> {
   const { input, threads } = request;
   const runtime = await loadRuntime(request.runtimes);
   if (typeof runtime === 'string') return { absent: runtime };
   const { ort, name } = runtime;
+  runtimeName = name;
   const isNode = runtime.package === 'onnxruntime-node';
   if (!isNode) {
     // It is of the whole runtime, which this thread has for itself.
@@ -145,7 +148,7 @@ parentPort?.on('message', async (request: LoadRequest | RunRequest) => {
   try {
     outcome = 'file' in request ? await load(request) : await run(request);
   } catch (error) {
-    outcome = { refused: (error as Error).message ?? String(error) };
+    outcome = { refused: (error as Error).message ?? String(error), runtime: runtimeName };
   }
   parentPort?.postMessage(outcome);
 });
