@@ -9,6 +9,7 @@
 
 #include "core/checkpoint/text.h"
 #include "core/error.h"
+#include "core/graph/convolution_3x3.h"
 
 namespace distill {
 namespace {
@@ -22,6 +23,10 @@ c10::IValue resolve(const Operand& operand, const Values& values, at::Device dev
   c10::impl::GenericList list(operand.item_type);
   for (const Operand& item : operand.items) list.push_back(resolve(item, values, device));
   return list;
+}
+
+at::Tensor tensor_or_none(const c10::IValue& value) {
+  return value.isNone() ? at::Tensor() : value.toTensor();
 }
 
 std::string first_line(const std::string& text) {
@@ -125,6 +130,18 @@ void Executor::run_call(size_t index, Run& run) const {
         // Without running statistics, a batch's own are all that there are.
         stack[5] = run.is_training || stack[3].isNone();
         call.handle->callBoxed(&stack);
+        break;
+      case OperatorKind::convolution_3x3:
+        if (const auto y =
+                convolve_3x3(stack[0].toTensor(), stack[1].toTensor(), tensor_or_none(stack[2]))) {
+          stack = {*y};
+        } else {
+          call.handle->callBoxed(&stack);
+        }
+        break;
+      case OperatorKind::fused_3x3:
+        stack = {convolve_3x3(stack[0].toTensor().to(call.dtype), stack[1].toTensor(),
+                              tensor_or_none(stack[2]), tensor_or_none(stack[3]), call.relu)};
         break;
       case OperatorKind::fused:
         stack[0] = stack[0].toTensor().to(call.dtype);

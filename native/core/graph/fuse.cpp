@@ -6,6 +6,9 @@
 #include <optional>
 #include <utility>
 
+#include "core/graph/convolution_3x3.h"
+#include "core/kernels/winograd.h"
+
 namespace distill {
 namespace {
 
@@ -212,14 +215,19 @@ class Fuser {
         sum.reset();
       }
     }
+    const at::Tensor given_weight = *tensor_of(convolution.argument("weight"));
+    // In bfloat16 the direct way errs less.
+    if (compute_.dtype == at::kFloat && has_winograd_steps(convolution) &&
+        winograd_applies(compute_.device, compute_.dtype, given_weight, 1, 1)) {
+      return fuse_3x3(i, sum);
+    }
     const Activation activation = take_over_activation(i);
     const Operand x = convolution.argument("input"), stride = convolution.argument("stride"),
                   padding = convolution.argument("padding"),
                   dilation = convolution.argument("dilation"),
                   groups = convolution.argument("groups");
-    const at::Tensor weight = tensor_of(convolution.argument("weight"))
-                                  ->to(compute_.dtype)
-                                  .contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor weight =
+        given_weight.to(compute_.dtype).contiguous(at::MemoryFormat::ChannelsLast);
     const at::Tensor* given_bias = tensor_of(convolution.argument("bias"));
     const at::Tensor bias = given_bias ? given_bias->to(compute_.dtype) : at::Tensor();
     std::vector<c10::IValue> packed{weight,           padding.literal, stride.literal,
@@ -258,6 +266,18 @@ class Fuser {
                                literal(activation.scalars),
                                literal(activation.algorithm)};
     }
+  }
+
+  void fuse_3x3(size_t i, std::optional<ValueId> sum) {
+    Call& convolution = program_.calls[i];
+    if (const auto next = only_reader(convolution.results.front())) {
+      const std::string& name = program_.calls[*next].name;
+      convolution.relu = name == "relu" || name == "relu_";
+      if (convolution.relu) take_over(i, *next);
+    }
+    convolution.kind = OperatorKind::fused_3x3;
+    convolution.arguments = {convolution.argument("input"), convolution.argument("weight"),
+                             convolution.argument("bias"), sum ? value(*sum) : Operand()};
   }
 
   // The activation behind a call, which it does as well.

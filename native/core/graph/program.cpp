@@ -10,6 +10,7 @@
 #include "core/checkpoint/text.h"
 #include "core/error.h"
 #include "core/graph/bind.h"
+#include "core/graph/convolution_3x3.h"
 #include "core/graph/scalars.h"
 
 namespace distill {
@@ -386,6 +387,14 @@ void drop_unused(Program& program) {
   program.calls = std::move(kept);
 }
 
+void mark_convolutions_3x3(Program& program) {
+  for (Call& call : program.calls) {
+    if (call.kind == OperatorKind::plain && has_winograd_steps(call)) {
+      call.kind = OperatorKind::convolution_3x3;
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<ValueId> values_of(const Operand& operand) {
@@ -419,6 +428,7 @@ Program make_program(const ExportedGraph& graph) {
   Program program = Translator(graph).translate();
   join_linear_layers(program);
   drop_unused(program);
+  mark_convolutions_3x3(program);
   return program;
 }
 

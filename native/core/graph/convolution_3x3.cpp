@@ -1,0 +1,55 @@
+#include "core/graph/convolution_3x3.h"
+
+#include <algorithm>
+
+#include "core/kernels/norm_relu.h"
+#include "core/kernels/winograd.h"
+
+namespace distill {
+namespace {
+
+bool applies(const at::Tensor& x, const at::Tensor& weight) {
+  // A picture that is smaller than Winograd's tiles would leave most of a tile empty.
+  return x.dim() == 4 && weight.dim() == 4 && x.size(1) == weight.size(1) &&
+         std::min(x.size(2), x.size(3)) >= 4 && weight.scalar_type() == at::kFloat &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&
+         winograd_applies(x.device(), x.scalar_type(), weight, /*stride=*/1, /*padding=*/1);
+}
+
+bool are_ones(const Operand& operand) {
+  if (!operand.literal.isIntList()) return false;
+  const auto values = operand.literal.toIntVector();
+  return std::all_of(values.begin(), values.end(), [](int64_t value) { return value == 1; });
+}
+
+}  // namespace
+
+bool has_winograd_steps(const Call& call) {
+  const bool is_plain = call.name == "conv2d" ||
+                        (call.name == "convolution" && call.handle && call.position("transposed") &&
+                         !call.argument("transposed").literal.toBool());
+  return is_plain && are_ones(call.argument("stride")) && are_ones(call.argument("padding")) &&
+         are_ones(call.argument("dilation")) && call.argument("groups").literal.isInt() &&
+         call.argument("groups").literal.toInt() == 1;
+}
+
+std::optional<at::Tensor> convolve_3x3(const at::Tensor& x, const at::Tensor& weight,
+                                       const at::Tensor& bias) {
+  if (!applies(x, weight)) return std::nullopt;
+  const at::Tensor y = winograd_convolution(x, weight);
+  return bias.defined() ? y + bias.to(y.scalar_type()).view({-1, 1, 1}) : y;
+}
+
+at::Tensor convolve_3x3(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                        const at::Tensor& addend, bool relu) {
+  const bool by_winograd = applies(x, weight);
+  at::Tensor y = by_winograd ? winograd_convolution(x, weight)
+                             : at::conv2d(x, weight, bias, /*stride=*/1, /*padding=*/1);
+  if (addend.defined()) y.add_(addend);
+  const bool lacks_bias = by_winograd && bias.defined();
+  if (relu && lacks_bias) return norm_relu(y, {at::ones_like(bias), bias});
+  if (lacks_bias) y.add_(bias.view({-1, 1, 1}));
+  return relu ? y.relu_() : y;
+}
+
+}  // namespace distill
