@@ -1,6 +1,7 @@
 #include "core/graph/execution.h"
 
 #include <ATen/core/List.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/util/Exception.h>
 
 #include <new>
@@ -27,6 +28,15 @@ c10::IValue resolve(const Operand& operand, const Values& values, at::Device dev
 
 at::Tensor tensor_or_none(const c10::IValue& value) {
   return value.isNone() ? at::Tensor() : value.toTensor();
+}
+
+// oneDNN's gradients of depthwise convolutions are slower in bfloat16 than in float32.
+void in_float32(const Call& call, Values& stack) {
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::DispatchKey::AutocastCPU);
+  const at::ScalarType dtype = stack[0].toTensor().scalar_type();
+  stack[0] = stack[0].toTensor().to(at::kFloat);
+  call.handle->callBoxed(&stack);
+  stack[0] = stack[0].toTensor().to(dtype);
 }
 
 std::string first_line(const std::string& text) {
@@ -135,6 +145,14 @@ void Executor::run_call(size_t index, Run& run) const {
         if (const auto y =
                 convolve_3x3(stack[0].toTensor(), stack[1].toTensor(), tensor_or_none(stack[2]))) {
           stack = {*y};
+        } else {
+          call.handle->callBoxed(&stack);
+        }
+        break;
+      case OperatorKind::depthwise:
+        if (run.is_training && run.device.is_cpu() &&
+            stack[0].toTensor().scalar_type() == at::kBFloat16) {
+          in_float32(call, stack);
         } else {
           call.handle->callBoxed(&stack);
         }

@@ -13,6 +13,7 @@ enum class OperatorKind {
   feature_dropout,  // drops whole channels
   assertion,        // checks what the exporter believed, and is no part of the computation
   scalar,           // computes with sizes
+  depthwise,        // a convolution of each channel by itself
   convolution_3x3,  // by Winograd's way, where it applies
   fused_3x3,        // the same in evaluation, with what stands behind it
   fused,            // of oneDNN; takes its input in the type of its weights

@@ -387,10 +387,36 @@ void drop_unused(Program& program) {
   program.calls = std::move(kept);
 }
 
-void mark_convolutions_3x3(Program& program) {
+// Activations whose gradient needs their input keep a copy of it when they work in place: a result
+// of its own takes less. Where nothing else reads the input, nothing else notices.
+void make_activations_functional(Program& program) {
+  static constexpr std::string_view activations[] = {
+      "hardswish_", "hardtanh_", "relu6_", "silu_", "gelu_", "hardsigmoid_", "mish_"};
+  const auto readers = consumers(program);
+  const auto producer = producers(program);
+  for (Call& call : program.calls) {
+    const auto* known = std::find(std::begin(activations), std::end(activations), call.name);
+    if (known == std::end(activations)) continue;
+    const ValueId x = call.arguments.front().value;
+    if (readers[x].size() != 1 || producer[x] == program.calls.size()) continue;
+    const auto& returned = program.calls[producer[x]].handle->schema().returns();
+    const bool is_view = std::any_of(returned.begin(), returned.end(), [](const auto& result) {
+      return result.alias_info() != nullptr;
+    });
+    if (is_view) continue;
+    call.name.pop_back();
+    call.handle = aten_operator(call.name);
+  }
+}
+
+void mark_convolutions(Program& program) {
   for (Call& call : program.calls) {
     if (call.kind == OperatorKind::plain && has_winograd_steps(call)) {
       call.kind = OperatorKind::convolution_3x3;
+    } else if (call.name == "conv2d" && call.argument("groups").literal.isInt() &&
+               call.argument("groups").literal.toInt() > 1) {
+      const auto& sizes = program.sizes[call.argument("weight").value];
+      if (sizes.size() == 4 && sizes[1] == 1) call.kind = OperatorKind::depthwise;
     }
   }
 }
@@ -428,7 +454,8 @@ Program make_program(const ExportedGraph& graph) {
   Program program = Translator(graph).translate();
   join_linear_layers(program);
   drop_unused(program);
-  mark_convolutions_3x3(program);
+  make_activations_functional(program);
+  mark_convolutions(program);
   return program;
 }
 
