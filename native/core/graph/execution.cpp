@@ -162,7 +162,7 @@ void Executor::run_call(size_t index, Run& run) const {
                               tensor_or_none(stack[2]), tensor_or_none(stack[3]), call.relu)};
         break;
       case OperatorKind::fused:
-        stack[0] = stack[0].toTensor().to(call.dtype);
+        for (size_t i = 0; i < call.inputs; ++i) stack[i] = stack[i].toTensor().to(call.dtype);
         call.handle->callBoxed(&stack);
         break;
       default:

@@ -188,11 +188,38 @@ class Fuser {
     const Operand &self = call.argument("self"), &other = call.argument("other");
     const Operand& addend = self.value == result ? other : self;
     if (!addend.is_value() || tensor_of(addend) || addend.value == result) return std::nullopt;
+    const bool changes_addend = call.name == "add_" && self.value != result;
+    if (changes_addend) return std::nullopt;
     const size_t from = producer_[addend.value];
     const bool is_before = from == program_.calls.size() || from < convolution;
     const auto &one = program_.sizes[result], &another = program_.sizes[addend.value];
     return is_before && one.size() == 4 && one == another ? std::optional(addend.value)
                                                           : std::nullopt;
+  }
+
+  // True where a value is not read behind a call.
+  bool is_last_reader(ValueId id, size_t call) const {
+    return id != program_.output && std::all_of(readers_[id].begin(), readers_[id].end(),
+                                                [&](size_t reader) { return reader <= call; });
+  }
+
+  // True for a result whose memory no other value shares.
+  bool is_owned(ValueId id) const {
+    const auto may_share = [&](size_t i) {
+      const Call& call = program_.calls[i];
+      if (call.kind == OperatorKind::fused || call.kind == OperatorKind::fused_3x3) return false;
+      if (call.kind == OperatorKind::dropout || call.kind == OperatorKind::feature_dropout) {
+        return true;
+      }
+      const auto& results = call.handle->schema().returns();
+      return std::any_of(results.begin(), results.end(),
+                         [](const auto& result) { return result.alias_info() != nullptr; });
+    };
+    const auto shares = [&](size_t reader) {
+      return program_.calls[reader].handle && may_share(reader);  // sizes share nothing
+    };
+    return producer_[id] < program_.calls.size() && !may_share(producer_[id]) &&
+           std::none_of(readers_[id].begin(), readers_[id].end(), shares);
   }
 
   // True where nothing between two calls changes a tensor in place: reading one of them earlier
@@ -210,6 +237,7 @@ class Fuser {
     std::optional<ValueId> sum;
     if (const auto next = only_reader(convolution.results.front())) {
       if ((sum = addend(program_.calls[*next], i)) && is_quiet(i, *next)) {
+        std::replace(readers_[*sum].begin(), readers_[*sum].end(), *next, i);
         take_over(i, *next);
       } else {
         sum.reset();
@@ -231,7 +259,7 @@ class Fuser {
     const at::Tensor* given_bias = tensor_of(convolution.argument("bias"));
     const at::Tensor bias = given_bias ? given_bias->to(compute_.dtype) : at::Tensor();
     std::vector<c10::IValue> packed{weight,           padding.literal, stride.literal,
-                                    dilation.literal, groups.literal,  c10::IValue()};
+                                    dilation.literal, groups.literal,  hint(x)};
     mkldnn("_reorder_convolution_weight")->callBoxed(&packed);
     const Operand packed_weight = constant(packed.front().toTensor());
     const Operand packed_bias = bias.defined() ? constant(bias) : Operand();
@@ -239,9 +267,12 @@ class Fuser {
     convolution.name = "convolution";
     convolution.dtype = compute_.dtype;
     if (sum) {
-      convolution.handle = mkldnn("_convolution_pointwise", "binary");
-      convolution.arguments = {x,
-                               value(*sum),
+      const Operand addend = value(*sum);
+      const bool in_place = is_last_reader(*sum, i) && is_owned(*sum);
+      convolution.handle =
+          mkldnn(in_place ? "_convolution_pointwise_" : "_convolution_pointwise", "binary");
+      convolution.arguments = {in_place ? addend : x,
+                               in_place ? x : addend,
                                packed_weight,
                                packed_bias,
                                padding,
@@ -253,6 +284,7 @@ class Fuser {
                                activation.name == "none" ? Operand() : literal(activation.name),
                                literal(activation.scalars),
                                literal(activation.algorithm)};
+      convolution.inputs = 2;
     } else {
       convolution.handle = mkldnn("_convolution_pointwise");
       convolution.arguments = {x,
@@ -312,6 +344,14 @@ class Fuser {
                         literal(activation.name),
                         literal(activation.scalars),
                         literal(activation.algorithm)};
+  }
+
+  // The sizes of a value as the file says, as a hint at the fastest layout of a weight.
+  c10::IValue hint(const Operand& x) const {
+    constexpr int64_t usual_batch = 32;
+    const auto& sizes = program_.sizes[x.value];
+    if (sizes.size() != 4 || !sizes[1] || !sizes[2] || !sizes[3]) return {};
+    return std::vector<int64_t>{sizes[0].value_or(usual_batch), *sizes[1], *sizes[2], *sizes[3]};
   }
 
   // A call does the work of the next one as well.

@@ -46,6 +46,7 @@ struct Call {
   std::vector<ValueId> results;       // no_value: not used
   bool returns_list = false;          // the results are the items of one list
   at::ScalarType dtype = at::kFloat;  // of a fused call
+  size_t inputs = 1;                  // of a fused call: its first arguments, which take its type
   bool relu = false;                  // of a fused_3x3 call
 
   // The place of an argument in the schema's list; none where it has no such argument.
