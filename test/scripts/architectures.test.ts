@@ -34,6 +34,16 @@ test('a file of an architecture is JSON with a record a line', () => {
   }
 });
 
+test('no two have the same weights, by which they are told apart', () => {
+  const weights = names.map((name) => {
+    const { tensors } = JSON.parse(readFileSync(path.join(folder, `${name}.json`), 'utf8'));
+    return JSON.stringify(
+      tensors.filter(([, shape]: [string, unknown[]]) => shape.length >= 2).sort(),
+    );
+  });
+  expect(new Set(weights).size).toBe(names.length);
+});
+
 test.runIf(hasVersions())('the script writes the committed files', () => {
   const script = path.join(packageRoot, 'scripts/architectures.py');
   const { status, stdout, stderr } = spawnSync(python as string, [script, '--check', 'resnet20'], {

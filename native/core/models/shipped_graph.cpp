@@ -93,6 +93,19 @@ std::vector<std::string> computed_values(std::string_view text) {
   return values;
 }
 
+// Gives a tensor the number of classes, and multiplies its numbers of channels, out and in.
+void widen(ShippedTensor& tensor, int64_t classes, double width) {
+  constexpr int64_t colours = 3;  // in, of the first convolution
+  for (size_t i = 0; i < tensor.shape.size(); ++i) {
+    int64_t& size = tensor.shape[i];
+    if (size == ShippedTensor::classes) {
+      size = classes;
+    } else if (i == 0 || (i == 1 && size != colours)) {
+      size = std::llround(static_cast<double>(size) * width);
+    }
+  }
+}
+
 // A number as the files write it.
 double number(const std::string& text, int64_t classes) {
   const double bound = 1 / std::sqrt(static_cast<double>(classes));
@@ -147,14 +160,12 @@ std::vector<ShippedDraw> shipped_draws(std::string_view text, int64_t classes) {
   return draws;
 }
 
-std::string shipped_graph(std::string_view text, int64_t classes) {
+std::string shipped_graph(std::string_view text, int64_t classes, double width) {
   std::vector<ShippedTensor> tensors = shipped_tensors(text);
   // The signature has the parameters first.
   std::stable_partition(tensors.begin(), tensors.end(),
                         [](const ShippedTensor& tensor) { return !is_buffer(tensor); });
-  for (ShippedTensor& tensor : tensors) {
-    std::replace(tensor.shape.begin(), tensor.shape.end(), ShippedTensor::classes, classes);
-  }
+  for (ShippedTensor& tensor : tensors) widen(tensor, classes, width);
   const std::vector<std::string> values = computed_values(text);
   // The pictures are the first value.
   const std::string image = values.at(0).substr(0, values[0].find(':'));
