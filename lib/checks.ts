@@ -109,7 +109,7 @@ export function teacherOf({
   }
   throw new DistillError(
     'ERR_OPTION',
-    `Expected either \`teacher\`, a DenseNet's file, or \`teacherLogits\`, a file of its answers, but received ${file === undefined ? 'neither' : 'both'}.`,
+    `Expected either \`teacher\`, a network's file, or \`teacherLogits\`, a file of its answers, but received ${file === undefined ? 'neither' : 'both'}.`,
   );
 }
 

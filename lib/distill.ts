@@ -15,7 +15,7 @@ import { drawSeed, reportTo, trainingResult } from './training/train.js';
 export type DistillRun = TrainingRun<DistillResult>;
 
 /**
- * Distils a trained DenseNet into a small CNN (430,000 parameters) on a folder of pictures.
+ * Distils a trained network into a small CNN (430,000 parameters), or another student, on a folder of pictures.
  *
  * The teacher answers for every training picture once; from then on only the student runs. It learns
  * from `alpha · T² · KL(teacher ‖ student) + (1 - alpha) · CE(labels, student)` (Hinton, Vinyals and

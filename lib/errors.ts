@@ -90,9 +90,9 @@ export const ERRORS = {
     remedy: 'Give the class folders that the teacher was trained on, or its own file.',
   },
   ERR_TEACHER_ARCHITECTURE: {
-    meaning: 'The file given as the teacher does not hold a DenseNet.',
+    meaning: 'The file given as the teacher holds no network that is known.',
     remedy:
-      'Give the state dict of a torchvision DenseNet 121, 161, 169 or 201; `distill inspect` shows what a file holds. Another network can teach by its answers: `teacherLogits`.',
+      'Give the state dict of one of the networks that docs/teachers-and-students.md lists; `distill inspect` shows what a file holds. Export any other with `torch.export.save`, or give its answers: `teacherLogits`.',
   },
   ERR_TEACHER_LOGITS: {
     meaning: 'The file of logits lacks a picture, or its tensors are not those of such a file.',

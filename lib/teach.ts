@@ -20,7 +20,7 @@ import { drawSeed, reportTo, trainingResult } from './training/train.js';
 export type TeachRun = TrainingRun<TeachResult>;
 
 /**
- * Trains a DenseNet on a folder of pictures: a teacher for `distill()`.
+ * Trains a DenseNet, or another `architecture`, on a folder of pictures: a teacher for `distill()`.
  *
  * It learns from the labels by cross entropy and AdamW, from fresh weights (those of `torch.manual_seed(seed)` and
  * torchvision's constructor) or from others, such as torchvision's for ImageNet. Whenever validation accuracy

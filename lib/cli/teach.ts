@@ -10,7 +10,8 @@ import { demandOptions } from './usage.js';
 export function addTeach(program: Command, output: Output): void {
   const command = addCall(program, teachOptions, {
     name: 'teach',
-    description: 'train a DenseNet on a folder of pictures: a teacher for `distill train`',
+    description:
+      'train a DenseNet or another network on a folder of pictures: a teacher for `distill train`',
     argument: '[dataset]',
   });
   command.addOption(jsonOption()).addOption(quietOption());

@@ -16,7 +16,7 @@ export interface ConvertOptions {
 
 export const convertOptions = z.strictObject({
   model: option(fields.file, {
-    help: "a student's file; for .pth and .safetensors, also a DenseNet's",
+    help: "a student's file; for .pth and .safetensors, also another known network's",
   }),
   output: fields.output,
   format: option(choice('pth', 'safetensors').optional(), {

@@ -21,7 +21,8 @@ const FROM_TEACHER = { shown: "from the teacher's file" };
 /** Options of `distill()`. Paths are relative to the current folder. */
 export interface DistillOptions extends TrainingOptions, PixelOptions {
   /**
-   * The teacher: a torchvision DenseNet 121, 161, 169 or 201, as `.pth` or `.safetensors`, or any classifier as `.onnx`, which
+   * The teacher: the state dict of a torchvision DenseNet or ResNet or another network that
+   * docs/teachers-and-students.md lists, as `.pth` or `.safetensors`, or any classifier as `.onnx`, which
    * needs `onnxruntime-node` or `onnxruntime-web`. Either this or `teacherLogits`.
    */
   teacher?: string | undefined;
@@ -115,7 +116,7 @@ export interface DistillOptions extends TrainingOptions, PixelOptions {
 
 export const distillOptions = z.strictObject({
   teacher: option(fields.file.optional(), {
-    help: "a torchvision DenseNet's .pth or .safetensors, or an .onnx (or give `teacherLogits`)",
+    help: "a known network's .pth or .safetensors, or an .onnx (or give `teacherLogits`)",
     synonyms: 'teacherModel teacherPath teacherFile srcModel sourceModel model weights pretrained',
   }),
   teacherLogits: option(fields.file.optional(), {

@@ -9,7 +9,7 @@ const FROM_STUDENT = { shown: "from the student's file" };
 
 /** Options of `predict()`. Paths are relative to the current folder. */
 export interface PredictOptions extends PixelOptions {
-  /** The file of a student (or of a DenseNet, to see a teacher's answers): `.pth` or safetensors. */
+  /** The file of a student (or of another known network, to see a teacher's answers): `.pth` or safetensors. */
   student: string;
   /** A file, a folder (searched recursively), an archive (`.tar`, `.zip`), a file's bytes, or several of these. */
   images: string | Uint8Array | readonly (string | Uint8Array)[];

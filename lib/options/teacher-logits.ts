@@ -19,7 +19,7 @@ const FROM_TEACHER = { shown: "from the teacher's file" };
 
 /** Options of `teacherLogits()`. Paths are relative to the current folder. */
 export interface TeacherLogitsOptions extends PixelOptions {
-  /** The file of a DenseNet, a student or an ONNX model (`.onnx`), whose logits are written. */
+  /** The file of a known network, a student or an ONNX model (`.onnx`), whose logits are written. */
   teacher: string;
   /** The safetensors file to write. */
   output: string;
@@ -78,7 +78,7 @@ export interface TeacherLogitsOptions extends PixelOptions {
 
 export const teacherLogitsOptions = z.strictObject({
   teacher: option(fields.file, {
-    help: 'the .pth or .safetensors of a DenseNet or a student, or an .onnx',
+    help: 'the .pth or .safetensors of a known network or a student, or an .onnx',
     synonyms: 'teacherModel teacherPath teacherFile srcModel sourceModel model weights pretrained',
   }),
   output: fields.output,

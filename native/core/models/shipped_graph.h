@@ -42,8 +42,8 @@ struct ShippedDraw {
 // The operators by which the constructor fills the tensors, in order.
 std::vector<ShippedDraw> shipped_draws(std::string_view text, int64_t classes);
 
-// The graph for a number of classes, as torch.export.save() writes it (models/model.json). width: all
-// channels of the weights times this; of "cnn" alone, whose calls name no channels.
+// The graph for a number of classes, as torch.export.save() writes it (models/model.json). width:
+// all channels of the weights times this; of "cnn" alone, whose calls name no channels.
 std::string shipped_graph(std::string_view text, int64_t classes, double width = 1);
 
 }  // namespace distill

@@ -139,7 +139,7 @@ test.each([
   const { teacher, ...valid } = calls.distill.valid;
   await expect(distill({ ...valid, ...teachers })).rejects.toMatchObject({
     code: 'ERR_OPTION',
-    message: `Expected either \`teacher\`, a DenseNet's file, or \`teacherLogits\`, a file of its answers, but received ${received}.`,
+    message: `Expected either \`teacher\`, a network's file, or \`teacherLogits\`, a file of its answers, but received ${received}.`,
   });
 });
 
