@@ -115,7 +115,7 @@ const teachOptions = {
   ...pixelOptions,
   ...trainingOptions,
   teacher: notAPath,
-  architecture: ['densenet', 'resnet18', 'DenseNet121', '', 121, null],
+  architecture: ['densenet', 'resnet19', 'DenseNet121', '', 121, null],
   weights: notAPath,
   mean: notMean,
   std: notStd,
