@@ -98,6 +98,10 @@ at::Tensor Executor::measure(const Tensors& tensors, const at::Tensor& images) {
   const std::vector<size_t> producer = producers(program_);
   const int64_t pictures = images.size(0);
   return evaluate(tensors, images, [&](ValueId id, const c10::IValue& value) {
+    if (!value.isTensor()) return;
+    auto& sizes = program_.sizes[id];
+    sizes.assign(value.toTensor().sizes().begin(), value.toTensor().sizes().end());
+    if (!sizes.empty() && sizes.front() == pictures) sizes.front().reset();
     const Call& call = program_.calls[producer[id]];
     const bool drops_channels = call.kind == OperatorKind::feature_dropout;
     if (call.kind != OperatorKind::dropout && !drops_channels) return;

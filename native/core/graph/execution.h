@@ -45,7 +45,8 @@ class Executor {
   // Empty before measure().
   const std::vector<Dropout>& dropouts() const { return dropouts_; }
   void set_drop_rate(double rate);
-  // Runs in evaluation mode, and finds all dropouts and their sizes for pictures of this size.
+  // Runs in evaluation mode, and finds the sizes of all values, and all dropouts, for pictures of
+  // this size.
   at::Tensor measure(const Tensors& tensors, const at::Tensor& images);
 
  private:

@@ -254,8 +254,11 @@ class Fuser {
                   padding = convolution.argument("padding"),
                   dilation = convolution.argument("dilation"),
                   groups = convolution.argument("groups");
+    // The strides of a 1x1 weight have to tell the layout, too: by them oneDNN's is chosen.
     const at::Tensor weight =
-        given_weight.to(compute_.dtype).contiguous(at::MemoryFormat::ChannelsLast);
+        at::empty(given_weight.sizes(),
+                  at::TensorOptions(compute_.dtype).memory_format(at::MemoryFormat::ChannelsLast));
+    weight.copy_(given_weight);
     const at::Tensor* given_bias = tensor_of(convolution.argument("bias"));
     const at::Tensor bias = given_bias ? given_bias->to(compute_.dtype) : at::Tensor();
     std::vector<c10::IValue> packed{weight,           padding.literal, stride.literal,

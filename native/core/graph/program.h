@@ -73,7 +73,8 @@ struct Program {
   ValueId images = no_value;
   ValueId output = no_value;
   std::vector<std::string> values;  // their names in the file
-  // By value: the sizes of a tensor as the file says, which may be wrong.
+  // By value: the sizes of a tensor, as far as they are known; none for the batch's. Those that the
+  // file tells may be wrong; Executor::measure() puts the right ones in their place.
   std::vector<std::vector<std::optional<int64_t>>> sizes;
   // True where a call works in place on the pictures, which then are copied first.
   bool changes_images = false;

@@ -122,16 +122,18 @@ bool answer_alike(Network& one, Network& other, int64_t image_size) {
   return a.sizes() == b.sizes() && at::allclose(a, b, /*rtol=*/1e-3, /*atol=*/1e-4);
 }
 
-// A network that comes with its graph. Where its weights are those of a known architecture, which
-// is faster, and that gives the same logits, it is that one.
+// A network that comes with its graph. Where its weights are those of an architecture that has code
+// of its own, which is faster, and that gives the same logits, it is that one.
 LoadedNetwork load_graph(const Checkpoint& checkpoint) {
   auto network = GraphNetwork::load(checkpoint);
   const std::string& module = network->module();
   std::string name = module.substr(module.rfind('.') + 1);
   if (const auto known = recognize(checkpoint)) try {
       LoadedNetwork loaded = load(*known, checkpoint);
+      const bool is_graph = dynamic_cast<const GraphNetwork*>(loaded.network.get());
       constexpr int64_t any_size = 64;
-      if (answer_alike(*loaded.network, *network, network->image_size().value_or(any_size))) {
+      if (!is_graph &&
+          answer_alike(*loaded.network, *network, network->image_size().value_or(any_size))) {
         return loaded;
       }
     } catch (const Error&) {  // its names alone are known
