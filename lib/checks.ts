@@ -8,7 +8,7 @@ import { type CheckpointContents, inspect } from './model/inspect.js';
 import type { ModelMetadata } from './model/metadata.js';
 import { CENTER_CROP, type Preprocessing, STEPS } from './model/preprocessing.js';
 import type { NativeSchedule, NativeTraining } from './native.js';
-import { DEFAULT_STUDENT } from './options/architectures.js';
+import { DEFAULT_STUDENT, isExportedProgram } from './options/architectures.js';
 import type { CheckedOptions } from './options/distill.js';
 
 // Checks of options, files and classes together, which several calls make before their long work begins.
@@ -169,8 +169,9 @@ export async function checkInitialStudent(
 ): Promise<string | null> {
   const found = await inspect(file);
   const { metadata } = found;
+  // The weights of a network of one's own are compared where it is made.
   const isSame =
-    found.architecture === expected.architecture &&
+    (isExportedProgram(expected.architecture) || found.architecture === expected.architecture) &&
     found.classes === expected.classes &&
     (found.width ?? 1) === expected.width;
   if (!isSame) {

@@ -57,5 +57,5 @@ async function work(
 
   const result = trainingResult(session, trained, seed, task.elapsed());
   warnOfKept(result, { keep, file: student }, task);
-  return { ...result, student };
+  return { ...result, student, ...session.studentNetwork };
 }

@@ -139,7 +139,7 @@ export interface NativeTrainConfig extends NativeTraining {
   temperature: number;
   /** Weighs the teacher's (soft) term. At 0, epochs show labelled pictures alone: nothing learns from others. */
   alpha: number;
-  /** The student's network: one of `architectures()` with the role 'student'. */
+  /** The student's network: one of `architectures()` with the role 'student', or the path of a `.pt2`. */
   architecture: string;
   /** All channels times this; 1 where the network has no other widths. */
   width: number;
@@ -155,6 +155,12 @@ export interface NativeTrainConfig extends NativeTraining {
   /** True where epochs report `valAgreement`; the store then holds the teacher's logits for the validation pictures. */
   agreement: boolean;
 }
+
+/** The student of a training, and the pictures that it is to learn from. */
+export type NativeStudentCheck = Pick<
+  NativeTrainConfig,
+  'architecture' | 'width' | 'dropRate' | 'initialStudent'
+> & { classes: number; imageSize: number };
 
 export interface NativeTeachConfig extends NativeTraining {
   labelSmoothing: number;
@@ -377,6 +383,17 @@ export interface NativeAddon {
     classes: number;
     seed: number;
   }): Promise<void>;
+  /**
+   * [async] Makes the student of a training, shows it a picture and forgets it. Resolves to its architecture, the number of its
+   * parameters, the fewest pictures of a training step, and the number of classes of the file that it is made of, where
+   * its last layer is replaced as the pictures have another; else null. Rejects as `train` would.
+   */
+  checkStudent(options: NativeStudentCheck): Promise<{
+    architecture: string;
+    parameters: number;
+    smallestBatch: number;
+    replacedClasses: number | null;
+  }>;
   /**
    * [async] Computes the loss of one batch in training mode without dropout, and its gradient by each parameter of the
    * student, without taking a step: parity tests compare them.

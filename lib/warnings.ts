@@ -42,6 +42,11 @@ export const WARNINGS = {
     remedy:
       'Give the preprocessing in its file (`distill inspect` shows it), or start from another student.',
   },
+  WARN_FRESH_HEAD: {
+    meaning:
+      'The network of the student has another number of classes than the pictures, so that its last layer starts afresh.',
+    remedy: 'Nothing is wrong where that is meant; else give a network of these classes.',
+  },
   WARN_RECIPE_FOUND: {
     meaning:
       'A recipe of timm, Hugging Face or torchvision was found with the model, which does not say its preprocessing itself: pictures are prepared so.',

@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import { distill } from '../distill.js';
 import { type DistillOptions, distillOptions } from '../options/distill.js';
 import { defaultOf } from '../options/option.js';
+import type { DistillResult } from '../run/reports.js';
+import { count } from '../words.js';
 import { addCall, jsonOption, quietOption } from './options.js';
 import { type Output, shellWord } from './output.js';
 import { reportTraining } from './training.js';
@@ -10,7 +12,7 @@ import { demandOptions } from './usage.js';
 export function addTrain(program: Command, output: Output): void {
   const command = addCall(program, distillOptions, {
     name: 'train',
-    description: 'distil a DenseNet into a small CNN on a folder of pictures',
+    description: 'distil a teacher into a small network on a folder of pictures',
     argument: '[dataset]',
   });
   command.addOption(jsonOption()).addOption(quietOption());
@@ -21,6 +23,9 @@ export function addTrain(program: Command, output: Output): void {
     const options = { dataset, ...given } as DistillOptions;
     const { student: file, epochs = defaultOf(distillOptions, 'epochs') } = options;
     const next = `distill predict <images> --student ${shellWord(file)}`;
-    await reportTraining(distill(options), { name: 'Student', file, epochs, next }, output);
+    const describe = ({ architecture, parameters }: DistillResult) =>
+      `${architecture} of ${count(parameters, 'parameter')}`;
+    const context = { name: 'Student', file, epochs, next, describe };
+    await reportTraining(distill(options), context, output);
   });
 }

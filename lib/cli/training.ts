@@ -6,7 +6,7 @@ import type { Output } from './output.js';
 import { type BarProgress, duration, follow, reportDataset } from './progress.js';
 
 /** The context in which a training's result is reported. */
-export interface ReportContext {
+export interface ReportContext<Result extends TrainingResult = TrainingResult> {
   /** The name of the file's contents, such as `Student`. */
   name: string;
   /** The file, as the user wrote it. */
@@ -15,12 +15,14 @@ export interface ReportContext {
   epochs: number;
   /** The command to go on with. */
   next: string;
+  /** Describes the network, such as `resnet18 of 11,177,538 parameters`. */
+  describe?: (result: Result) => string;
 }
 
 /** Follows a training to its end, and reports its epochs and its result. */
 export async function reportTraining<Result extends TrainingResult>(
   run: TrainingRun<Result>,
-  context: ReportContext,
+  context: ReportContext<Result>,
   output: Output,
 ): Promise<void> {
   reportDataset(run, output);
@@ -77,9 +79,9 @@ export function epochLine(report: EpochReport): string {
 }
 
 /** Returns the last lines of a training. */
-async function summary(
-  result: TrainingResult,
-  { name, file, epochs, next }: ReportContext,
+async function summary<Result extends TrainingResult>(
+  result: Result,
+  { name, file, epochs, next, describe }: ReportContext<Result>,
 ): Promise<string[]> {
   const { best, moreAccurate, seconds, device, precision, seed, skipped } = result;
   const times = (['prepare', 'train', 'validate'] as const).map(
@@ -95,7 +97,8 @@ async function summary(
         `More accurate: epoch ${moreAccurate.epoch}, ${scores(moreAccurate)}; --keep accuracy keeps it`,
       );
     }
-    lines.push(`${name}: ${file}, ${(size / 1e6).toFixed(1)} MB`);
+    const facts = [describe?.(result), `${(size / 1e6).toFixed(1)} MB`].filter(Boolean);
+    lines.push(`${name}: ${file}, ${facts.join(', ')}`);
   } else {
     lines.push(`${name}: none was saved; ${file} is untouched`);
   }

@@ -1,14 +1,15 @@
 import { access, constants, lstat, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { loadAddon, native } from '../addon.js';
-import { checkInitialStudent } from '../checks.js';
+import { checkInitialStudent, checkWidth } from '../checks.js';
 import { type Dataset, planStore, type StoreOptions } from '../data/store.js';
 import { DistillError } from '../errors.js';
 import { refuseOthers, refuseSource } from '../model/output.js';
 import type { Preprocessing } from '../model/preprocessing.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
-import { WARNINGS } from '../warnings.js';
-import { size } from '../words.js';
+import { checkNetwork } from '../training/network.js';
+import { type DistillWarning, WARNINGS } from '../warnings.js';
+import { count, size } from '../words.js';
 import type { Topic } from './findings.js';
 
 /** The place of the prepared pictures. */
@@ -28,7 +29,7 @@ export interface StoreNeeds {
 
 /** Checks that the student can be written without a loss, and that it can start from `initialStudent`. */
 export async function checkOutput(
-  { student, initialStudent, architecture, width, overwrite }: CheckedDoctorOptions,
+  options: CheckedDoctorOptions,
   {
     teacher,
     classes,
@@ -42,6 +43,7 @@ export async function checkOutput(
   },
   topic: Topic,
 ): Promise<void> {
+  const { student, initialStudent, architecture, width, overwrite } = options;
   if (student !== undefined) {
     const passes = await topic.passes('output', async () => {
       if (hasAddon) await native(loadAddon().checkWritable(path.resolve(student)));
@@ -79,6 +81,26 @@ export async function checkOutput(
       topic.ok('initial-student', `'${initialStudent}' is a student of these classes.`);
     }
   }
+  if (hasAddon && classes !== null && preprocessing) {
+    await checkStudent(options, { classes, preprocessing }, topic);
+  }
+}
+
+/** Checks that the student's network can be made, and takes these pictures. */
+async function checkStudent(
+  options: CheckedDoctorOptions,
+  pictures: { classes: number; preprocessing: Preprocessing },
+  topic: Topic,
+): Promise<void> {
+  const warnings: DistillWarning[] = [];
+  const found = await topic.attempt('student', () => {
+    checkWidth(options);
+    return checkNetwork(options, pictures, (warning) => warnings.push(warning));
+  });
+  for (const { code, message } of warnings) topic.warn('student', message, WARNINGS[code].remedy);
+  if (!found || warnings.length > 0) return;
+  const { architecture, parameters } = found;
+  topic.ok('student', `The student is a ${architecture} of ${count(parameters, 'parameter')}.`);
 }
 
 async function checkFolder(file: string): Promise<void> {

@@ -84,6 +84,10 @@ export interface TrainingResult extends RunSetup {
 export interface DistillResult extends TrainingResult {
   /** The student's file. */
   student: string;
+  /** Its network: a name of the option, or the class of the model that was exported. */
+  architecture: string;
+  /** Its trainable numbers; BatchNorm's statistics are not counted. */
+  parameters: number;
 }
 
 /** The result of `teach()`. */

@@ -19,7 +19,9 @@ import type { Preprocessing } from '../model/preprocessing.js';
 import type { CheckedOptions } from '../options/distill.js';
 import type { CommonEvents } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';
+import type { DistillWarning } from '../warnings.js';
 import { checkClassWeights } from './class-weights.js';
+import { checkNetwork, type StudentNetwork } from './network.js';
 import { type CheckedTrainingOptions, fillStore, openSession, type Session } from './session.js';
 import { readTeacher, type Teacher, warnOfGuessing } from './teacher-source.js';
 import { checkViews, viewsOf } from './views.js';
@@ -39,6 +41,7 @@ export interface StudentSession extends Session {
   teacher: Teacher;
   /** The side of the pictures that views are made of, in pixels; `null` where there are no views. */
   storeSize: number | null;
+  studentNetwork: StudentNetwork;
 }
 
 /**
@@ -129,6 +132,7 @@ async function fillWith(
   const { preprocessing, logits, network } = teacher;
   const { storeSize, by } = viewsOf(options, preprocessing);
   await warnOfSmallCrop(dataset, preprocessing, options, task);
+  const studentNetwork = await checkStudent(options, dataset, preprocessing, task);
 
   const opened = await openSession(options, preprocessing, task);
   if (logits) {
@@ -139,15 +143,6 @@ async function fillWith(
   } else if (!network) {
     await native(opened.native.loadTeacher(file));
   }
-  const { initialStudent, architecture, width } = options;
-  if (initialStudent !== undefined) {
-    const expected = { architecture, width, classes: dataset.classes.length };
-    const message = await checkInitialStudent(initialStudent, expected, preprocessing);
-    if (message) {
-      task.report('warning', { code: 'WARN_INITIAL_PREPROCESSING', message, path: initialStudent });
-    }
-  }
-
   const answering: Answering = {
     sha256: teacher.sha256,
     logits,
@@ -168,5 +163,22 @@ async function fillWith(
     task,
   );
   if (session.preparation) await warnOfGuessing(session, file, task);
-  return { ...session, teacher, storeSize: by && storeSize };
+  return { ...session, teacher, storeSize: by && storeSize, studentNetwork };
+}
+
+/** Checks the network of the students, and the file that they start from. */
+async function checkStudent(
+  options: StudentOptions,
+  { classes: { length: classes } }: Dataset,
+  preprocessing: Preprocessing,
+  task: TaskContext<CommonEvents>,
+): Promise<StudentNetwork> {
+  const { initialStudent, architecture, width } = options;
+  const warn = (warning: DistillWarning) => task.report('warning', warning);
+  if (initialStudent !== undefined) {
+    const expected = { architecture, width, classes };
+    const message = await checkInitialStudent(initialStudent, expected, preprocessing);
+    if (message) warn({ code: 'WARN_INITIAL_PREPROCESSING', message, path: initialStudent });
+  }
+  return checkNetwork(options, { classes, preprocessing }, warn);
 }

@@ -38,7 +38,7 @@ describe('train', () => {
     expect(outcome).toEqual([
       'Done: all 3 epochs were run.',
       expect.stringMatching(/^Best: epoch [123], validation accuracy 0\.5000, loss \d\.\d{4}$/),
-      'Student: plain.pth, 1.7 MB',
+      'Student: plain.pth, cnn of 422,530 parameters, 1.7 MB',
       expect.stringMatching(/^Time: .* on (cpu|cuda:\d) in fp32 \(prepare .*, train .*\), seed 7$/),
       'Next: distill predict <images> --student plain.pth',
     ]);
@@ -100,7 +100,9 @@ describe('an interrupted training', () => {
     expect(code).toBe(exitCode);
     expect(stderr.endsWith(NOTE)).toBe(true);
     expect(stdout).toMatch(/^Stopped: after \d+ of 1000000000 epochs\.$/m);
-    expect(stdout).toMatch(new RegExp(`^Student: ${signal}/student.pth, 1\\.7 MB$`, 'm'));
+    expect(stdout).toMatch(
+      new RegExp(`^Student: ${signal}/student.pth, cnn of 422,530 parameters, 1\\.7 MB$`, 'm'),
+    );
     expect(leftovers(signal)).toEqual([]);
     const { stdout: found } = await run(['inspect', `${signal}/student.pth`, '--json']);
     expect(events(found)[0]).toMatchObject({ architecture: 'cnn', metadata: { epoch: 1 } });
