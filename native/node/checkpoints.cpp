@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/models/registry.h"
 #include "core/temporary.h"
+#include "core/training/learner.h"
 #include "node/options.h"
 #include "node/worker.h"
 
@@ -207,6 +208,42 @@ Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
                           [](Napi::Env env, const bool&) { return env.Undefined(); });
 }
 
+Napi::Value check_student(Worker& worker, const Napi::CallbackInfo& info) {
+  struct Checked {
+    std::string architecture;
+    int64_t parameters, smallest_batch;
+    std::optional<int64_t> replaced_classes;
+  };
+  const Fields options(info[0], "the call");
+  const auto work = [config = read_distill_config(options),
+                     classes = read_int(options, "classes", 1, 1'000'000),
+                     size = read_side(options, "imageSize")](Channel&) {
+    const c10::NoGradGuard no_grad;
+    const NewStudent made =
+        make_student(config, classes, at::detail::createCPUGenerator(/*seed=*/0));
+    made.network->prepare(size);
+    int64_t parameters = 0;
+    for (const at::Tensor& parameter : made.network->parameters()) parameters += parameter.numel();
+    return Checked{made.architecture, parameters, made.network->smallest_batch(),
+                   made.replaced_classes};
+  };
+  options.refuse_others();
+  return worker.run<Checked>(info.Env(), work, [](Napi::Env env, const Checked& checked) {
+    const auto number = [env](int64_t value) {
+      return Napi::Number::New(env, static_cast<double>(value));
+    };
+    auto object = Napi::Object::New(env);
+    object.Set("architecture", checked.architecture);
+    object.Set("parameters", number(checked.parameters));
+    object.Set("smallestBatch", number(checked.smallest_batch));
+    object.Set("replacedClasses", env.Null());
+    if (const auto& replaced = checked.replaced_classes) {
+      object.Set("replacedClasses", number(*replaced));
+    }
+    return object;
+  });
+}
+
 Napi::Value list_architectures(Worker& worker, const Napi::CallbackInfo& info) {
   return worker.run<Nothing>(
       info.Env(), [](Channel&) { return Nothing{}; },
@@ -295,6 +332,7 @@ void register_checkpoints(Napi::Env env, Napi::Object exports) {
                     {"writeTensors", write_tensors},
                     {"architectures", list_architectures},
                     {"createModel", create_model},
+                    {"checkStudent", check_student},
                     {"convert", convert},
                     {"writeFile", write_file},
                     {"checkWritable", check_writable},

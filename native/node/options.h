@@ -160,6 +160,13 @@ inline TrainConfig read_train_config(const Fields& fields, const LossConfig& los
   };
 }
 
+inline DistillConfig read_distill_config(const Fields& fields) {
+  return {.architecture = read_path(fields, "architecture"),
+          .width = read_double(fields, "width"),
+          .drop_rate = read_number_or_null(fields, "dropRate"),
+          .initial_student = read_path(fields, "initialStudent")};
+}
+
 inline DistillOptions read_distill_options(const Napi::Value& value) {
   const Fields fields(value, "the training");
   const LossConfig loss{.temperature = read_double(fields, "temperature"),
@@ -168,10 +175,7 @@ inline DistillOptions read_distill_options(const Napi::Value& value) {
                         .class_weights = read_class_weights(fields)};
   const DistillOptions options{
       read_train_config(fields, loss, "student", read_bool(fields, "agreement")),
-      {.architecture = read_path(fields, "architecture"),
-       .width = read_double(fields, "width"),
-       .drop_rate = read_number_or_null(fields, "dropRate"),
-       .initial_student = read_path(fields, "initialStudent")}};
+      read_distill_config(fields)};
   fields.refuse_others();
   return options;
 }

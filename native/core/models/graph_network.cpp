@@ -150,6 +150,24 @@ void GraphNetwork::replace_head(int64_t classes, at::Generator generator) {
   bind_head();
 }
 
+std::string GraphNetwork::name() const {
+  const std::string& module = graph_.module;
+  return module.empty() ? "graph" : module.substr(module.rfind('.') + 1);
+}
+
+void GraphNetwork::set_drop_rate(double rate) {
+  const auto& calls = executor_.program().calls;
+  const bool drops = std::any_of(calls.begin(), calls.end(), [](const Call& call) {
+    return call.kind == OperatorKind::dropout || call.kind == OperatorKind::feature_dropout;
+  });
+  if (rate > 0 && !drops) {
+    throw Error(
+        "ERR_GRAPH",
+        "'" + graph_.file + "' has no dropout, of which dropRate is the rate: leave dropRate out");
+  }
+  executor_.set_drop_rate(rate);
+}
+
 std::optional<ValueId> GraphNetwork::head_input() const {
   if (!head_) return std::nullopt;
   return executor_.program().calls[last_layer_->call].argument("input").value;

@@ -34,6 +34,8 @@ class GraphNetwork : public Network {
   std::vector<at::Tensor> parameters() const override;
   // Its class, as the file says, such as "torchvision.models.resnet.ResNet"; or "".
   const std::string& module() const { return graph_.module; }
+  // The last part of that; "graph" where the file does not say it.
+  std::string name() const;
   std::optional<int64_t> image_size() const { return executor_.program().image_size; }
 
   // Draws a fresh last layer as torch.nn.Linear does. Throws ERR_GRAPH for the other weights, which
@@ -42,8 +44,8 @@ class GraphNetwork : public Network {
   // Takes over another number of classes, with a fresh last layer. Throws ERR_GRAPH where the last
   // layer is neither a linear one nor a convolution.
   void replace_head(int64_t classes, at::Generator generator);
-  // The rate of all dropouts.
-  void set_drop_rate(double rate) { executor_.set_drop_rate(rate); }
+  // Sets the rate of all dropouts. Throws ERR_GRAPH where there is none to set.
+  void set_drop_rate(double rate);
 
   void prepare(int64_t image_size) override;
   int64_t smallest_batch() const override { return has_batch_norm_ ? 2 : 1; }

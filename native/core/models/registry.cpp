@@ -126,8 +126,6 @@ bool answer_alike(Network& one, Network& other, int64_t image_size) {
 // of its own, which is faster, and that gives the same logits, it is that one.
 LoadedNetwork load_graph(const Checkpoint& checkpoint) {
   auto network = GraphNetwork::load(checkpoint);
-  const std::string& module = network->module();
-  std::string name = module.substr(module.rfind('.') + 1);
   if (const auto known = recognize(checkpoint)) try {
       LoadedNetwork loaded = load(*known, checkpoint);
       const bool is_graph = dynamic_cast<const GraphNetwork*>(loaded.network.get());
@@ -138,7 +136,8 @@ LoadedNetwork load_graph(const Checkpoint& checkpoint) {
       }
     } catch (const Error&) {  // its names alone are known
     }
-  return {name.empty() ? "graph" : std::move(name), std::move(network)};
+  std::string name = network->name();
+  return {std::move(name), std::move(network)};
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ struct TrainConfig {
 
 // The options of a student's training besides.
 struct DistillConfig {
-  std::string architecture;         // the registry's name of the student
+  std::string architecture;         // the registry's name of the student, or the path of a .pt2
   double width;                     // of 'cnn' alone
   std::optional<double> drop_rate;  // none: the architecture's own
   std::string initial_student;      // a checkpoint to start from; empty: fresh weights

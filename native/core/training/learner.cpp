@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "core/error.h"
+#include "core/models/graph_network.h"
 #include "core/models/registry.h"
 #include "core/nn/weights.h"
 
@@ -58,16 +60,46 @@ void Learner::begin_validation() {
   }
 }
 
-std::unique_ptr<Network> make_student(const DistillConfig& config, int64_t classes,
-                                      const at::Generator& generator) {
-  const Architecture& architecture = find_architecture(config.architecture);
-  auto student = architecture.create({classes, config.drop_rate, config.width});
-  if (config.initial_student.empty()) {
-    student->initialize(generator);
-  } else {
-    load_weights(*student, architecture, Checkpoint::open(config.initial_student));
+namespace {
+
+// The student that an exported program describes.
+NewStudent exported_student(const DistillConfig& config, int64_t classes,
+                            const at::Generator& generator) {
+  const Checkpoint file = Checkpoint::open(config.architecture);
+  if (!file.graph()) {
+    throw Error("ERR_GRAPH", "'" + config.architecture +
+                                 "' holds no exported program: write one by torch.export.save");
   }
-  return student;
+  auto network = GraphNetwork::load(file);
+  if (config.drop_rate) network->set_drop_rate(*config.drop_rate);
+  std::optional<int64_t> replaced;
+  if (network->classes() != classes) {
+    replaced = network->classes();
+    network->replace_head(classes, generator);
+  }
+  if (!config.initial_student.empty()) {
+    replaced.reset();
+    load_weights(network->state(), Checkpoint::open(config.initial_student),
+                 "the network in '" + config.architecture + "' with " + std::to_string(classes) +
+                     " classes");
+  }
+  std::string name = network->name();
+  return {std::move(name), std::move(network), replaced};
+}
+
+}  // namespace
+
+NewStudent make_student(const DistillConfig& config, int64_t classes,
+                        const at::Generator& generator) {
+  if (config.architecture.ends_with(".pt2")) return exported_student(config, classes, generator);
+  const Architecture& architecture = find_architecture(config.architecture);
+  auto network = architecture.create({classes, config.drop_rate, config.width});
+  if (config.initial_student.empty()) {
+    network->initialize(generator);
+  } else {
+    load_weights(*network, architecture, Checkpoint::open(config.initial_student));
+  }
+  return {architecture.name, std::move(network), {}};
 }
 
 std::unique_ptr<Network> make_teacher(const TeachConfig& config, int64_t classes,

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/device/device.h"
@@ -49,11 +50,20 @@ class Learner {
   std::unique_ptr<Evaluator> evaluated_;  // the network at the last begin_validation()
 };
 
-// The student of a distillation, on the CPU: fresh weights, or those of a checkpoint. Throws what
-// reading the checkpoint throws, and ERR_MODEL_ARCHITECTURE where no architecture has config's
-// name.
-std::unique_ptr<Network> make_student(const DistillConfig& config, int64_t classes,
-                                      const at::Generator& generator);
+// The student of a distillation.
+struct NewStudent {
+  std::string architecture;  // its name, or the class of the model that was exported
+  std::unique_ptr<Network> network;
+  // The number of classes in the file that it is made of, where its last layer is replaced.
+  std::optional<int64_t> replaced_classes;
+};
+
+// Makes a student on the CPU: of a known architecture with fresh weights; or that of an exported
+// program with its own, and with a fresh last layer where it has another number of classes; or
+// either with the weights of config.initial_student. Throws what reading the files throws,
+// ERR_MODEL_ARCHITECTURE where no architecture has config's name, and ERR_GRAPH.
+NewStudent make_student(const DistillConfig& config, int64_t classes,
+                        const at::Generator& generator);
 
 // A network that is to be a teacher, on the CPU: fresh weights, or those of a checkpoint, with a
 // fresh last layer unless config.keep_head. Fresh weights are those of torch.manual_seed(seed) and

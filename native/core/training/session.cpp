@@ -72,9 +72,9 @@ TrainResult Session::train(const TrainConfig& config, const DistillConfig& disti
                            const OnEpoch& on_epoch) {
   const SampleStore& store = store_.value();
   const at::Generator generator = at::detail::createCPUGenerator(config.seed);
-  auto network = make_student(distill_config, store.shape().classes, generator);
-  network->prepare(preprocessing_.image_size);
-  Learner student(std::move(network), compute_);
+  NewStudent made = make_student(distill_config, store.shape().classes, generator);
+  made.network->prepare(preprocessing_.image_size);
+  Learner student(std::move(made.network), compute_);
   return distill::train(store, preprocessing_, config, student, generator, compute_, control_,
                         on_epoch);
 }
