@@ -200,7 +200,7 @@ Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
     const c10::NoGradGuard no_grad;
     const auto network = find_architecture(architecture).create({classes});
     network->initialize(at::detail::createCPUGenerator(static_cast<uint64_t>(seed)));
-    write_checkpoint(path, format_of(path), network->state(), /*metadata_json=*/"");
+    write_checkpoint(path, format_of(path), {.state = network->state()});
     return true;
   };
   options.refuse_others();
@@ -269,8 +269,11 @@ Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
   const auto work = [from = read_path(options, "from"), to = read_path(options, "to"),
                      format = read_named(options, "format", formats)](Channel&) {
     const Checkpoint checkpoint = Checkpoint::open(from);
-    write_checkpoint(to, format, load_network(checkpoint).network->state(),
-                     checkpoint.record(metadata_record).value_or(""));
+    CheckpointContents contents =
+        checkpoint.graph() ? read_contents(checkpoint)
+                           : CheckpointContents{.state = load_network(checkpoint).network->state()};
+    contents.metadata = checkpoint.record(metadata_record).value_or("");
+    write_checkpoint(to, format, contents);
     return true;
   };
   options.refuse_others();

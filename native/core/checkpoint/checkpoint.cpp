@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/checkpoint/byte_reader.h"
+#include "core/checkpoint/constants_record.h"
 #include "core/checkpoint/pickle_reader.h"
 #include "core/checkpoint/pt2_archive.h"
 #include "core/checkpoint/safetensors.h"
@@ -233,7 +234,9 @@ Checkpoint::Checkpoint(const std::string& path, File file) : path_(path), file_(
       read_legacy();
     }
   }
-  if (format_ != std::string_view("pt2")) use_names_of_today();
+  if (format_ == std::string_view("pt2")) return;
+  use_names_of_today();
+  read_constants();
 }
 
 void Checkpoint::read_zip() {
@@ -287,6 +290,14 @@ void Checkpoint::read_legacy() {
     if (storage == storages.end()) throw_damaged(path_, "a tensor's storage is missing");
     return storage->second;
   });
+}
+
+void Checkpoint::read_constants() {
+  const auto json = record(constants_record, largest_graph);
+  if (!json) return;
+  auto record = parse_constants(*json, path_, /*begin=*/file_.size());
+  constants_ = std::move(record.tensors);
+  constant_bytes_ = std::move(record.bytes);
 }
 
 void Checkpoint::read_state_dict(const Pickle& object,
@@ -345,6 +356,10 @@ void Checkpoint::copy_elements(const TensorEntry& entry, char* to) const {
   }
   const auto begin = entry.storage.begin + entry.offset * size;
   const auto read = [&](char* bytes, uint64_t count) {
+    if (begin >= file_.size()) {
+      std::memcpy(bytes, constant_bytes_.data() + (begin - file_.size()), count);
+      return;
+    }
     if (!file_.read(bytes, count, begin)) throw_damaged(path_, "it became shorter meanwhile");
   };
   if (is_contiguous(entry)) return read(to, entry.numel() * size);
@@ -406,7 +421,7 @@ std::map<std::string, std::string> Checkpoint::other_metadata() const {
   std::map<std::string, std::string> others;
   for (const auto& [name, text] : metadata_) {
     if (others.size() == most) break;
-    if (name == metadata_record || name == graph_record) continue;
+    if (name == metadata_record || name == graph_record || name == constants_record) continue;
     if (text.size() <= largest_record) others.emplace(name, text);
   }
   return others;

@@ -50,8 +50,8 @@ class Checkpoint {
   // exported program stay as they are, as its graph refers to them.
   const std::vector<TensorEntry>& tensors() const { return tensors_; }
   const TensorEntry* find(std::string_view name) const;
-  // The tensors of an exported program that are no part of its state dict: constants, and buffers
-  // that no state dict holds. Of another file none.
+  // The tensors that a graph needs and the state dict does not have: constants, and buffers that no
+  // state dict holds.
   const std::vector<TensorEntry>& constants() const { return constants_; }
   const TensorEntry* find_constant(std::string_view name) const;
   // The graph, as the JSON of an ExportedProgram (torch/_export/serde/schema.py): an exported
@@ -83,6 +83,7 @@ class Checkpoint {
   void read_pth(const ZipArchive& archive);
   std::optional<std::string> record(std::string_view name, uint64_t most) const;
   void read_legacy();
+  void read_constants();
   void verify(const Extent& storage) const;
   void copy_elements(const TensorEntry& entry, char* to) const;
   void read_state_dict(const Pickle& object, const PickledTensors::FindStorage& find_storage);
@@ -96,6 +97,7 @@ class Checkpoint {
   std::vector<TensorEntry> tensors_;
   std::vector<std::string> non_tensors_;
   std::vector<TensorEntry> constants_;
+  std::string constant_bytes_;  // of those that no exported program holds: behind the file's end
   std::string graph_record_ = graph_record;
   mutable std::set<uint64_t> verified_;  // storages, which tensors may share, by their place
 };

@@ -36,4 +36,13 @@ inline std::optional<at::ScalarType> exported_dtype(int64_t number) {
   }
 }
 
+// The number of a type there; none for one that is not written.
+inline std::optional<int64_t> exported_number(at::ScalarType dtype) {
+  constexpr int64_t last = 13;
+  for (int64_t number = 1; number <= last; ++number) {
+    if (exported_dtype(number) == dtype) return number;
+  }
+  return std::nullopt;
+}
+
 }  // namespace distill

@@ -1,6 +1,7 @@
 #include "core/checkpoint/json_object.h"
 
 #include <charconv>
+#include <utility>
 
 #include "core/checkpoint/json.h"
 
@@ -12,6 +13,22 @@ JsonObject JsonObject::parse(std::string_view text, const std::string& source) {
   reader.object([&](const std::string& name) { object.members_.emplace_back(name, reader.any()); });
   reader.end();
   return object;
+}
+
+const std::string* JsonObject::find(std::string_view name) const {
+  for (const auto& [known, value] : members_) {
+    if (known == name) return &value;
+  }
+  return nullptr;
+}
+
+void JsonObject::set(std::string_view name, std::string json) {
+  for (auto& [known, value] : members_) {
+    if (known != name) continue;
+    value = std::move(json);
+    return;
+  }
+  members_.emplace_back(name, std::move(json));
 }
 
 JsonObject& JsonObject::add(std::string_view name, int64_t value) {

@@ -15,6 +15,11 @@ class JsonObject {
   // ERR_CHECKPOINT_CORRUPT where the text is anything but an object; `source` names it in messages.
   static JsonObject parse(std::string_view text, const std::string& source);
 
+  // The value of the first member of this name, as JSON; nullptr without one.
+  const std::string* find(std::string_view name) const;
+  // Replaces the value of that member, or adds one.
+  void set(std::string_view name, std::string json);
+
   JsonObject& add(std::string_view name, int64_t value);
   // Written with 17 digits, from which the same double is read back. It must be finite.
   JsonObject& add(std::string_view name, double value);

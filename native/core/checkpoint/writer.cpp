@@ -5,107 +5,42 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <concepts>
 #include <cstring>
 #include <filesystem>
-#include <limits>
 #include <map>
 #include <optional>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "core/checkpoint/constants_record.h"
+#include "core/checkpoint/pt2_writer.h"
 #include "core/checkpoint/safetensors.h"
-#include "core/checkpoint/zip_archive.h"
+#include "core/checkpoint/zip_writer.h"
 #include "core/error.h"
 #include "core/temporary.h"
 
 namespace distill {
 namespace {
 
-constexpr size_t alignment = 64;  // of every record, as PyTorch's own: torch.load(mmap=True)
-
-template <std::integral T>
-void append_integer(std::string& out, T value) {
-  char bytes[sizeof value];
-  std::memcpy(bytes, &value, sizeof value);
-  out.append(bytes, sizeof value);
-}
-
-// Writes stored records into a zip archive in memory, the counterpart of ZipArchive.
-class ZipWriter {
- public:
-  void add(const std::string& relative_name, std::string_view bytes);
-  std::string finish();
-
- private:
-  // The fields that the local header and the directory share, from versions to sizes.
-  static std::string common_header(std::string_view bytes) {
-    std::string header;
-    append_integer<uint16_t>(header, 10);       // version needed: 1.0
-    append_integer<uint16_t>(header, 1 << 11);  // names are UTF-8
-    append_integer<uint16_t>(header, 0);        // stored
-    append_integer<uint16_t>(header, 0);        // midnight
-    append_integer<uint16_t>(header, 0x21);     // 1 January 1980: equal tensors, equal bytes
-    append_integer<uint32_t>(header, crc32(bytes));
-    append_integer(header, static_cast<uint32_t>(bytes.size()));
-    append_integer(header, static_cast<uint32_t>(bytes.size()));
-    return header;
-  }
-
-  std::string out_;
-  std::string directory_;
-  uint16_t records_ = 0;
-};
-
-void ZipWriter::add(const std::string& relative_name, std::string_view bytes) {
-  const auto name = "archive/" + relative_name;
-  const auto header_offset = out_.size();
-  const auto header = common_header(bytes);
-  // An extra field of zeros, 'FB' as PyTorch's, moves the data to a multiple of the alignment.
-  const auto unpadded = header_offset + 4 + header.size() + 4 + name.size() + 4;
-  const auto padding = (alignment - unpadded % alignment) % alignment;
-  out_ += "PK\x03\x04" + header;
-  append_integer(out_, static_cast<uint16_t>(name.size()));
-  append_integer(out_, static_cast<uint16_t>(4 + padding));
-  out_ += name + "FB";
-  append_integer(out_, static_cast<uint16_t>(padding));
-  out_.append(padding, '\0');
-  out_ += bytes;
-  if (out_.size() > std::numeric_limits<uint32_t>::max() ||
-      records_ == std::numeric_limits<uint16_t>::max()) {
-    throw Error("ERR_WRITE", "a checkpoint of more than 4 GiB or 65,535 tensors cannot be written");
-  }
-
-  directory_ += "PK\x01\x02";
-  append_integer<uint16_t>(directory_, 10);  // made by version 1.0
-  directory_ += header;
-  append_integer(directory_, static_cast<uint16_t>(name.size()));
-  directory_.append(12, '\0');  // no extra, no comment, disk 0, no attributes
-  append_integer(directory_, static_cast<uint32_t>(header_offset));
-  directory_ += name;
-  ++records_;
-}
-
-std::string ZipWriter::finish() {
-  const auto offset = static_cast<uint32_t>(out_.size());
-  out_ += directory_;
-  out_ += "PK\x05\x06";
-  append_integer<uint32_t>(out_, 0);  // disks
-  append_integer(out_, records_);
-  append_integer(out_, records_);
-  append_integer(out_, static_cast<uint32_t>(directory_.size()));
-  append_integer(out_, offset);
-  append_integer<uint16_t>(out_, 0);  // no comment
-  return std::move(out_);
-}
-
 const char* storage_class(at::ScalarType dtype) {
   switch (dtype) {
     case at::kFloat:
       return "FloatStorage";
+    case at::kDouble:
+      return "DoubleStorage";
+    case at::kHalf:
+      return "HalfStorage";
+    case at::kBFloat16:
+      return "BFloat16Storage";
     case at::kLong:
       return "LongStorage";
+    case at::kInt:
+      return "IntStorage";
+    case at::kByte:
+      return "ByteStorage";
+    case at::kBool:
+      return "BoolStorage";
     default:
       throw Error("ERR_WRITE", std::string("a tensor of dtype ") + at::toString(dtype) +
                                    " cannot be written: convert it to float32 or int64");
@@ -258,13 +193,23 @@ void keep_permissions(int descriptor, const struct stat& before) {
   ::fchmod(descriptor, before.st_mode & (is_kept ? 0777 : 0707));
 }
 
-// PyTorch passes over records that it does not know, such as the metadata.
-std::string serialize_pth(const StateDict& state_dict, const std::string& metadata_json) {
+// Returns the records beside the weights, by name.
+std::map<std::string, std::string> further_records(const CheckpointContents& contents) {
+  std::map<std::string, std::string> records;
+  if (!contents.metadata.empty()) records[metadata_record] = contents.metadata;
+  if (!contents.graph.empty()) records[graph_record] = contents.graph;
+  if (contents.constants.size() > 0) {
+    records[constants_record] = serialize_constants(contents.constants);
+  }
+  return records;
+}
+
+std::string serialize_pth(const CheckpointContents& contents) {
   std::vector<at::Tensor> tensors;
   std::string pickle = "\x80\x02";  // PROTO 2, as torch.save
   pickle += empty_ordered_dict;
   pickle += '(';  // MARK
-  for (const auto& [name, tensor] : state_dict) {
+  for (const auto& [name, tensor] : contents.state) {
     const auto key = std::to_string(tensors.size());
     tensors.push_back(tensor.detach().to(at::kCPU).contiguous());
     pickle_text(pickle, name);
@@ -279,32 +224,54 @@ std::string serialize_pth(const StateDict& state_dict, const std::string& metada
     zip.add("data/" + std::to_string(i),
             {static_cast<const char*>(tensors[i].const_data_ptr()), tensors[i].nbytes()});
   }
-  if (!metadata_json.empty()) zip.add(metadata_record, metadata_json);
+  for (const auto& [name, text] : further_records(contents)) zip.add(name, text);
   zip.add("version", "3\n");
   return zip.finish();
+}
+
+std::string serialize(Format format, const CheckpointContents& contents) {
+  switch (format) {
+    case Format::pth:
+      return serialize_pth(contents);
+    case Format::pt2:
+      return serialize_pt2(contents);
+    case Format::safetensors:
+      break;
+  }
+  auto metadata = further_records(contents);
+  // Python's loaders ask for this entry: the tensors are laid out as PyTorch's.
+  metadata["format"] = "pt";
+  return serialize_safetensors(contents.state, metadata);
 }
 
 }  // namespace
 
 Format format_of(std::string_view path) {
-  return path.ends_with(".safetensors") ? Format::safetensors : Format::pth;
+  if (path.ends_with(".safetensors")) return Format::safetensors;
+  return path.ends_with(".pt2") ? Format::pt2 : Format::pth;
 }
 
-void write_checkpoint(const std::string& path, Format format, const StateDict& state_dict,
-                      const std::string& metadata_json) {
-  if (format == Format::safetensors) {
-    write_tensors(path, state_dict, metadata_json);
-  } else {
-    write_file_atomically(path, serialize_pth(state_dict, metadata_json));
+CheckpointContents read_contents(const Checkpoint& checkpoint) {
+  CheckpointContents contents;
+  for (const auto& entry : checkpoint.tensors()) {
+    contents.state.insert(entry.name, checkpoint.read(entry));
   }
+  for (const auto& entry : checkpoint.constants()) {
+    contents.constants.insert(entry.name, checkpoint.read(entry));
+  }
+  contents.metadata = checkpoint.record(metadata_record).value_or("");
+  contents.graph = checkpoint.graph().value_or("");
+  return contents;
+}
+
+void write_checkpoint(const std::string& path, Format format, const CheckpointContents& contents) {
+  write_file_atomically(path, serialize(format, contents));
 }
 
 void write_tensors(const std::string& path, const StateDict& tensors,
                    const std::string& metadata_json) {
-  // Python's loaders ask for this entry: the tensors are laid out as PyTorch's.
-  std::map<std::string, std::string> metadata = {{"format", "pt"}};
-  if (!metadata_json.empty()) metadata[metadata_record] = metadata_json;
-  write_file_atomically(path, serialize_safetensors(tensors, metadata));
+  const CheckpointContents contents{.state = tensors, .metadata = metadata_json};
+  write_file_atomically(path, serialize(Format::safetensors, contents));
 }
 
 void write_file_atomically(const std::string& path, std::string_view bytes) {

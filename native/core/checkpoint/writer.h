@@ -9,20 +9,33 @@
 namespace distill {
 
 // The file formats of checkpoints that are written.
-enum class Format { pth, safetensors };
-inline constexpr Named<Format> formats[] = {{"pth", Format::pth},
-                                            {"safetensors", Format::safetensors}};
-// Returns safetensors if the name ends in ".safetensors", else pth.
+enum class Format { pth, safetensors, pt2 };
+inline constexpr Named<Format> formats[] = {
+    {"pth", Format::pth}, {"safetensors", Format::safetensors}, {"pt2", Format::pt2}};
+// Returns safetensors if the name ends in ".safetensors", pt2 if in ".pt2", else pth.
 Format format_of(std::string_view path);
 
-// Replaces `path` by a checkpoint in that format, as write_file_atomically does. PyTorch reads it
-// (torch.load with weights_only=True, safetensors.torch.load_file) as a dict of these tensors;
-// `metadata_json` travels beside them as `metadata_record`, unless it is empty. Equal tensors and
-// metadata give equal bytes. Throws ERR_WRITE.
-void write_checkpoint(const std::string& path, Format format, const StateDict& state_dict,
-                      const std::string& metadata_json);
+// The contents of a checkpoint that is written.
+struct CheckpointContents {
+  StateDict state;
+  std::string metadata = {};  // of the run, as JSON; empty for none
+  // The network as the JSON of an ExportedProgram. Empty where the weights tell what it is; a .pt2
+  // needs it.
+  std::string graph = {};
+  StateDict constants = {};  // the graph's tensors that are no part of the state dict
+};
 
-// Does the same for other tensors than a model's, float32, int64 or uint8, as safetensors.
+// Reads all that a checkpoint holds, as it is there. Throws what reading throws.
+CheckpointContents read_contents(const Checkpoint& checkpoint);
+
+// Replaces `path` by a checkpoint in that format, as write_file_atomically does. PyTorch reads a
+// .pth or a safetensors file (torch.load with weights_only=True, safetensors.torch.load_file) as a
+// dict of the state's tensors, and a .pt2 with torch.export.load. What else there is lies beside
+// them as `metadata_record`, `graph_record` and `constants_record`, which PyTorch passes over.
+// Equal contents give equal bytes. Throws ERR_WRITE.
+void write_checkpoint(const std::string& path, Format format, const CheckpointContents& contents);
+
+// Writes other tensors than a model's, float32, int64 or uint8, as safetensors in the same way.
 void write_tensors(const std::string& path, const StateDict& tensors,
                    const std::string& metadata_json);
 

@@ -90,8 +90,9 @@ void BestNetwork::offer(EpochReport& report) {
 
 void BestNetwork::save(const EpochReport& report) const {
   if (!config_.overwrite) refuse_others(config_.path, network_);
-  write_checkpoint(config_.path, format_of(config_.path), on_host(network_),
-                   with_metrics(config_.metadata, report).text());
+  const CheckpointContents contents{.state = on_host(network_),
+                                    .metadata = with_metrics(config_.metadata, report).text()};
+  write_checkpoint(config_.path, format_of(config_.path), contents);
 }
 
 }  // namespace distill
