@@ -10,7 +10,7 @@ import { type ConvertOptions, convertOptions } from './options/convert.js';
 export interface ConvertResult {
   /** The file. */
   path: string;
-  format: 'pth' | 'safetensors';
+  format: 'pth' | 'pt2' | 'safetensors';
   /** 'cnn', 'densenet121', … */
   architecture: string;
   classes: number;
@@ -44,12 +44,13 @@ export async function convert(
   return { path: target, format, architecture: architecture ?? '', classes: classes ?? 0 };
 }
 
-function formatOf(file: string): 'pth' | 'safetensors' {
+function formatOf(file: string): 'pth' | 'pt2' | 'safetensors' {
   const ending = path.extname(file);
   if (ending === '.safetensors') return 'safetensors';
+  if (ending === '.pt2') return 'pt2';
   if (ending === '.pth' || ending === '.pt') return 'pth';
   throw new DistillError(
     'ERR_OPTION',
-    `Expected a name that ends in .pth, .pt or .safetensors, or a \`format\`, for \`output\` but received '${file}'.`,
+    `Expected a name that ends in .pth, .pt, .pt2 or .safetensors, or a \`format\`, for \`output\` but received '${file}'.`,
   );
 }

@@ -160,6 +160,11 @@ export const ERRORS = {
     meaning: 'onnxruntime does not run the ONNX model, or answers otherwise than the student.',
     remedy: 'Pass an older `opset`, or update onnxruntime.',
   },
+  ERR_GRAPH: {
+    meaning:
+      "A model's graph cannot be used: it is no classifier of pictures, or asks for what is not allowed; the message names it.",
+    remedy: 'Export the model again with torch.export.export, as the message says.',
+  },
   ERR_CACHE: {
     meaning:
       'The prepared pictures cannot be kept: `cacheDir` has no room, cannot be written, or holds a file that another user may have changed.',

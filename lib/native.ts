@@ -289,6 +289,18 @@ export interface NativeContents {
   classes: number | null;
   /** The width of a 'cnn'; null for other networks. */
   width: number | null;
+  /** The graph of a file that has one: what it says of itself, and the number of calls of each operator. */
+  graph: {
+    /** The class of the model, such as 'torchvision.models.resnet.ResNet'. */
+    module: string | null;
+    /** The version of PyTorch that exported it. */
+    torch: string | null;
+    operators: Record<string, number>;
+    /** Side of its pictures, in pixels, where it takes one size alone. */
+    imageSize: number | null;
+    /** The reason why it cannot be used; null where it can. */
+    refusal: string | null;
+  } | null;
   tensors: { name: string; shape: number[]; dtype: string }[];
   /** The run's metadata as JSON, where the file has it. */
   metadata: string | null;
@@ -368,7 +380,11 @@ export interface NativeAddon {
    * [async] Writes the weights of a student or a DenseNet again, with the metadata beside them.
    * ERR_CHECKPOINT_…, ERR_MODEL_ARCHITECTURE, ERR_WRITE.
    */
-  convert(options: { from: string; to: string; format: 'pth' | 'safetensors' }): Promise<void>;
+  convert(options: {
+    from: string;
+    to: string;
+    format: 'pth' | 'pt2' | 'safetensors';
+  }): Promise<void>;
   /** [async] Replaces a file in one step. ERR_WRITE. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;
   /** [async] The kinds of network that there are, in the order in which a file is compared with them. */

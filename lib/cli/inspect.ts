@@ -29,6 +29,7 @@ function describe(contents: CheckpointContents, withTensors: boolean): string[][
     ['format', format === 'legacy' ? "legacy (PyTorch's before 1.6)" : format],
     ['architecture', architecture ?? 'unknown'],
     ['width', width ?? undefined],
+    ...graphRows(contents),
     ['classes', classes ?? undefined],
     ['parameters', parameters.toLocaleString('en')],
     ['tensors', tensors.length],
@@ -59,6 +60,19 @@ function describe(contents: CheckpointContents, withTensors: boolean): string[][
   return [
     ...lines,
     ...tensors.map(({ name, shape, dtype }) => [name, dtype, `(${shape.join(', ')})`]),
+  ];
+}
+
+/** Returns what a graph says of itself. */
+function graphRows({ graph }: CheckpointContents): [string, string | number | undefined][] {
+  if (!graph) return [];
+  const calls = Object.entries(graph.operators).sort(([, a], [, b]) => b - a);
+  return [
+    ['module', graph.module ?? undefined],
+    ['exported by', graph.torch === null ? undefined : `PyTorch ${graph.torch}`],
+    ['input', graph.imageSize === null ? 'any size' : `${graph.imageSize} pixels`],
+    ['operators', calls.map(([name, count]) => `${name} ${count}`).join(', ')],
+    ['refused', graph.refusal ?? undefined],
   ];
 }
 

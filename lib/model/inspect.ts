@@ -16,6 +16,18 @@ export interface CheckpointContents {
   classes: number | null;
   /** The width of a 'cnn'; `null` for other networks. */
   width: number | null;
+  /**
+   * The graph of a file that has one, as a `.pt2`: the class of the model and the version of PyTorch that exported it, the
+   * number of calls of each operator, the side of its pictures in pixels where it takes one size alone, and the reason why
+   * it cannot be used, where it cannot.
+   */
+  graph: {
+    module: string | null;
+    torch: string | null;
+    operators: Record<string, number>;
+    imageSize: number | null;
+    refusal: string | null;
+  } | null;
   /** Trainable numbers; running statistics are not counted. */
   parameters: number;
   tensors: { name: string; shape: number[]; dtype: string }[];

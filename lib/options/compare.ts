@@ -29,7 +29,7 @@ const { student, alpha, seed, ...rest } = distillOptions.shape;
 export const compareOptions = z.strictObject({
   seeds: option(trials.seeds.default([1, 2, 3]), { shown: '3' }),
   student: option(student.optional(), {
-    help: 'the .pth or .safetensors to write the best student to that had a teacher',
+    help: 'the .pth, .safetensors or .pt2 to write the best student to that had a teacher',
     shown: 'it is not kept',
   }),
   out: trials.out,

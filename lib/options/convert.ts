@@ -5,8 +5,8 @@ import { option } from './option.js';
 
 /** Options of `convert()`. */
 export interface ConvertOptions {
-  /** PyTorch's format or safetensors. Default: what the name of the file to write ends in. */
-  format?: 'pth' | 'safetensors' | undefined;
+  /** PyTorch's format, an exported program or safetensors. Default: what the name of the file to write ends in. */
+  format?: 'pth' | 'pt2' | 'safetensors' | undefined;
   /**
    * Replaces a file that is there, whatever it is. Without it, only a student is replaced by a student and a teacher by a
    * teacher, where this package wrote it. Default false.
@@ -19,7 +19,7 @@ export const convertOptions = z.strictObject({
     help: "a student's file; for .pth and .safetensors, also another known network's",
   }),
   output: fields.output,
-  format: option(choice('pth', 'safetensors').optional(), {
+  format: option(choice('pth', 'pt2', 'safetensors').optional(), {
     help: 'the format to write',
     placeholder: 'name',
     shown: 'what the name of the file ends in',

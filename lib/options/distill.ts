@@ -37,7 +37,8 @@ export interface DistillOptions extends TrainingOptions, PixelOptions {
    */
   unlabeled?: string | undefined;
   /**
-   * The file to write the student to: as safetensors where the name ends in `.safetensors`, else as a `.pth`. A student
+   * The file to write the student to: as safetensors where the name ends in `.safetensors`, as an exported program where in
+   * `.pt2`, else as a `.pth`. A student
    * that this package wrote is replaced by the first save; another file needs `overwrite`.
    */
   student: string;
@@ -124,7 +125,7 @@ export const distillOptions = z.strictObject({
     synonyms: 'logits teacherOutputs teacherAnswers',
   }),
   student: option(fields.file, {
-    help: 'the .pth or .safetensors to write',
+    help: 'the .pth, .safetensors or .pt2 to write',
     synonyms:
       'studentModel studentPath studentFile dstModel target output out outFile save modelPath checkpoint',
   }),

@@ -98,7 +98,7 @@ export const sweepOptions = z.strictObject({
   lr: listOf(fields.lr, '1e-4,1e-3').default([1e-4]),
   seeds: option(trials.seeds.default([1]), { shown: '1' }),
   student: option(student.optional(), {
-    help: "the .pth or .safetensors to write the best point's best student to",
+    help: "the .pth, .safetensors or .pt2 to write the best point's best student to",
     shown: 'it is not kept',
   }),
   out: trials.out,

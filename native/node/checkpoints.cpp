@@ -11,6 +11,7 @@
 #include "core/checkpoint/checkpoint.h"
 #include "core/checkpoint/writer.h"
 #include "core/error.h"
+#include "core/models/graph_summary.h"
 #include "core/models/registry.h"
 #include "core/temporary.h"
 #include "core/training/learner.h"
@@ -26,10 +27,26 @@ Napi::Array to_array(Napi::Env env, const std::vector<int64_t>& values) {
   return array;
 }
 
+Napi::Object to_object(Napi::Env env, const GraphSummary& graph) {
+  auto operators = Napi::Object::New(env);
+  for (const auto& [name, calls] : graph.operators) {
+    operators.Set(name, static_cast<double>(calls));
+  }
+  auto object = Napi::Object::New(env);
+  object.Set("module", text_or_null(env, graph.module));
+  object.Set("torch", text_or_null(env, graph.torch_version));
+  object.Set("operators", operators);
+  object.Set("imageSize", env.Null());
+  if (graph.image_size) object.Set("imageSize", static_cast<double>(*graph.image_size));
+  object.Set("refusal", text_or_null(env, graph.refusal));
+  return object;
+}
+
 Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
   struct Contents {
     std::string format;
     std::optional<Recognized> recognized;
+    std::optional<GraphSummary> graph;
     std::vector<TensorEntry> tensors;
     std::optional<std::string> metadata;
     std::map<std::string, std::string> other_metadata;
@@ -39,8 +56,14 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
       [path = read_path(info[0])](Channel&) {
         const Checkpoint checkpoint = Checkpoint::open(path);
         checkpoint.verify();
-        return Contents{checkpoint.format(), recognize(checkpoint), checkpoint.tensors(),
-                        checkpoint.record(metadata_record), checkpoint.other_metadata()};
+        Contents contents{checkpoint.format(),
+                          recognize(checkpoint),
+                          /*graph=*/{},
+                          checkpoint.tensors(),
+                          checkpoint.record(metadata_record),
+                          checkpoint.other_metadata()};
+        if (checkpoint.graph()) contents.graph = summarize_graph(checkpoint);
+        return contents;
       },
       [](Napi::Env env, const Contents& contents) {
         auto tensors = Napi::Array::New(env, contents.tensors.size());
@@ -58,6 +81,14 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
         object.Set("architecture", env.Null());
         object.Set("classes", env.Null());
         object.Set("width", env.Null());
+        object.Set("graph", env.Null());
+        if (const auto& graph = contents.graph) {
+          object.Set("graph", to_object(env, *graph));
+          if (graph->classes) {
+            object.Set("architecture", name_of_module(graph->module));
+            object.Set("classes", static_cast<double>(*graph->classes));
+          }
+        }
         if (const auto& recognized = contents.recognized) {
           object.Set("architecture", recognized->architecture->name);
           object.Set("classes", static_cast<double>(recognized->options.classes));
@@ -200,7 +231,8 @@ Napi::Value create_model(Worker& worker, const Napi::CallbackInfo& info) {
     const c10::NoGradGuard no_grad;
     const auto network = find_architecture(architecture).create({classes});
     network->initialize(at::detail::createCPUGenerator(static_cast<uint64_t>(seed)));
-    write_checkpoint(path, format_of(path), {.state = network->state()});
+    const Format format = format_of(path);
+    write_checkpoint(path, format, contents_of(*network, format));
     return true;
   };
   options.refuse_others();
@@ -269,9 +301,9 @@ Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
   const auto work = [from = read_path(options, "from"), to = read_path(options, "to"),
                      format = read_named(options, "format", formats)](Channel&) {
     const Checkpoint checkpoint = Checkpoint::open(from);
-    CheckpointContents contents =
-        checkpoint.graph() ? read_contents(checkpoint)
-                           : CheckpointContents{.state = load_network(checkpoint).network->state()};
+    CheckpointContents contents = checkpoint.graph()
+                                      ? read_contents(checkpoint)
+                                      : contents_of(*load_network(checkpoint).network, format);
     contents.metadata = checkpoint.record(metadata_record).value_or("");
     write_checkpoint(to, format, contents);
     return true;

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -6,6 +6,7 @@ import {
   convert,
   type DistillOptions,
   distill,
+  doctor,
   exportOnnx,
   inspect,
   sweep,
@@ -130,5 +131,150 @@ describe('options of the network', () => {
     const refused = await refusalOf(distill(options(given)));
     expect(refused.code).toBe('ERR_CHECKPOINT_MISMATCH');
     expect(refused.message).toContain('Expected a resnet18 with 2 classes in');
+  });
+});
+
+/** Distils, and returns the result and the codes of its warnings. */
+async function distilled(given: Partial<DistillOptions> & { student: string }) {
+  const codes: string[] = [];
+  const run = distill(options({ epochs: 1, ...given })).on('warning', ({ code }) =>
+    codes.push(code),
+  );
+  return { result: await run, codes };
+}
+
+const images = () => inFolder('dataset/val/ants');
+
+describe.each(['resnet20', 'shufflenet_v2_x0_5'])('a %s', (architecture) => {
+  const student = inFolder(`out/${architecture}.pth`);
+
+  test('is trained, saved and asked, in each format', async () => {
+    const { result } = await distilled({ student, architecture });
+    const found = await inspect(student);
+    expect(result).toMatchObject({ architecture, parameters: found.parameters });
+    expect(found).toMatchObject({ architecture, classes: 2, width: null, graph: null });
+    expect(found.metadata?.options).toMatchObject({ architecture });
+    expect(found.metadata?.options).not.toHaveProperty('dropRate');
+    const answers = await collect({ student, images: images() });
+    expect(answers).toHaveLength(4);
+    for (const ending of ['safetensors', 'pt2', 'pth']) {
+      const other = inFolder(`out/${architecture}-again.${ending}`);
+      await convert(student, other);
+      expect(await inspect(other)).toMatchObject({ architecture, metadata: found.metadata });
+      expect(await collect({ student: other, images: images() })).toEqual(answers);
+    }
+  });
+
+  test('is gone on from, and replaces another student', async () => {
+    const next = inFolder('out/next-network.pth');
+    await distilled({ student: next });
+    const { result } = await distilled({ student: next, architecture, initialStudent: student });
+    expect(result.initial).not.toBeNull();
+    expect((await inspect(next)).architecture).toBe(architecture);
+  });
+});
+
+describe('a network of an exported program', () => {
+  const program = path.resolve(import.meta.dirname, '../fixtures/student.pt2');
+  const student = inFolder('out/own.pth');
+
+  test('starts from its weights, with a fresh last layer for other classes', async () => {
+    const { result, codes } = await distilled({ student, architecture: program });
+    expect(codes).toContain('WARN_FRESH_HEAD');
+    const parameters = 3 * 8 * 9 + 2 * 8 + 9 * 2;
+    expect(result).toMatchObject({ architecture: 'Tiny', parameters });
+    const found = await inspect(student);
+    expect(found).toMatchObject({ architecture: 'Tiny', classes: 2, parameters, format: 'zip' });
+    expect(found.graph).toMatchObject({ imageSize: null, refusal: null });
+    expect(found.graph?.operators).toMatchObject({ 'aten.conv2d': 1, 'aten.linear': 1 });
+    expect(found.metadata?.options).toMatchObject({ architecture: 'student.pt2' });
+  });
+
+  test('is asked, in each format', async () => {
+    const answers = await collect({ student, images: images() });
+    expect(answers).toHaveLength(4);
+    for (const ending of ['safetensors', 'pt2', 'pth']) {
+      const other = inFolder(`out/own-again.${ending}`);
+      await convert(student, other);
+      expect(await inspect(other)).toMatchObject({ architecture: 'Tiny', classes: 2 });
+      expect(await collect({ student: other, images: images() })).toEqual(answers);
+    }
+  });
+
+  test('is written as an exported program, from which another training starts', async () => {
+    const first = inFolder('out/first.pt2');
+    await distilled({ student: first, architecture: program });
+    expect(await inspect(first)).toMatchObject({ format: 'pt2', classes: 2 });
+    const second = inFolder('out/second.pt2');
+    const { codes } = await distilled({ student: second, architecture: first });
+    expect(codes).not.toContain('WARN_FRESH_HEAD');
+    const { result } = await distilled({
+      student: inFolder('out/third.pth'),
+      architecture: program,
+      initialStudent: second,
+    });
+    expect(result.initial).not.toBeNull();
+  });
+
+  test('is compared and swept', async () => {
+    const { student: _, seed: __, ...rest } = base;
+    const given = { ...rest, architecture: program, epochs: 1, seeds: 1 };
+    const compared = await compare(given).on('warning', () => {});
+    expect(compared.costs.student).toMatchObject({ architecture: 'Tiny' });
+    expect(compared.options).toMatchObject({ architecture: 'student.pt2' });
+    const swept = await sweep({ ...given, student: inFolder('out/swept.pt2') }).on(
+      'warning',
+      () => {},
+    );
+    expect(swept.points).toHaveLength(1);
+    expect((await inspect(inFolder('out/swept.pt2'))).architecture).toBe('Tiny');
+  });
+
+  test.each<[string, Partial<DistillOptions>, string, RegExp]>([
+    ['is not there', { architecture: 'none.pt2' }, 'ERR_CHECKPOINT_NOT_FOUND', /none\.pt2/],
+    [
+      'takes pictures of another size',
+      { architecture: path.resolve(import.meta.dirname, '../fixtures/pt2/torch-2.13.pt2') },
+      'ERR_GRAPH',
+      /takes pictures of 8 x 8 pixels, and imageSize is 32: set imageSize to 8/,
+    ],
+    [
+      'is asked for batches of one',
+      { architecture: program, batchSize: 1 },
+      'ERR_OPTION',
+      /Expected a `batchSize` of at least 2/,
+    ],
+    [
+      'starts from another network',
+      { architecture: program, initialStudent: inFolder('out/usual.pth') },
+      'ERR_CHECKPOINT_MISMATCH',
+      /usual\.pth/,
+    ],
+    [
+      'has no dropout',
+      { architecture: 'resnet20', dropRate: 0.5 },
+      'ERR_GRAPH',
+      /has no dropout.*leave dropRate out/,
+    ],
+  ])('that %s is refused before pictures are prepared', async (_, given, code, message) => {
+    let isPreparing = false;
+    const run = distill(options({ student: inFolder('out/never.pth'), ...given }))
+      .on('warning', () => {})
+      .on('prepare', () => {
+        isPreparing = true;
+      });
+    const refused = await refusalOf(run);
+    expect(refused).toMatchObject({ code, message: expect.stringMatching(message) });
+    expect(isPreparing).toBe(false);
+    expect(existsSync(inFolder('out/never.pth'))).toBe(false);
+  });
+
+  test('is examined', async () => {
+    const { findings, time } = await doctor({ ...base, architecture: program });
+    const student = findings.filter(({ check }) => check === 'student');
+    expect(student).toMatchObject([
+      { status: 'warning', message: expect.stringContaining('has 5 classes') },
+    ]);
+    expect(time).not.toBeNull();
   });
 });

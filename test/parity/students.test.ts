@@ -23,6 +23,8 @@ interface Student {
   initial: string;
   /** The file of what was trained. */
   saved: string;
+  /** The same as an exported program. */
+  exported: string;
 }
 
 /** The judge's answer about one. */
@@ -31,6 +33,7 @@ interface Answer {
   losses: number[];
   after: { logits: number[]; accuracy: number; loss: number };
   saved: Answer['after'];
+  exported: Answer['after'];
 }
 
 const imageSize = 40;
@@ -101,10 +104,11 @@ function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 const cnn = (width: number) => ({ architecture: 'cnn', width, seed: 4 * width });
-const networks = [cnn(0.25), cnn(0.75), cnn(1), cnn(1.5)].map((network) => ({
-  ...network,
-  name: `${network.architecture} of width ${network.width}`,
-}));
+const known = (architecture: string) => ({ architecture, width: 1, seed: 5 });
+const networks = [
+  ...[cnn(0.25), cnn(0.75), cnn(1), cnn(1.5)],
+  ...['resnet20', 'resnet18', 'mobilenet_v3_small'].map(known),
+].map((network) => ({ ...network, name: `${network.architecture} of width ${network.width}` }));
 
 describe.runIf(python)('a student', () => {
   const students: Student[] = [];
@@ -115,16 +119,17 @@ describe.runIf(python)('a student', () => {
   beforeAll(async () => {
     const session = await openSession('fp32');
     for (const { name, architecture, width, seed } of networks) {
-      const [initial, saved] = ['initial', 'saved'].map((what) =>
-        path.join(folder, `${name} ${what}.pth`),
-      ) as [string, string];
+      const [initial, saved, exported] = ['initial.pth', 'saved.pth', 'exported.pt2'].map((what) =>
+        path.join(folder, `${name} ${what}`),
+      ) as [string, string, string];
       const network = { architecture, width };
       // A step that changes no weight.
       await trained(session, { ...network, seed, lr: 1e-30, student: initial });
       ours.push(
         await trained(session, { ...network, ...steps, initialStudent: initial, student: saved }),
       );
-      students.push({ architecture, width, seed, initial, saved });
+      await loadAddon().convert({ from: saved, to: exported, format: 'pt2' });
+      students.push({ architecture, width, seed, initial, saved, exported });
     }
     await session.close();
     const files = { train: path.join(folder, 'train'), val: path.join(folder, 'val') };
@@ -159,6 +164,12 @@ describe.runIf(python)('a student', () => {
       const best = epochs().findLast(({ saved }) => saved);
       expect(answer().saved.accuracy).toBeCloseTo(best?.valAccuracy ?? NaN, 6);
       expect(answer().saved.loss).toBeCloseTo(best?.valLoss ?? NaN, 4);
+    });
+
+    test('becomes an exported program that PyTorch runs, and answers alike', async () => {
+      const logits = await logitsOf(student().exported);
+      expect(difference(logits, answer().exported.logits)).toBeLessThan(1e-4);
+      expect(answer().exported.accuracy).toBe(answer().saved.accuracy);
     });
 
     test('has the same validation accuracy after the same steps', () => {

@@ -11,6 +11,7 @@
 #include "core/device/memory.h"
 #include "core/error.h"
 #include "core/models/graph_evaluator.h"
+#include "core/models/graph_summary.h"
 #include "core/nn/weights.h"
 
 namespace distill {
@@ -151,8 +152,7 @@ void GraphNetwork::replace_head(int64_t classes, at::Generator generator) {
 }
 
 std::string GraphNetwork::name() const {
-  const std::string& module = graph_.module;
-  return module.empty() ? "graph" : module.substr(module.rfind('.') + 1);
+  return name_of_module(graph_.module);
 }
 
 void GraphNetwork::set_drop_rate(double rate) {

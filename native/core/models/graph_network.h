@@ -53,6 +53,8 @@ class GraphNetwork : public Network {
   at::Tensor forward(const at::Tensor& images, const at::Tensor& dropout) const override;
   std::unique_ptr<Evaluator> evaluator(const Compute& compute) override;
   std::string graph() const override { return json_; }
+  std::string exported_program() const override { return json_; }
+  StateDict constants() const override { return constants_; }
 
   const Executor& executor() const { return executor_; }
   // The program's value that a linear last layer takes.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/checkpoint/state_dict.h"
+#include "core/checkpoint/writer.h"
 #include "core/device/device.h"
 #include "core/nn/layers.h"
 #include "core/nn/weights.h"
@@ -54,6 +55,10 @@ class Network {
   // The exported program that has to be in the network's file beside its weights, as JSON; empty
   // where the weights tell what the network is.
   virtual std::string graph() const { return {}; }
+  // The exported program that computes this network, as JSON; empty where there is none.
+  virtual std::string exported_program() const { return graph(); }
+  // The tensors that it reads besides those of state().
+  virtual StateDict constants() const { return {}; }
 
   // The fewest pictures that a training step can have.
   virtual int64_t smallest_batch() const { return 1; }
@@ -67,5 +72,8 @@ class Network {
   // The network in evaluation mode. Weights that are on another device are moved or copied there.
   virtual std::unique_ptr<Evaluator> evaluator(const Compute& compute) = 0;
 };
+
+// The contents of a network's file, on the CPU, without metadata.
+CheckpointContents contents_of(const Network& network, Format format);
 
 }  // namespace distill

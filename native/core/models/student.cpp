@@ -8,6 +8,7 @@
 #include "core/kernels/convolution.h"
 #include "core/kernels/norm_relu_pool.h"
 #include "core/kernels/stem.h"
+#include "core/models/shipped_graph.h"
 #include "core/nn/weights.h"
 
 namespace distill {
@@ -119,6 +120,10 @@ at::Tensor Student::draw_dropout(int64_t pictures, at::Generator generator) cons
 std::unique_ptr<Evaluator> Student::evaluator(const Compute& compute) {
   move_weights(state_, compute.device);
   return std::make_unique<StudentEvaluator>(*this);
+}
+
+std::string Student::exported_program() const {
+  return shipped_graph(shipped_architecture("cnn").value(), classes());
 }
 
 std::optional<StudentShape> student_shape(const Checkpoint& checkpoint) {

@@ -36,6 +36,8 @@ class Student final : public Network {
   // Reads this network's own weights, which it moves to compute's device.
   std::unique_ptr<Evaluator> evaluator(const Compute& compute) override;
 
+  std::string exported_program() const override;
+
   // images (B, 3, S, S) -> the input of the last layer, before dropout: (B, 128w) float32
   at::Tensor features(const at::Tensor& images, bool training) const;
 

@@ -6,21 +6,27 @@
 #include "core/checkpoint/checkpoint.h"
 #include "core/checkpoint/writer.h"
 #include "core/error.h"
-#include "core/nn/weights.h"
+#include "core/models/registry.h"
 
 namespace distill {
 namespace {
 
-// Refuses to replace a file that is no network of this kind with a run's metadata: it has come
-// there since the caller looked.
-void refuse_others(const std::string& path, const StateDict& network) {
+// True for the metadata of a student's training, which tells its teacher.
+bool is_students(const JsonObject& metadata) {
+  return metadata.find("teacher") != nullptr;
+}
+
+// Refuses to replace a file that is no network with the metadata of such a run, a student's or a
+// teacher's: it has come there since the caller looked.
+void refuse_others(const std::string& path, const JsonObject& metadata) {
   std::error_code missing;
   if (!std::filesystem::exists(path, missing)) return;
   try {
     const Checkpoint checkpoint = Checkpoint::open(path);
-    const auto is_in_file = [&](const auto& entry) { return checkpoint.find(entry.first); };
-    if (checkpoint.record(metadata_record) &&
-        std::all_of(network.begin(), network.end(), is_in_file)) {
+    const auto found = checkpoint.record(metadata_record);
+    const bool is_network = checkpoint.graph() || recognize(checkpoint);
+    if (found && is_network &&
+        is_students(JsonObject::parse(*found, path)) == is_students(metadata)) {
       return;
     }
   } catch (const Error&) {
@@ -89,10 +95,11 @@ void BestNetwork::offer(EpochReport& report) {
 }
 
 void BestNetwork::save(const EpochReport& report) const {
-  if (!config_.overwrite) refuse_others(config_.path, network_);
-  const CheckpointContents contents{.state = on_host(network_),
-                                    .metadata = with_metrics(config_.metadata, report).text()};
-  write_checkpoint(config_.path, format_of(config_.path), contents);
+  if (!config_.overwrite) refuse_others(config_.path, config_.metadata);
+  const Format format = format_of(config_.path);
+  CheckpointContents contents = contents_of(network_, format);
+  contents.metadata = with_metrics(config_.metadata, report).text();
+  write_checkpoint(config_.path, format, contents);
 }
 
 }  // namespace distill

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "core/checkpoint/state_dict.h"
+#include "core/models/network.h"
 #include "core/training/config.h"
 #include "core/training/report.h"
 
@@ -19,7 +19,7 @@ bool leaves_nothing(const Metrics& val);
 class BestNetwork {
  public:
   // Both must outlive it; `network` is read whenever it is saved.
-  BestNetwork(const TrainConfig& config, const StateDict& network)
+  BestNetwork(const TrainConfig& config, const Network& network)
       : config_(config), network_(network) {}
 
   // Makes the network that the training starts from the best so far. It goes to the file, unless it
@@ -36,7 +36,7 @@ class BestNetwork {
   void save(const EpochReport& report) const;
 
   const TrainConfig& config_;
-  const StateDict& network_;
+  const Network& network_;
   std::optional<Metrics> best_;
   std::optional<EpochReport> report_;
 };

@@ -23,7 +23,7 @@ class Learner {
   Learner(std::unique_ptr<Network> network, const Compute& compute,
           std::optional<int64_t> freeze_epochs = std::nullopt);
 
-  const StateDict& state() const { return network_->state(); }
+  const Network& network() const { return *network_; }
   // The parameters that the optimizer moves.
   std::vector<std::vector<at::Tensor>> parameter_groups() const;
   // The fewest pictures that a step can be taken with; a smaller last batch is left out.

@@ -227,7 +227,7 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
                   const Compute& compute, TrainingControl& control,
                   const std::function<void(const EpochReport&)>& on_epoch) {
   Training training(store, preprocessing, config, learner, std::move(generator), compute, control);
-  BestNetwork best(config, learner.state());
+  BestNetwork best(config, learner.network());
   TrainResult result;
   if (!config.start.empty()) {
     const std::optional<EpochReport> report = training.validate_start();
