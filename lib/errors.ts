@@ -92,7 +92,7 @@ export const ERRORS = {
   ERR_TEACHER_ARCHITECTURE: {
     meaning: 'The file given as the teacher holds no network that is known.',
     remedy:
-      'Give the state dict of one of the networks that docs/teachers-and-students.md lists; `distill inspect` shows what a file holds. Export any other with `torch.export.save`, or give its answers: `teacherLogits`.',
+      'Give the state dict of one of the networks that docs/teachers-and-students.md lists; `distill inspect` shows what a file holds. Export any other with `torch.export.save` or as ONNX (`.onnx`), or give its answers: `teacherLogits`.',
   },
   ERR_TEACHER_LOGITS: {
     meaning: 'The file of logits lacks a picture, or its tensors are not those of such a file.',
