@@ -71,18 +71,15 @@ describe.runIf(isPossible)('an ONNX model that PyTorch exported', () => {
     },
   );
 
-  test('teaches what its checkpoint teaches, by its pictures and by views of them', async () => {
-    for (const more of [
-      {},
-      { views: 3, augment: ['resized-crop', 'flip'] as const, storeSize: 40 },
-    ]) {
-      const byCheckpoint = await epochsOf({ ...base, ...more });
-      const byOnnx = await epochsOf({ ...base, ...more, teacher: fileOf('densenet') });
-      expect(byOnnx.length).toBe(byCheckpoint.length);
-      for (const [i, { trainLoss, valLoss }] of byOnnx.entries()) {
-        expect(Math.abs(trainLoss - (byCheckpoint[i]?.trainLoss ?? 0))).toBeLessThan(1e-4);
-        expect(Math.abs(valLoss - (byCheckpoint[i]?.valLoss ?? 0))).toBeLessThan(1e-4);
-      }
+  test('teaches what its checkpoint teaches by views of the pictures', async () => {
+    const augment = ['resized-crop', 'flip'] as const;
+    const options = { ...base, views: 3, augment, storeSize: 40 };
+    const byCheckpoint = await epochsOf(options);
+    const byOnnx = await epochsOf({ ...options, teacher: fileOf('densenet') });
+    expect(byOnnx.length).toBe(byCheckpoint.length);
+    for (const [i, { trainLoss, valLoss }] of byOnnx.entries()) {
+      expect(Math.abs(trainLoss - (byCheckpoint[i]?.trainLoss ?? 0))).toBeLessThan(1e-4);
+      expect(Math.abs(valLoss - (byCheckpoint[i]?.valLoss ?? 0))).toBeLessThan(1e-4);
     }
   });
 
