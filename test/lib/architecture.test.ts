@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { loadAddon } from '../../lib/addon.js';
 import {
   compare,
   convert,
@@ -46,6 +47,19 @@ describe('a student of half the width', () => {
     expect(found).toMatchObject({ architecture: 'cnn', width, classes: 2 });
     expect(found.parameters).toBe(parametersOf(width));
     expect(found.metadata?.options).toMatchObject({ width, dropRate: 0.2 });
+  });
+
+  test('goes into a .pt2, with the sizes of its weights', async () => {
+    const exported = inFolder('out/narrow.pt2');
+    await convert(student, exported);
+    expect(await inspect(exported)).toMatchObject({ architecture: 'cnn', width, classes: 2 });
+    const program = JSON.parse(await loadAddon().readGraph(exported));
+    const { sizes, strides } = program.graph_module.graph.tensor_values.p_features_4_weight;
+    expect(sizes).toEqual([32, 16, 3, 3].map((size) => ({ as_int: size })));
+    expect(strides).toEqual([144, 9, 3, 1].map((stride) => ({ as_int: stride })));
+    expect(await collect({ student: exported, images: images() })).toEqual(
+      await collect({ student, images: images() }),
+    );
   });
 
   test('is one of the usual width where none is given, of which the file says nothing', async () => {

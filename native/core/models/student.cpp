@@ -123,7 +123,8 @@ std::unique_ptr<Evaluator> Student::evaluator(const Compute& compute) {
 }
 
 std::string Student::exported_program() const {
-  return shipped_graph(shipped_architecture("cnn").value(), classes());
+  const double width = static_cast<double>(hidden_.weight.size(0)) / (4 * reference_channels);
+  return shipped_graph(shipped_architecture("cnn").value(), classes(), width);
 }
 
 std::optional<StudentShape> student_shape(const Checkpoint& checkpoint) {
