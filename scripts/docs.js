@@ -51,6 +51,7 @@ const GENERATORS = {
   flags: helpOf,
   errors: () => codeTable(ERRORS),
   warnings: () => codeTable(WARNINGS),
+  models: modelTable,
 };
 
 const texts = hoverTexts();
@@ -248,4 +249,40 @@ function codeTable(codes) {
   ]);
   const lines = [['code', 'meaning', 'remedy'], ['---', '---', '---'], ...rows];
   return lines.map((cells) => `| ${cells.map(cell).join(' | ')} |`).join('\n');
+}
+
+/**
+ * Shows the models of a package that scripts/survey/index.js has compared with PyTorch.
+ *
+ * @param {string} origin
+ */
+function modelTable(origin) {
+  /** @type {import('./survey/types.js').ModelResult[]} */
+  const all = JSON.parse(readFileSync(path.join(ROOT, 'scripts/survey/results.json'), 'utf8'));
+  const results = all.filter(({ name }) => name.startsWith(`${origin}/`));
+  const equal = results.filter(({ difference = 1 }) => difference <= 1e-4);
+  const rows = results.map(({ name, refused, ...facts }) => {
+    const { imageSize, parameters = 0, bytes = 0, operators, difference = 0, largest = 1 } = facts;
+    return [
+      `\`${name.slice(origin.length + 1)}\``,
+      `${imageSize ?? ''}`,
+      parameters ? (parameters / 1e6).toFixed(1) : '',
+      bytes ? (bytes / 1e6).toFixed(0) : '',
+      `${operators ?? ''}`,
+      refused ?? difference.toExponential(0),
+      refused ? '' : (difference / largest).toExponential(0),
+    ];
+  });
+  const head = [
+    'model',
+    'pixels',
+    'million parameters',
+    'MB',
+    'operators',
+    'largest difference',
+    'of the largest logit',
+  ];
+  const lines = [head, head.map(() => '---'), ...rows];
+  const table = lines.map((cells) => `| ${cells.map(cell).join(' | ')} |`).join('\n');
+  return `${equal.length} of ${results.length} are within 1e-4.\n\n${table}`;
 }

@@ -108,7 +108,7 @@ class GraphReader {
       } else if (member == "inputs") {
         json_.array([&] { named_argument(node); });
       } else if (member == "outputs") {
-        json_.array([&] { node.results.push_back(argument(node)); });
+        json_.array([&] { node.results.push_back(argument()); });
       } else if (member == "metadata") {
         metadata = json_.any();
         on_metadata(metadata, json_.left());
@@ -116,7 +116,21 @@ class GraphReader {
         json_.any();
       }
     });
+    refuse_unsupported("at the node '" + printable(node.name) + "' (" + printable(node.target) +
+                       ") it");
     if (graph_.module.empty()) graph_.module = module_in(metadata);
+  }
+
+  // Skips an argument that is not supported. It is refused behind its node, whose name comes later.
+  GraphArgument unsupported(const std::string& what, const std::string& remedy = {}) {
+    unsupported_ = {what, remedy};
+    json_.any();
+    return {};
+  }
+
+  void refuse_unsupported(const std::string& where) const {
+    const auto& [what, remedy] = unsupported_;
+    if (!what.empty()) refuse(where + " " + what, remedy);
   }
 
   // The class of the outermost module in a node's metadata: {"nn_module_stack":
@@ -142,7 +156,7 @@ class GraphReader {
       if (member == "name") {
         name = json_.string();
       } else if (member == "arg") {
-        value = argument(node);
+        value = argument();
       } else {
         json_.any();
       }
@@ -222,13 +236,13 @@ class GraphReader {
     return argument;
   }
 
-  GraphArgument argument(const GraphNode& node) {
+  GraphArgument argument() {
     GraphArgument argument;
-    json_.object([&](const std::string& kind) { argument = argument_of(kind, node); });
+    json_.object([&](const std::string& kind) { argument = argument_of(kind); });
     return argument;
   }
 
-  GraphArgument argument_of(const std::string& kind, const GraphNode& node) {
+  GraphArgument argument_of(const std::string& kind) {
     const auto scalars = [&](Kind item) { return list([&] { return scalar(item); }); };
     const auto symbols = [&](Kind item) { return list([&] { return symbol(item); }); };
     if (kind == "as_none") {
@@ -257,15 +271,12 @@ class GraphReader {
     if (kind == "as_memory_format") return scalar(Kind::memory_format);
     if (kind == "as_device") return device();
     if (kind == "as_graph") {
-      refuse("the node '" + printable(node.name) + "' (" + printable(node.target) +
-                 ") calls a subgraph",
-             "export the model without control flow and without torch.no_grad() in its forward()");
+      return unsupported(
+          "calls a subgraph",
+          "export the model without control flow and without torch.no_grad() in its forward()");
     }
-    if (kind == "as_custom_obj") {
-      refuse("the node '" + printable(node.name) + "' uses a custom object");
-    }
-    refuse("the node '" + printable(node.name) + "' (" + printable(node.target) +
-           ") has an argument of the kind '" + printable(kind) + "'");
+    if (kind == "as_custom_obj") return unsupported("uses a custom object");
+    return unsupported("has an argument of the kind '" + printable(kind) + "'");
   }
 
   void tensor_value(const std::string& value) {
@@ -337,7 +348,8 @@ class GraphReader {
   }
 
   std::string user_input() {
-    const GraphArgument value = argument({"input", "", {}, {}});
+    const GraphArgument value = argument();
+    refuse_unsupported("its input");
     if (value.kind == Kind::value) return value.text;
     if (value.kind == Kind::none) return {};
     refuse("its model takes other inputs than tensors",
@@ -357,7 +369,8 @@ class GraphReader {
         json_.any();
         return;
       }
-      const GraphArgument value = argument({"output", "", {}, {}});
+      const GraphArgument value = argument();
+      refuse_unsupported("its output");
       if (value.kind != Kind::none) graph_.outputs.push_back(value.text);
     });
   }
@@ -366,6 +379,7 @@ class GraphReader {
   const std::string& file_;
   ExportedGraph graph_;
   int64_t schema_ = 0;
+  std::pair<std::string, std::string> unsupported_;  // what there is, and the remedy
 };
 
 }  // namespace
