@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { loadAddon, native } from '../../lib/addon.js';
 import { teacherLogits } from '../../lib/index.js';
 import type { NativeClassifierOptions } from '../../lib/native.js';
+import { packageRoot } from '../../lib/package.js';
 import { mean, std, temporaryFolder, writeDataset } from '../helpers/dataset.js';
 import { epochsOf } from '../helpers/distill.js';
 import { python, runPython } from '../helpers/python.js';
@@ -64,6 +65,12 @@ const refusals = {
   'control flow': "at the node 'cond' (torch.ops.higher_order.cond) it calls a subgraph; export",
 };
 
+/** The lines of a document that export a model. */
+function shownIn(document: string): string | undefined {
+  const text = readFileSync(path.join(packageRoot, document), 'utf8');
+  return /^program = torch\.export\.export\(.*\)\ntorch\.export\.save\(.*\)$/m.exec(text)?.[0];
+}
+
 /** The logits of a model's file for PyTorch's pictures, beside PyTorch's own. */
 async function both(name: string, imageSize: number, precision: 'fp32' | 'bf16') {
   const options: NativeClassifierOptions = {
@@ -90,15 +97,20 @@ function difference(a: number[], b: number[]): number {
 
 describe.runIf(python)('a graph', () => {
   let dataset: string;
-  let paths: string[];
   let teachersLogits: number[][];
 
   beforeAll(async () => {
     dataset = await writeDataset(path.join(folder, 'dataset'));
-    paths = [0, 1, 2, 3, 4].map((i) => path.join(dataset, `train/ants/${i}.png`));
-    const pictures = { paths, imageSize: 32, mean, std };
-    const refused = Object.keys(refusals);
-    const question = { folder, networks, refused, teacher: 'vit', ...pictures };
+    const question = {
+      folder,
+      networks,
+      refused: Object.keys(refusals),
+      shown: shownIn('README.md'),
+      paths: [0, 1, 2, 3, 4].map((i) => path.join(dataset, `train/ants/${i}.png`)),
+      imageSize: 32,
+      mean,
+      std,
+    };
     teachersLogits = runPython([judge], question) as number[][];
   });
 
@@ -109,6 +121,12 @@ describe.runIf(python)('a graph', () => {
       expect(difference(ours.slice(0, classes), ours.slice(classes))).toBeGreaterThan(0.05);
       expect(difference(ours, theirs)).toBeLessThan(1e-4);
     }
+  });
+
+  test("of the lines in the documentation gives PyTorch's logits", async () => {
+    expect(shownIn('docs/teachers-and-students.md')).toBe(shownIn('README.md'));
+    const { ours, theirs } = await both('teacher', 224, 'fp32');
+    expect(difference(ours, theirs)).toBeLessThan(1e-4);
   });
 
   test.each(['resnet', 'vit', 'convnext'])('of a %s is near in bfloat16', async (name) => {

@@ -3,11 +3,12 @@
     python test/parity/judge/graphs.py < question.json
 
 writes the small ones that the tests read into the question's `folder`: NAME.pt2, and for those of `networks`
-NAME-SIZE.pixels (uint8, NHWC) and NAME-SIZE.logits (float32). Prints the logits of `teacher`, one of them, for the
-question's `paths`.
+NAME-SIZE.pixels (uint8, NHWC) and NAME-SIZE.logits (float32); the same for `teacher`, which the lines in `shown` export.
+Prints the logits of `vit` for the pictures in `paths`.
 """
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -160,24 +161,30 @@ def refused(name):
     return exported(Refused(before).eval(), 32)
 
 
-@torch.no_grad()
+def write_answers(folder, name, model, sizes):
+    """Pictures of each size, and the model's logits."""
+    for size in sizes:
+        pixels = pictures(BATCH, size)
+        rows = pixels.permute(0, 2, 3, 1).contiguous()
+        Path(folder, f"{name}-{size}.pixels").write_bytes(rows.numpy().tobytes())
+        Path(folder, f"{name}-{size}.logits").write_bytes(logits_of(model, pixels).numpy().tobytes())
+
+
 def main(q):
-    folder = Path(q["folder"])
-    models_of = {}
+    folder = q["folder"]
+    made = {}
     for name, options in q["networks"].items():
         torch.manual_seed(0)
-        with torch.enable_grad():
-            model, program, sizes = small(**options)
-        save(program, folder / f"{name}.pt2")
-        for size in sizes:
-            pixels = pictures(BATCH, size)
-            rows = pixels.permute(0, 2, 3, 1).contiguous()
-            (folder / f"{name}-{size}.pixels").write_bytes(rows.numpy().tobytes())
-            (folder / f"{name}-{size}.logits").write_bytes(logits_of(model, pixels).numpy().tobytes())
-        models_of[name] = model
+        made[name], program, sizes = small(**options)
+        save(program, f"{folder}/{name}.pt2")
+        write_answers(folder, name, made[name], sizes)
     for name in q["refused"]:
-        save(refused(name), folder / f"{name}.pt2")
-    return models_of[q["teacher"]](images(q)).tolist() if "teacher" in q else None
+        save(refused(name), f"{folder}/{name}.pt2")
+    os.chdir(folder)
+    exec(q["shown"], {"torch": torch, "model": made["resnet"]})  # writes teacher.pt2
+    write_answers(folder, "teacher", made["resnet"], [224])
+    with torch.no_grad():
+        return made["vit"](images(q)).tolist()
 
 
 if __name__ == "__main__":
