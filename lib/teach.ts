@@ -51,6 +51,12 @@ function check(given: TeachOptions): CheckedTeachOptions {
       "The `optimizer` 'adam' has no `weightDecay`; leave it out, or take 'adamw'.",
     );
   }
+  if (options.teacher.endsWith('.pt2') && options.architecture?.startsWith('densenet') !== false) {
+    throw new DistillError(
+      'ERR_OPTION',
+      'A `teacher` is written as .pth or .safetensors: no graph of a DenseNet is known that a .pt2 could hold.',
+    );
+  }
   scheduleOf(options);
   samplerOf(options);
   if (freezeEpochs > 0 && weights === undefined) {

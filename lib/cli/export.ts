@@ -9,20 +9,21 @@ import { addCall, callOptions, jsonOption } from './options.js';
 import type { Output } from './output.js';
 import { demandOptions, usageError } from './usage.js';
 
-type Format = 'onnx' | 'pth' | 'safetensors';
+type Format = 'onnx' | 'pth' | 'safetensors' | 'pt2';
 
 const FORMATS: Readonly<Record<string, Format>> = {
   '.onnx': 'onnx',
   '.pth': 'pth',
   '.pt': 'pth',
   '.safetensors': 'safetensors',
+  '.pt2': 'pt2',
 };
 
 export function addExport(program: Command, output: Output): void {
   const command = addCall(program, convertOptions, {
     name: 'export',
     description:
-      'write a student as ONNX, checked by onnxruntime; or a model as .pth or safetensors',
+      'write a student as ONNX, checked by onnxruntime; or a model as .pth, safetensors or .pt2',
     argument: '<model>',
     omit: ['format'],
   });

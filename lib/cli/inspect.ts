@@ -9,7 +9,7 @@ import type { Output } from './output.js';
 export function addInspect(program: Command, output: Output): void {
   const command = addCall(program, inspectOptions, {
     name: 'inspect',
-    description: 'show what a .pth or .safetensors holds; nothing in it is executed',
+    description: 'show what a .pth, .pt2 or .safetensors holds; nothing in it is executed',
     argument: '<path>',
   });
   command.addOption(new Option('--tensors', 'list every tensor')).addOption(jsonOption());

@@ -16,7 +16,7 @@ export interface ConvertOptions {
 
 export const convertOptions = z.strictObject({
   model: option(fields.file, {
-    help: "a student's file; for .pth and .safetensors, also another known network's",
+    help: "a student's file; for .pth, .safetensors and .pt2, also another known network's",
   }),
   output: fields.output,
   format: option(choice('pth', 'pt2', 'safetensors').optional(), {

@@ -30,13 +30,13 @@ describe('convert()', () => {
     [
       'a name that says no format',
       'ERR_OPTION',
-      /\.pth, \.pt or \.safetensors.*`output`/,
+      /\.pth, \.pt, \.pt2 or \.safetensors.*`output`/,
       () => [student, out('never.bin')],
     ],
     [
       'another format',
       'ERR_OPTION',
-      /'pth' or 'safetensors' for `format` but received 'onnx'/,
+      /'pth', 'pt2' or 'safetensors' for `format` but received 'onnx'/,
       () => [student, out('never.pth'), { format: 'onnx' }],
     ],
     ['the file itself', 'ERR_OPTION', /`output` is the model's own file/, () => [student, student]],

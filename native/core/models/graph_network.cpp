@@ -4,8 +4,10 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
+#include "core/checkpoint/graph_json.h"
 #include "core/checkpoint/text.h"
 #include "core/device/autocast.h"
 #include "core/device/memory.h"
@@ -202,6 +204,23 @@ void GraphNetwork::prepare(int64_t image_size) {
                                  "floating-point tensor of 2 x " + std::to_string(classes_) +
                                  "; export a model that returns the logits alone");
   }
+  if (classes_ != executor_.program().classes) tell_shapes(images);
+}
+
+// The file's graph tells the shapes of another last layer, too.
+void GraphNetwork::tell_shapes(const at::Tensor& images) {
+  const Program& program = executor_.program();
+  std::map<std::string, std::vector<int64_t>> shapes;
+  const Executor::Tensors weights = tensors();
+  for (size_t i = 0; i < weights.size(); ++i) {
+    shapes[program.values.at(program.bindings[i].value)] = weights[i].sizes().vec();
+  }
+  executor_.evaluate(weights, images, [&](ValueId value, const c10::IValue& computed) {
+    if (computed.isTensor()) {
+      shapes[program.values.at(value)] = computed.toTensor().sizes().vec();
+    }
+  });
+  json_ = with_shapes(json_, shapes, graph_.file);
 }
 
 at::Tensor GraphNetwork::draw_dropout(int64_t pictures, at::Generator generator) const {

@@ -65,6 +65,7 @@ class GraphNetwork : public Network {
  private:
   GraphNetwork(std::string json, ExportedGraph graph);
   void bind_head();
+  void tell_shapes(const at::Tensor& images);
 
   std::string json_;
   ExportedGraph graph_;

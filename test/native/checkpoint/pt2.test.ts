@@ -307,4 +307,37 @@ describe('a graph beside the weights of another file', () => {
     expect(await readGraph(file)).toBe(graph);
     expect((await inspect(file)).format).toBe('zip');
   });
+
+  const withConstants = async (constants: string) => {
+    const file = newPath();
+    const records = { 'graph.json': JSON.stringify(emptyGraph), 'constants.json': constants };
+    writeFileSync(file, await pthBytes({ w: { shape: [1], data: [1] } }, { records }));
+    return file;
+  };
+  const data = floats([1, 2, 3]).toString('base64');
+
+  test('brings the constants that it reads', async () => {
+    const file = await withConstants(`{"a": {"dtype": 7, "sizes": [3, 1], "data": "${data}"}}`);
+    const read = await readTensor(file, 'a');
+    expect([read.shape, Array.from(read.data)]).toEqual([
+      [3, 1],
+      [1, 2, 3],
+    ]);
+  });
+
+  test.each([
+    ['no object', '[]'],
+    ['sizes beyond the data', `{"a": {"dtype": 7, "sizes": [4], "data": "${data}"}}`],
+    ['sizes that overflow', `{"a": {"dtype": 7, "sizes": [${2 ** 40}, ${2 ** 40}], "data": ""}}`],
+    ['no base64', '{"a": {"dtype": 7, "sizes": [], "data": "AAA*"}}'],
+    ['half a group', '{"a": {"dtype": 1, "sizes": [1], "data": "AAAAA"}}'],
+    ['an unknown type', `{"a": {"dtype": 99, "sizes": [3], "data": "${data}"}}`],
+    ['no sizes', `{"a": {"dtype": 7, "data": "${data}"}}`],
+    [
+      'a name twice',
+      `{"a": {"dtype": 7, "sizes": [3], "data": "${data}"}, "a": {"dtype": 7, "sizes": [3], "data": "${data}"}}`,
+    ],
+  ])('with constants of %s is refused', async (_, constants) => {
+    expect((await refusedFile(await withConstants(constants))).code).toBe('ERR_CHECKPOINT_CORRUPT');
+  });
 });
