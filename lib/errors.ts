@@ -160,6 +160,11 @@ export const ERRORS = {
     meaning: 'onnxruntime does not run the ONNX model, or answers otherwise than the student.',
     remedy: 'Pass an older `opset`, or update onnxruntime.',
   },
+  ERR_EXPORT_OPERATOR: {
+    meaning:
+      "An operator of the model's graph, or a way in which it is used there, has no counterpart in ONNX: the message names it.",
+    remedy: 'Export the model from PyTorch with torch.onnx.export, or build it of other operators.',
+  },
   ERR_GRAPH: {
     meaning:
       "A model's graph cannot be used: it is no classifier of pictures, or asks for what is not allowed; the message names it.",

@@ -311,7 +311,7 @@ export interface NativeContents {
 /** A tensor: its shape, and its elements in row-major order. */
 export interface NativeTensor {
   shape: number[];
-  data: Float32Array | Uint8Array;
+  data: Float32Array | Uint8Array | BigInt64Array;
 }
 
 /** Time and work of one pass of one of the student's convolutions by itself. */
@@ -363,8 +363,8 @@ export interface NativeAddon {
   /** [async] Reads one tensor of a checkpoint, or a constant of an exported program, as doubles. ERR_CHECKPOINT_…. */
   readTensor(path: string, name: string): Promise<{ shape: number[]; data: Float64Array }>;
   /**
-   * [async] Reads tensors of a checkpoint by name: floating-point ones as float32, uint8 ones as they are.
-   * ERR_CHECKPOINT_…; _MISMATCH where there is none such, _NOT_FINITE.
+   * [async] Reads tensors of a checkpoint by name: floating-point ones as float32, uint8 ones as they are, booleans as
+   * bytes, other integers as int64. ERR_CHECKPOINT_…; _MISMATCH where there is none such, _NOT_FINITE.
    */
   readTensors(path: string, names: readonly string[]): Promise<NativeTensor[]>;
   /**

@@ -142,7 +142,19 @@ Napi::Value read_graph(Worker& worker, const Napi::CallbackInfo& info) {
       [](Napi::Env env, const std::string& graph) { return Napi::String::New(env, graph); });
 }
 
-// Floating-point tensors as float32, uint8 ones as they are.
+// The type in which a tensor crosses: float32, bytes (of booleans, too) or int64.
+at::ScalarType crossing_type(at::ScalarType dtype) {
+  if (at::isFloatingType(dtype)) return at::kFloat;
+  return dtype == at::kByte || dtype == at::kBool ? at::kByte : at::kLong;
+}
+
+template <typename Array>
+Napi::Value to_typed_array(Napi::Env env, const at::Tensor& tensor) {
+  auto bytes = Napi::ArrayBuffer::New(env, tensor.nbytes());
+  if (tensor.numel() > 0) std::memcpy(bytes.Data(), tensor.const_data_ptr(), tensor.nbytes());
+  return Array::New(env, tensor.numel(), bytes, 0);
+}
+
 Napi::Value read_tensors(Worker& worker, const Napi::CallbackInfo& info) {
   std::vector<std::string> names;
   const auto listed = read_list(info[1], "names");
@@ -155,12 +167,11 @@ Napi::Value read_tensors(Worker& worker, const Napi::CallbackInfo& info) {
         std::vector<at::Tensor> tensors;
         for (const std::string& name : names) {
           const TensorEntry* entry = checkpoint.find(name);
-          if (!entry || !(at::isFloatingType(entry->dtype) || entry->dtype == at::kByte)) {
-            throw Error("ERR_CHECKPOINT_MISMATCH", "'" + path + "' holds no '" + name +
-                                                       "' of floating-point numbers or bytes");
+          if (!entry || at::isComplexType(entry->dtype)) {
+            throw Error("ERR_CHECKPOINT_MISMATCH",
+                        "'" + path + "' holds no '" + name + "' of real numbers");
           }
-          tensors.push_back(
-              read_finite(checkpoint, *entry, entry->dtype == at::kByte ? at::kByte : at::kFloat));
+          tensors.push_back(read_finite(checkpoint, *entry, crossing_type(entry->dtype)));
         }
         return tensors;
       },
@@ -168,17 +179,17 @@ Napi::Value read_tensors(Worker& worker, const Napi::CallbackInfo& info) {
         auto array = Napi::Array::New(env, tensors.size());
         for (uint32_t i = 0; i < tensors.size(); ++i) {
           const at::Tensor& tensor = tensors[i];
-          auto bytes = Napi::ArrayBuffer::New(env, tensor.nbytes());
-          if (tensor.numel() > 0) {
-            std::memcpy(bytes.Data(), tensor.const_data_ptr(), tensor.nbytes());
-          }
           auto object = Napi::Object::New(env);
           object.Set("shape", to_array(env, tensor.sizes().vec()));
-          const size_t count = tensor.numel();
-          if (tensor.scalar_type() == at::kByte) {
-            object.Set("data", Napi::Uint8Array::New(env, count, bytes, 0));
-          } else {
-            object.Set("data", Napi::Float32Array::New(env, count, bytes, 0));
+          switch (tensor.scalar_type()) {
+            case at::kByte:
+              object.Set("data", to_typed_array<Napi::Uint8Array>(env, tensor));
+              break;
+            case at::kLong:
+              object.Set("data", to_typed_array<Napi::BigInt64Array>(env, tensor));
+              break;
+            default:
+              object.Set("data", to_typed_array<Napi::Float32Array>(env, tensor));
           }
           array.Set(i, object);
         }

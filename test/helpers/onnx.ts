@@ -4,8 +4,7 @@ import path from 'node:path';
 import { beforeAll } from 'vitest';
 import { loadAddon, native } from '../../lib/addon.js';
 import { convert } from '../../lib/index.js';
-import { STUDENT_TENSORS } from '../../lib/model/onnx/student.js';
-import type { NativeTensor } from '../../lib/native.js';
+import { STUDENT_TENSORS, type StudentTensor } from '../../lib/model/onnx/student.js';
 import { mean, std, temporaryFolder, writePicture, writeStudent } from './dataset.js';
 
 export const folder = temporaryFolder();
@@ -35,10 +34,14 @@ export async function writeTrained(file: string): Promise<void> {
     running_var: () => between(0.02, 0.3),
   };
   const changed = STUDENT_TENSORS.map((name, i) => {
-    const { shape, data } = tensors[i] as NativeTensor;
+    const { shape, data } = tensors[i] as StudentTensor;
     const isNorm = /^features\.(1|5|9|13)\.(weight|bias)$/.test(name);
     const key = isNorm ? `norm.${name.split('.')[2]}` : name.replace(/^features\.\d+\./, '');
-    return { name, shape, data: Float32Array.from(data, change[key] ?? ((value) => value)) };
+    return {
+      name,
+      shape: [...shape],
+      data: Float32Array.from(data, change[key] ?? ((value) => value)),
+    };
   });
   await native(
     loadAddon().writeTensors({ path: file, tensors: changed, metadata: JSON.stringify(metadata) }),

@@ -34,13 +34,19 @@ const IR_VERSIONS: Readonly<Record<number, number>> = {
   26: 13,
 };
 
-/** An attribute of a node. Lists are of whole numbers; a number that is not whole is a float. */
-type Attribute = string | number | readonly number[];
+/** A number that is a float in the file even where it is whole. */
+export interface Float {
+  float: number;
+}
+
+/** An attribute of a node. Lists are of whole numbers; a plain number that is not whole is a float. */
+export type Attribute = string | number | Float | readonly number[];
 
 /** The nodes and the constants of a model, in the order of the computation. */
 export class Graph {
   readonly nodes: MessageInitShape<typeof NodeProtoSchema>[] = [];
   readonly weights: MessageInitShape<typeof TensorProtoSchema>[] = [];
+  readonly #constants = new Set<string>();
 
   /** @returns The name that nodes refer to it by. */
   weight(name: string, shape: readonly number[], data: Float32Array): string {
@@ -69,13 +75,35 @@ export class Graph {
     );
   }
 
-  private constant(
+  /** Adds a scalar of int64, once for each value. */
+  integer(value: number): string {
+    return this.constant(
+      `int64_scalar_${value}`,
+      TensorProto_DataType.INT64,
+      [],
+      BigInt64Array.of(BigInt(value)),
+    );
+  }
+
+  /** Adds a scalar of float32, once for each value. */
+  float(value: number): string {
+    return this.constant(
+      `float_scalar_${value}`,
+      TensorProto_DataType.FLOAT,
+      [],
+      Float32Array.of(value),
+    );
+  }
+
+  /** Adds a constant once for each name. */
+  constant(
     name: string,
     dataType: TensorProto_DataType,
     shape: readonly number[],
     data: ArrayBufferView,
   ): string {
-    if (!this.weights.some((other) => other.name === name)) {
+    if (!this.#constants.has(name)) {
+      this.#constants.add(name);
       this.weights.push({
         name,
         dims: shape.map(BigInt),
@@ -96,14 +124,36 @@ export class Graph {
     attributes: Readonly<Record<string, Attribute>> = {},
     output = `${opType}_${this.nodes.length}`,
   ): string {
+    this.add(opType, input, attributes, [output]);
+    return output;
+  }
+
+  /** @returns The names of its outputs, as many as `count`. */
+  outputs(
+    opType: string,
+    input: readonly string[],
+    attributes: Readonly<Record<string, Attribute>>,
+    count: number,
+  ): string[] {
+    const name = `${opType}_${this.nodes.length}`;
+    const outputs = Array.from({ length: count }, (_, i) => `${name}_${i}`);
+    this.add(opType, input, attributes, outputs);
+    return outputs;
+  }
+
+  private add(
+    opType: string,
+    input: readonly string[],
+    attributes: Readonly<Record<string, Attribute>>,
+    output: string[],
+  ): void {
     this.nodes.push({
       opType,
-      name: output,
+      name: output[0] as string,
       input: [...input],
-      output: [output],
+      output,
       attribute: Object.entries(attributes).map(([name, value]) => attributeOf(name, value)),
     });
-    return output;
   }
 }
 
@@ -150,6 +200,9 @@ function attributeOf(
 ): MessageInitShape<typeof AttributeProtoSchema> {
   if (typeof value === 'string') {
     return { name, type: AttributeProto_AttributeType.STRING, s: Buffer.from(value) };
+  }
+  if (typeof value === 'object' && 'float' in value) {
+    return { name, type: AttributeProto_AttributeType.FLOAT, f: value.float };
   }
   if (typeof value !== 'number') {
     return { name, type: AttributeProto_AttributeType.INTS, ints: value.map(BigInt) };

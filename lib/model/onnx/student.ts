@@ -1,8 +1,5 @@
-import type { OnnxInput } from '../../options/export-onnx.js';
-import type { Preprocessing } from '../preprocessing.js';
-import { Graph, type OnnxValue, toModel } from './graph.js';
-import { TensorProto_DataType } from './onnx_pb.js';
-import { cropOfPicture } from './picture.js';
+import { Graph, toModel } from './graph.js';
+import { inputOf, type ModelEnds, normalized, outputOf } from './input.js';
 
 export interface StudentTensor {
   shape: readonly number[];
@@ -20,15 +17,10 @@ export const STUDENT_TENSORS: readonly string[] = [
   ...[0, 3].flatMap((layer) => ['weight', 'bias'].map((name) => `classifier.${layer}.${name}`)),
 ];
 
-export interface StudentGraph {
-  preprocessing: Preprocessing;
+export interface StudentGraph extends ModelEnds {
   /** {@link STUDENT_TENSORS}. */
   tensors: ReadonlyMap<string, StudentTensor>;
-  labels: readonly string[];
-  input: OnnxInput;
-  softmax: boolean;
   foldBatchNorm: boolean;
-  dynamicSize: boolean;
   opset: number;
   metadata: Readonly<Record<string, string>>;
   producerVersion: string;
@@ -39,10 +31,10 @@ const EPSILON = 1e-5;
 
 /** An ONNX model that computes what the student does in evaluation mode. */
 export function studentModel(options: StudentGraph) {
-  const { softmax, labels, opset, metadata, producerVersion } = options;
+  const { softmax, opset, metadata, producerVersion } = options;
   const graph = new Graph();
   const input = inputOf(options);
-  const outputName = softmax ? 'probabilities' : 'logits';
+  const output = outputOf(options);
 
   let x = normalized(graph, input.name, options); // (N, 3, H, W)
   for (let block = 0; block < 4; block++) {
@@ -55,11 +47,9 @@ export function studentModel(options: StudentGraph) {
   }
   x = graph.node('Flatten', [x], { axis: 1 }); // (N, 256w), of width w
   x = graph.node('Relu', [linear(graph, x, 'classifier.0', options)]); // (N, 128w)
-  x = linear(graph, x, 'classifier.3', options, softmax ? undefined : outputName); // (N, classes)
-  if (softmax) graph.node('Softmax', [x], { axis: 1 }, outputName);
+  x = linear(graph, x, 'classifier.3', options, softmax ? undefined : output.name); // (N, classes)
+  if (softmax) graph.node('Softmax', [x], { axis: 1 }, output.name);
 
-  const count = options.input === 'picture' ? 1 : 'N';
-  const output: OnnxValue = { name: outputName, type: 'float32', shape: [count, labels.length] };
   const model = toModel(graph, {
     name: 'student',
     input,
@@ -69,36 +59,6 @@ export function studentModel(options: StudentGraph) {
     producerVersion,
   });
   return { ...model, input, output };
-}
-
-function inputOf({ input, dynamicSize, preprocessing }: StudentGraph): OnnxValue {
-  const { imageSize } = preprocessing;
-  const size = dynamicSize ? ['height', 'width'] : [imageSize, imageSize];
-  switch (input) {
-    case 'picture':
-      return { name: 'picture', type: 'uint8', shape: ['height', 'width', 3] };
-    case 'uint8':
-      return { name: 'pixels', type: 'uint8', shape: ['N', ...size, 3] };
-    default:
-      return { name: 'images', type: 'float32', shape: ['N', 3, ...size] };
-  }
-}
-
-/** Makes the network's input of the model's, in the order of torchvision's ToTensor and Normalize. */
-function normalized(graph: Graph, images: string, { input, preprocessing }: StudentGraph): string {
-  if (input === 'normalized') return images;
-  const { mean, std } = preprocessing;
-  const channels = (name: string, values: readonly number[]) =>
-    graph.weight(name, [1, 3, 1, 1], Float32Array.from(values));
-  let x = images;
-  if (input === 'uint8') x = graph.node('Transpose', [x], { perm: [0, 3, 1, 2] });
-  if (input === 'picture') x = cropOfPicture(graph, x, preprocessing);
-  if (input !== 'float') {
-    x = graph.node('Cast', [x], { to: TensorProto_DataType.FLOAT });
-    x = graph.node('Div', [x, graph.weight('white', [], Float32Array.of(255))]);
-  }
-  x = graph.node('Sub', [x, channels('mean', mean)]);
-  return graph.node('Div', [x, channels('std', std)]);
 }
 
 /** A block's Conv2d and BatchNorm2d. */
