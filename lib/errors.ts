@@ -165,6 +165,10 @@ export const ERRORS = {
       "An operator of the model's graph, or a way in which it is used there, has no counterpart in ONNX: the message names it.",
     remedy: 'Export the model from PyTorch with torch.onnx.export, or build it of other operators.',
   },
+  ERR_EXPORT_SIZE: {
+    meaning: 'The weights of a model are larger than an ONNX file can be, which is 2 GB.',
+    remedy: 'Take a smaller model, or export it from PyTorch with torch.onnx.export.',
+  },
   ERR_GRAPH: {
     meaning:
       "A model's graph cannot be used: it is no classifier of pictures, or asks for what is not allowed; the message names it.",

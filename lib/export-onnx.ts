@@ -1,14 +1,13 @@
 import path from 'node:path';
-import { loadAddon, native } from './addon.js';
 import { DistillError } from './errors.js';
 import { checkModel, findRuntime, type OnnxCheck } from './export-onnx/check.js';
+import { makeModel, readProgram } from './export-onnx/model.js';
 import { makeTrials } from './export-onnx/trials.js';
-import { type CheckpointContents, inspect } from './model/inspect.js';
+import { inspect } from './model/inspect.js';
 import { madeWith } from './model/metadata.js';
 import type { OnnxValue } from './model/onnx/graph.js';
 import { expectOperators } from './model/onnx/picture.js';
 import { propertiesOf } from './model/onnx/properties.js';
-import { STUDENT_TENSORS, type StudentTensor, studentModel } from './model/onnx/student.js';
 import { checkOutput, type OutputFile, writeOutput } from './model/output.js';
 import type { Preprocessing } from './model/preprocessing.js';
 import { preprocessingOf, recipeFound } from './model/resolve.js';
@@ -31,7 +30,7 @@ export interface OnnxExport {
 }
 
 /**
- * Writes a student as an ONNX model, for onnxruntime in any language and in browsers. The batch is of any size; with
+ * Writes a student as an ONNX model, or another model that this package knows or that comes with its graph (`.pt2`), for onnxruntime in any language and in browsers. The batch is of any size; with
  * `input: 'picture'` it is one picture of any height and width, which the model resizes and crops as in training.
  * Class names, mean, std, image size and the meaning of input and output are in the model's `metadata_props`.
  *
@@ -39,10 +38,10 @@ export interface OnnxExport {
  * some pictures, and its answers must be the student's within 1e-4, or 1e-2 with `input: 'picture'`, as ONNX resizes in
  * another arithmetic. Without either this is left out, with a warning.
  *
- * @param student A student's file.
+ * @param student A student's file, or another model's.
  * @param output The file to write, by convention `.onnx`.
- * @throws DistillError `ERR_OPTION`, `ERR_CHECKPOINT_…`, `ERR_MODEL_ARCHITECTURE` where `student` is none,
- * `ERR_NO_METADATA`, `ERR_LABELS`, `ERR_EXPORT_CHECK` where the model does not answer as the student does, and
+ * @throws DistillError `ERR_OPTION`, `ERR_CHECKPOINT_…`, `ERR_MODEL_ARCHITECTURE` where there is no graph of
+ * it, `ERR_GRAPH`, `ERR_EXPORT_OPERATOR` where ONNX lacks an operator of it, `ERR_EXPORT_SIZE`, `ERR_NO_METADATA`, `ERR_LABELS`, `ERR_EXPORT_CHECK` where the model does not answer as the student does, and
  * `ERR_WRITE`; then nothing is written.
  *
  * @example
@@ -56,25 +55,22 @@ export async function exportOnnx(
 ): Promise<OnnxExport> {
   const checked = checkOptions(onnxOptions, { ...options, student, output });
   const { onWarning = emitWarning, opset, overwrite } = checked;
-  const addon = loadAddon();
   const target = path.resolve(output);
   const file: OutputFile = { option: 'output', file: target, kind: 'onnx', overwrite };
   await checkOutput(file, { model: 'student', file: student });
   const contents = await inspect(student);
-  expectStudent(contents);
+  const program = await readProgram(contents);
   const { preprocessing, labels } = await preprocessingOf(contents, checked);
   const recipe = recipeFound(checked, contents);
   if (recipe) onWarning(recipe);
   if (checked.input === 'picture') expectPictures(preprocessing, checked);
 
-  // Loading refuses what is no whole student, so that all tensors are there and fit.
-  const trials = await makeTrials(preprocessing, checked);
-  const tensors = await native(addon.readTensors(student, STUDENT_TENSORS));
-  const { bytes, ...model } = studentModel({
+  // Loading refuses what is no whole network, so that all tensors are there and fit.
+  const trials = await makeTrials(preprocessing, { ...checked, classes: labels.length });
+  const { bytes, ...model } = await makeModel(contents, program, {
     ...checked,
     preprocessing,
     labels,
-    tensors: new Map(STUDENT_TENSORS.map((name, i) => [name, tensors[i] as StudentTensor])),
     metadata: propertiesOf(preprocessing, labels, checked, contents.metadata),
     producerVersion: madeWith()['node-distill'] ?? '',
   });
@@ -87,16 +83,6 @@ export async function exportOnnx(
   }
   await writeOutput(file, bytes);
   return { path: target, bytes: bytes.length, opset, ...model, check };
-}
-
-function expectStudent({ path, architecture }: CheckpointContents): void {
-  if (architecture === 'cnn') return;
-  throw new DistillError(
-    'ERR_MODEL_ARCHITECTURE',
-    architecture === null
-      ? `'${path}' holds no student that this package trains; \`distill inspect\` shows what it holds.`
-      : `'${path}' holds a ${architecture}, but only students are written as ONNX; export it from PyTorch with torch.onnx.export.`,
-  );
 }
 
 /** Refuses what a model of one whole picture cannot have. */

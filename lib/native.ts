@@ -358,12 +358,15 @@ export interface NativeAddon {
   Classifier: new (options: NativeClassifierOptions) => NativeClassifier;
   /** [async] Lists the contents of a checkpoint. ERR_CHECKPOINT_…. */
   inspect(path: string): Promise<NativeContents>;
-  /** [async] Returns the JSON of the graph in a model's file. ERR_CHECKPOINT_…; _MISMATCH where there is none. */
+  /**
+   * [async] Returns the JSON of a model's graph: the one in its file, or that of its architecture.
+   * ERR_CHECKPOINT_…, ERR_MODEL_ARCHITECTURE where there is neither.
+   */
   readGraph(path: string): Promise<string>;
   /** [async] Reads one tensor of a checkpoint, or a constant of an exported program, as doubles. ERR_CHECKPOINT_…. */
   readTensor(path: string, name: string): Promise<{ shape: number[]; data: Float64Array }>;
   /**
-   * [async] Reads tensors of a checkpoint by name: floating-point ones as float32, uint8 ones as they are, booleans as
+   * [async] Reads tensors of a checkpoint, or constants of an exported program, by name: floating-point ones as float32, uint8 ones as they are, booleans as
    * bytes, other integers as int64. ERR_CHECKPOINT_…; _MISMATCH where there is none such, _NOT_FINITE.
    */
   readTensors(path: string, names: readonly string[]): Promise<NativeTensor[]>;

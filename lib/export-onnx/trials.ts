@@ -1,5 +1,6 @@
 import { native } from '../addon.js';
 import { decodeCrop } from '../data/decode.js';
+import { DistillError } from '../errors.js';
 import { checkFinite, makeClassifier } from '../model/classifier.js';
 import type { Preprocessing } from '../model/preprocessing.js';
 import type { OnnxInput } from '../options/export-onnx.js';
@@ -13,6 +14,8 @@ interface TrialOptions {
   input: OnnxInput;
   softmax: boolean;
   dynamicSize: boolean;
+  /** The number of labels. */
+  classes: number;
 }
 
 /** Makes pictures as the model is fed them, and asks the student about them. */
@@ -40,7 +43,7 @@ interface Sample {
 
 async function answered(
   preprocessing: Preprocessing,
-  { student, input, softmax }: TrialOptions,
+  { student, input, softmax, classes }: TrialOptions,
   samplesOf: (preprocessing: Preprocessing, input: OnnxInput) => AsyncIterable<Sample>,
 ): Promise<Trial[]> {
   const trials: Trial[] = [];
@@ -54,6 +57,12 @@ async function answered(
     for await (const { input: fed, pixels, images } of samplesOf(preprocessing, input)) {
       const answers = softmax ? classifier.probabilities(pixels) : classifier.logits(pixels);
       const expected = await native(answers);
+      if (expected.length !== images * classes) {
+        throw new DistillError(
+          'ERR_LABELS',
+          `'${student}' has ${expected.length / images} classes, but there are ${classes} labels.`,
+        );
+      }
       checkFinite(expected, { rows: images, model: student, nameOf: () => 'made-up pictures' });
       trials.push({ input: fed, images, expected });
     }

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/models/graph_summary.h"
 #include "core/models/registry.h"
+#include "core/models/shipped_graph.h"
 #include "core/temporary.h"
 #include "core/training/learner.h"
 #include "node/options.h"
@@ -131,14 +132,24 @@ Napi::Value read_tensor(Worker& worker, const Napi::CallbackInfo& info) {
       });
 }
 
+// The graph that a file brings along, or else that of the network which it holds.
+std::string graph_of(const Checkpoint& checkpoint) {
+  if (auto graph = checkpoint.graph()) return *std::move(graph);
+  const auto recognized = recognize(checkpoint);
+  const std::string name = recognized ? recognized->architecture->name : "";
+  if (const auto shipped = shipped_architecture(name)) {
+    return shipped_graph(*shipped, recognized->options.classes);
+  }
+  throw Error("ERR_MODEL_ARCHITECTURE",
+              "'" + checkpoint.path() +
+                  (recognized ? "' holds a " + name + ", whose graph this package does not have"
+                              : "' holds no network that this package knows, and no graph") +
+                  "; export it from PyTorch with torch.export, or as ONNX with torch.onnx.export");
+}
+
 Napi::Value read_graph(Worker& worker, const Napi::CallbackInfo& info) {
   return worker.run<std::string>(
-      info.Env(),
-      [path = read_path(info[0])](Channel&) {
-        auto graph = Checkpoint::open(path).graph();
-        if (!graph) throw Error("ERR_CHECKPOINT_MISMATCH", "'" + path + "' holds no graph");
-        return *std::move(graph);
-      },
+      info.Env(), [path = read_path(info[0])](Channel&) { return graph_of(Checkpoint::open(path)); },
       [](Napi::Env env, const std::string& graph) { return Napi::String::New(env, graph); });
 }
 
@@ -167,6 +178,7 @@ Napi::Value read_tensors(Worker& worker, const Napi::CallbackInfo& info) {
         std::vector<at::Tensor> tensors;
         for (const std::string& name : names) {
           const TensorEntry* entry = checkpoint.find(name);
+          if (!entry) entry = checkpoint.find_constant(name);
           if (!entry || at::isComplexType(entry->dtype)) {
             throw Error("ERR_CHECKPOINT_MISMATCH",
                         "'" + path + "' holds no '" + name + "' of real numbers");

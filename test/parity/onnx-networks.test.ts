@@ -1,13 +1,14 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as ort from 'onnxruntime-web';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadAddon, native } from '../../lib/addon.js';
-import { networkModel, weightsOf } from '../../lib/model/onnx/network.js';
-import { parseProgram } from '../../lib/model/onnx/program.js';
+import { exportOnnx, type OnnxOptions } from '../../lib/index.js';
+import { networkModel } from '../../lib/model/onnx/network.js';
+import { parseProgram, weightsOf } from '../../lib/model/onnx/program.js';
 import { CENTER_CROP } from '../../lib/model/preprocessing.js';
 import { mean, std, temporaryFolder } from '../helpers/dataset.js';
-import { pythonWith, runPython } from '../helpers/python.js';
+import { python, runPython } from '../helpers/python.js';
 
 // Networks that PyTorch exports, and groups of its operators: onnxruntime answers as PyTorch does.
 
@@ -27,8 +28,8 @@ const floats = (name: string) =>
   new Float32Array(Uint8Array.from(readFileSync(path.join(folder, name))).buffer);
 
 async function modelOf({ name, shape, classes }: Network, opset: number): Promise<Uint8Array> {
-  const file = path.join(folder, `${name}.safetensors`);
-  const program = parseProgram(readFileSync(path.join(folder, `${name}.json`), 'utf8'), name);
+  const file = path.join(folder, `${name}.pt2`);
+  const program = parseProgram(await native(loadAddon().readGraph(file)), file);
   const names = weightsOf(program);
   const tensors = await native(loadAddon().readTensors(file, names));
   const { bytes } = networkModel({
@@ -80,7 +81,7 @@ async function differing(network: Network, opset: number): Promise<Record<string
   return found;
 }
 
-describe.runIf(pythonWith('safetensors'))('onnxruntime answers as PyTorch', () => {
+describe.runIf(python)('onnxruntime answers as PyTorch', () => {
   let networks: Network[];
   beforeAll(() => {
     networks = runPython(['test/parity/judge/networks.py'], { folder }) as Network[];
@@ -116,6 +117,44 @@ describe.runIf(pythonWith('safetensors'))('onnxruntime answers as PyTorch', () =
     for (const opset of [26, name === 'antialias' ? 18 : 17]) {
       expect(await differing(network, opset)).toEqual({});
     }
+  });
+
+  test.each<[string, OnnxOptions]>([
+    ['vit', { imageSize: 32 }],
+    ['vit', { imageSize: 32, input: 'picture', resize: 40, softmax: false, opset: 18 }],
+    ['swin', { imageSize: 32, input: 'normalized', foldBatchNorm: false }],
+    ['resnet-any', { imageSize: 48, input: 'float', dynamicSize: true }],
+  ])('and as the addon: %s.pt2 with %o', async (name, options) => {
+    const { classes } = networks.find((network) => network.name === name) as Network;
+    const labels = Array.from({ length: classes }, (_, i) => `class ${i}`);
+    const output = path.join(folder, `${name}.onnx`);
+    const found = await exportOnnx(path.join(folder, `${name}.pt2`), output, {
+      labels,
+      mean,
+      std,
+      overwrite: true,
+      ...options,
+    });
+    expect(found.check?.maxDifference).toBeLessThanOrEqual(options.resize ? 1e-2 : 1e-4);
+    expect(found.output.shape.at(-1)).toBe(classes);
+    expect(readFileSync(output).length).toBe(found.bytes);
+  });
+
+  test.each<[string, OnnxOptions, string, RegExp]>([
+    ['vit', { imageSize: 48 }, 'ERR_GRAPH', /32/],
+    ['vit', { imageSize: 32, dynamicSize: true }, 'ERR_GRAPH', /32/],
+    ['vit', { imageSize: 32, labels: ['a', 'b'] }, 'ERR_LABELS', /10 classes.* 2 labels/],
+  ])('and refuses %s.pt2 with %o', async (name, options, code, message) => {
+    const labels = Array.from({ length: 10 }, (_, i) => `class ${i}`);
+    const output = path.join(folder, 'never.onnx');
+    const file = path.join(folder, `${name}.pt2`);
+    await expect(exportOnnx(file, output, { labels, mean, std, ...options })).rejects.toMatchObject(
+      {
+        code,
+        message: expect.stringMatching(message),
+      },
+    );
+    expect(existsSync(output)).toBe(false);
   });
 
   test('but for what an older opset lacks', async () => {

@@ -7,7 +7,7 @@ import type { Program } from './program.js';
 
 export interface NetworkGraph extends ModelEnds {
   program: Program;
-  /** The weights and constants that {@link weightsOf} names. */
+  /** The weights and constants that `weightsOf()` names. */
   tensors: ReadonlyMap<string, NativeTensor>;
   foldBatchNorm: boolean;
   opset: number;
@@ -31,19 +31,4 @@ export function networkModel(options: NetworkGraph) {
   removeUnused(graph, output.name);
   const model = toModel(graph, { name, input, output, opset, metadata, producerVersion });
   return { ...model, input, output };
-}
-
-/** Returns the names of the weights and constants that a program reads, but for the counts of BatchNorm's batches. */
-export function weightsOf({ nodes, weights }: Program): string[] {
-  const read = nodes.flatMap(({ inputs }) =>
-    inputs.flatMap(({ arg }) => {
-      const { as_tensor, as_tensors, as_optional_tensor, as_optional_tensors } = arg;
-      const listed = [as_optional_tensor, ...(as_optional_tensors ?? [])].map(
-        (one) => one?.as_tensor,
-      );
-      return [as_tensor, ...(as_tensors ?? []), ...listed].map((tensor) => tensor?.name ?? '');
-    }),
-  );
-  const names = read.map((name) => weights.get(name) ?? '');
-  return [...new Set(names)].filter((name) => name && !/(^|\.)num_batches_tracked$/.test(name));
 }

@@ -11,6 +11,7 @@ const wholeNumber = z.number();
 /** A size: a number, or a formula of symbols such as `((s53 - 1)//2) + 1`. */
 const size = z.object({
   as_int: wholeNumber.optional(),
+  as_float: z.number().optional(),
   as_expr: z.object({ expr_str: z.string() }).optional(),
 });
 
@@ -40,6 +41,7 @@ const argument = z.object({
   as_sym_int: symbolic.optional(),
   as_sym_ints: z.array(symbolic).optional(),
   as_sym_float: symbolic.optional(),
+  as_sym_bool: z.unknown().optional(),
 });
 
 const node = z.object({
@@ -65,6 +67,7 @@ const exportedProgram = z.object({
         z.object({ dtype: z.number(), sizes: z.array(size), strides: z.array(size) }),
       ),
       sym_int_values: z.record(z.string(), size).default({}),
+      sym_float_values: z.record(z.string(), size).default({}),
     }),
     signature: z.object({
       input_specs: z.array(inputSpec),
@@ -85,8 +88,8 @@ export interface Program {
   nodes: ProgramNode[];
   /** Types and sizes of the tensors by their names in the graph. */
   tensors: z.output<typeof exportedProgram>['graph_module']['graph']['tensor_values'];
-  /** Named integers that are computed from sizes. */
-  integers: Record<string, SymbolicSize>;
+  /** Named numbers that are computed from sizes. */
+  numbers: Record<string, SymbolicSize>;
   /** The names of weights and constants in the model's file, by their names in the graph. */
   weights: Map<string, string>;
   /** The name of the batch of pictures, float32 (N, 3, H, W). */
@@ -138,11 +141,39 @@ export function parseProgram(text: string, path: string): Program {
     path,
     nodes: graph.nodes,
     tensors: graph.tensor_values,
-    integers: graph.sym_int_values,
+    numbers: { ...graph.sym_int_values, ...graph.sym_float_values },
     weights,
     images,
     logits,
   };
+}
+
+/** Returns the names of the weights and constants that a program reads, but for the counts of BatchNorm's batches. */
+export function weightsOf({ nodes, weights }: Program): string[] {
+  const read = nodes.flatMap(({ inputs }) =>
+    inputs.flatMap(({ arg }) => {
+      const { as_tensor, as_tensors, as_optional_tensor, as_optional_tensors } = arg;
+      const listed = [as_optional_tensor, ...(as_optional_tensors ?? [])].map(
+        (one) => one?.as_tensor,
+      );
+      return [as_tensor, ...(as_tensors ?? []), ...listed].map((tensor) => tensor?.name ?? '');
+    }),
+  );
+  const names = read.map((name) => weights.get(name) ?? '');
+  return [...new Set(names)].filter((name) => name && !/(^|\.)num_batches_tracked$/.test(name));
+}
+
+/** Returns how many bytes the weights and constants take as ONNX has them: float32 and int64. */
+export function sizeOfWeights(program: Program): number {
+  const read = new Set(weightsOf(program));
+  let bytes = 0;
+  for (const [name, weight] of program.weights) {
+    const meta = program.tensors[name];
+    if (!meta || !read.has(weight)) continue;
+    const elements = meta.sizes.reduce((product, { as_int = 1 }) => product * as_int, 1);
+    bytes += elements * (meta.dtype <= 5 ? 8 : 4);
+  }
+  return bytes;
 }
 
 /** Returns the content of a JSON text that may have Python's `Infinity` and `NaN`; `undefined` where it is none. */

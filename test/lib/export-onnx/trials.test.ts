@@ -35,7 +35,11 @@ test.each(steps)('a model of whole pictures answers as its student: %o', async (
     metadata: {},
     producerVersion: '',
   });
-  const trials = await makeTrials(preprocessing, { ...options, student });
+  const trials = await makeTrials(preprocessing, {
+    ...options,
+    student,
+    classes: classes.length,
+  });
   expect(trials.map(({ input }) => input.shape)).toEqual([
     [85, 94, 3],
     [144, 57, 3],

@@ -1,21 +1,17 @@
 """Exports small networks by torch.export, for the conversion of graphs to ONNX.
 
-Each gives NAME.json (models/model.json of the .pt2), NAME.safetensors (weights and constants), NAME.images and NAME.logits
-(float32). Input: {"folder": ...}. Prints a list of {name, shape, classes, columns}.
+Each gives NAME.pt2, NAME.images and NAME.logits (float32). Input: {"folder": ...}. Prints a list of {name, shape, classes, columns}.
 """
-import io
 import json
 import os
 import sys
 import warnings
-import zipfile
 
 import torch
 from torch import nn
 import decode  # noqa: F401, makes torchvision importable
 import torchvision
 from network_operators import GROUPS
-from safetensors.torch import save_file
 
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
@@ -82,15 +78,7 @@ def export(folder, name, model, size, training=False, core=False, any_size=False
     if core:
         program = program.run_decompositions()
     model.eval()
-    file = io.BytesIO()
-    torch.export.save(program, file)
-    with zipfile.ZipFile(file) as archive:
-        (record,) = [entry for entry in archive.namelist() if entry.endswith("models/model.json")]
-        with open(os.path.join(folder, f"{name}.json"), "wb") as out:
-            out.write(archive.read(record))
-    tensors = {**program.state_dict, **program.constants}
-    tensors = {key: value.detach().clone().contiguous() for key, value in tensors.items()}
-    save_file(tensors, os.path.join(folder, f"{name}.safetensors"))
+    torch.export.save(program, os.path.join(folder, f"{name}.pt2"))
     with torch.no_grad():
         logits = model(images)
         columns = {}

@@ -27,6 +27,16 @@ export const ACTIVATIONS: Operators = {
   softplus: softplus,
   prelu: prelu,
   _prelu_kernel: prelu,
+  hardshrink: unary('Shrink', (call) => ({ lambd: { float: call.number('lambd', 0.5) } })),
+  softshrink: unary('Shrink', (call) => ({
+    lambd: { float: call.number('lambd', 0.5) },
+    bias: { float: call.number('lambd', 0.5) },
+  })),
+  tanhshrink: (call) => call.node('Sub', [call.x, call.node('Tanh', [call.x])]),
+  threshold: (call) => {
+    const isAbove = call.node('Greater', [call.x, call.graph.float(call.number('threshold'))]);
+    return call.node('Where', [isAbove, call.x, call.graph.float(call.number('value'))]);
+  },
   log_sigmoid: logSigmoid,
   log_sigmoid_forward: (call) => [logSigmoid(call)],
   glu: glu,

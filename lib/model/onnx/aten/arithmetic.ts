@@ -33,13 +33,24 @@ export const ARITHMETIC: Operators = {
   log: unary('Log'),
   sqrt: unary('Sqrt'),
   rsqrt: (call) => call.node('Reciprocal', [call.node('Sqrt', [call.x])]),
-  reciprocal: unary('Reciprocal'),
+  reciprocal: (call) => call.node('Reciprocal', [cast(call, call.x, call.first.kind, 'float')]),
   square: (call) => call.node('Mul', [call.x, call.x]),
   expm1: (call) => call.node('Sub', [call.node('Exp', [call.x]), call.graph.float(1)]),
   log1p: (call) => call.node('Log', [call.node('Add', [call.x, call.graph.float(1)])]),
+  exp2: (call) => call.node('Pow', [call.graph.float(2), call.x]),
+  log2: (call) => call.node('Div', [call.node('Log', [call.x]), call.graph.float(Math.LN2)]),
+  log10: (call) => call.node('Div', [call.node('Log', [call.x]), call.graph.float(Math.LN10)]),
   sin: unary('Sin'),
   cos: unary('Cos'),
+  tan: unary('Tan'),
+  asin: unary('Asin'),
+  acos: unary('Acos'),
   atan: unary('Atan'),
+  sinh: unary('Sinh'),
+  cosh: unary('Cosh'),
+  isnan: unary('IsNaN'),
+  isinf: unary('IsInf'),
+  nan_to_num: finite,
   erf: unary('Erf'),
   floor: unary('Floor'),
   ceil: unary('Ceil'),
@@ -206,4 +217,24 @@ function maskedFill(call: Call): string {
   const { first } = call;
   const value = inKind(call, operand(call, 'value'), first.kind);
   return call.node('Where', [inKind(call, call.tensor('mask'), 'bool'), value, call.x]);
+}
+
+/** The largest number of float32. */
+const LARGEST = 3.4028234663852886e38;
+
+/** Replaces NaN and infinities by numbers. */
+function finite(call: Call): string {
+  const { graph } = call;
+  const isNone = call.node('IsNaN', [call.x]);
+  const x = call.node('Where', [isNone, graph.float(call.number('nan', 0)), call.x]);
+  const replaced = (from: string, sign: 'positive' | 'negative', value: number) => {
+    const isInfinite = call.node('IsInf', [from], {
+      detect_positive: sign === 'positive' ? 1 : 0,
+      detect_negative: sign === 'negative' ? 1 : 0,
+    });
+    return call.node('Where', [isInfinite, graph.float(value), from]);
+  };
+  const positive = call.has('posinf') ? call.number('posinf') : LARGEST;
+  const negative = call.has('neginf') ? call.number('neginf') : -LARGEST;
+  return replaced(replaced(x, 'positive', positive), 'negative', negative);
 }

@@ -67,9 +67,9 @@ export class Call {
 
   /** The names of the tensors and integers that it computes; an empty one where it computes none. */
   outputNames(): string[] {
-    return this.#node.outputs.flatMap(({ as_tensor, as_tensors, as_sym_int }) => {
+    return this.#node.outputs.flatMap(({ as_tensor, as_tensors, as_sym_int, as_sym_float }) => {
       if (as_tensors) return as_tensors.map(({ name }) => name);
-      return [as_tensor?.name ?? as_sym_int?.as_name ?? ''];
+      return [as_tensor?.name ?? as_sym_int?.as_name ?? as_sym_float?.as_name ?? ''];
     });
   }
 
@@ -140,6 +140,7 @@ export class Call {
   number(name: string, preset?: number): number {
     const argument = this.#arguments.get(name) ?? {};
     const { as_float, as_bool, as_sym_float } = argument;
+    if (as_sym_float?.as_name !== undefined) return this.#known(this.#sizeOf(as_sym_float), name);
     const value = as_float ?? as_sym_float?.as_float ?? (as_bool === undefined ? null : +as_bool);
     if (value !== null) return value;
     return this.int(name, preset);
@@ -147,9 +148,12 @@ export class Call {
 
   /** A whole number that is known. */
   int(name: string, preset?: number): number {
-    const size = this.size(name, preset);
-    if (typeof size === 'string') throw this.refuse(`needs a known number as \`${name}\``);
-    return size;
+    return this.#known(this.size(name, preset), name);
+  }
+
+  #known(size: Size, name: string): number {
+    if (typeof size === 'number') return size;
+    throw this.refuse(`needs a known number as \`${name}\``);
   }
 
   size(name: string, preset?: number): Size {
@@ -161,10 +165,7 @@ export class Call {
 
   /** Whole numbers that are known. */
   ints(name: string, preset?: readonly number[]): number[] {
-    return this.sizes(name, preset).map((size) => {
-      if (typeof size === 'string') throw this.refuse(`needs known numbers as \`${name}\``);
-      return size;
-    });
+    return this.sizes(name, preset).map((size) => this.#known(size, name));
   }
 
   /** Sizes; a single number is a list of one. */
@@ -217,6 +218,7 @@ export class Call {
       const scalar = this.node('Squeeze', [size]);
       return { name: scalar, kind: 'int', shape: [], version: 0 };
     }
+    if (as_sym_float?.as_name !== undefined) return this.number(name);
     return (
       as_int ??
       as_float ??

@@ -43,8 +43,8 @@ export function convert(
   const symbols = symbolsOf(program, imageSize);
   const values = new Map<string, Value>();
   const sizes = new Map<string, Size>();
-  const sizeIn = ({ as_int, as_expr }: SymbolicSize) =>
-    as_int ?? (as_expr ? evaluate(as_expr.expr_str, symbols) : null);
+  const sizeIn = ({ as_int, as_float, as_expr }: SymbolicSize) =>
+    as_int ?? as_float ?? (as_expr ? evaluate(as_expr.expr_str, symbols) : null);
 
   const scope: Scope = {
     graph,
@@ -58,7 +58,7 @@ export function convert(
       return values.get(name);
     },
     sizeOf(name) {
-      const formula = program.integers[name];
+      const formula = program.numbers[name];
       return (formula && sizeIn(formula)) ?? sizes.get(name);
     },
     describe(name) {
@@ -90,27 +90,25 @@ function convertNode(
   const [name = ''] = names;
   const { namespace, operator, isInPlace } = partsOf(call.operator);
   if (namespace === 'aten' && CHECKS.has(operator)) return;
-  // A size that is known takes no node; comparisons of sizes are of checks alone.
-  if (
-    node.outputs.every(
-      ({ as_sym_int, as_tensor, as_tensors }) => !as_tensor && !as_tensors && !as_sym_int,
-    )
-  )
-    return;
-  if (node.outputs.some(({ as_sym_int }) => as_sym_int)) {
+  // Comparisons of sizes are of checks alone, and a number that is known takes no node.
+  const [result] = node.outputs;
+  if (!result || result.as_sym_bool !== undefined) return;
+  if (result.as_sym_int || result.as_sym_float) {
     if (scope.sizeOf(name) !== undefined) return;
     const compute = own(SIZES, call.operator);
     if (!compute) throw call.refuse('has no counterpart');
     sizes.set(name, compute(call));
     return;
   }
-  const view = namespace === 'aten' ? own(SHAPES, operator) : undefined;
+  const view = namespace === 'aten' ? own(SHAPES, operator.replace(/_copy$/, '')) : undefined;
   if (view) {
     const made = [view(call)].flat();
     const base = made.some((part) => 'take' in part) ? call.first : null;
     for (const [i, part] of made.entries()) {
-      const value = base && 'take' in part ? makeView(base, part, call.output(i).shape) : part;
-      values.set(names[i] ?? '', value as Value);
+      const { kind, shape } = call.output(i);
+      let value = base && 'take' in part ? makeView(base, part, shape) : (part as Value);
+      if (operator.endsWith('_copy')) value = makeValue(contentOf(value), kind, shape);
+      values.set(names[i] ?? '', value);
     }
     return;
   }

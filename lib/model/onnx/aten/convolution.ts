@@ -6,6 +6,7 @@ import { contentOf } from './values.js';
 export const CONVOLUTIONS: Operators = {
   conv1d: (call) => convolution(call),
   conv2d: (call) => convolution(call),
+  conv3d: (call) => convolution(call),
   conv_transpose2d: (call) => transposed(call),
   convolution: (call) => (call.flag('transposed') ? transposed(call) : convolution(call)),
   _convolution: (call) => (call.flag('transposed') ? transposed(call) : convolution(call)),

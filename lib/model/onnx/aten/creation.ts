@@ -24,6 +24,7 @@ export const CREATIONS: Operators = {
   arange: arange,
   linspace: linspace,
   meshgrid: meshgrid,
+  one_hot: oneHot,
   clone: (call) => call.x,
   lift_fresh_copy: (call) => call.x,
   lift_fresh: (call) => call.x,
@@ -94,4 +95,11 @@ function meshgrid(call: Call): string[] {
 
 function converted(call: Call): string {
   return cast(call, call.x, call.first.kind, call.output().kind);
+}
+
+function oneHot(call: Call): string {
+  const classes = call.output().shape.at(-1);
+  if (typeof classes !== 'number') throw call.refuse('has no known number of classes');
+  const inputs = [call.x, call.graph.integer(classes), call.graph.integers(0, 1)];
+  return call.node('OneHot', inputs);
 }

@@ -63,7 +63,7 @@ function indexed(call: Call): string {
 }
 
 /** Broadcasts indices to each other and lays them side by side in a last dimension. */
-function together(call: Call, indices: readonly Value[]): string {
+export function together(call: Call, indices: readonly Value[]): string {
   const zero = call.graph.integer(0);
   const contents = indices.map(contentOf);
   const zeros = contents.map((content) => call.node('Mul', [content, zero]));

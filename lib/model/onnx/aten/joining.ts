@@ -16,6 +16,8 @@ import { contentOf, type Size } from './values.js';
 export const JOININGS: Operators = {
   cat: (call) => joined(call, call.int('dim', 0)),
   concat: (call) => joined(call, call.int('dim', 0)),
+  hstack: (call) => joined(call, call.output().shape.length > 1 ? 1 : 0),
+  vstack: (call) => joined(call, 0),
   stack: (call) => {
     const axis = axisOf(call.int('dim', 0), call.output().shape.length);
     const parts = call.tensors('tensors').map((value) => unsqueeze(call, contentOf(value), axis));
@@ -28,7 +30,9 @@ export const JOININGS: Operators = {
   flip: flipped,
   constant_pad_nd: (call) => padded(call, 'constant'),
   pad: (call) => padded(call, call.text('mode', 'constant')),
+  reflection_pad1d: (call) => padded(call, 'reflect', 'padding'),
   reflection_pad2d: (call) => padded(call, 'reflect', 'padding'),
+  replication_pad1d: (call) => padded(call, 'replicate', 'padding'),
   replication_pad2d: (call) => padded(call, 'replicate', 'padding'),
   pixel_shuffle: (call) => pixelShuffle(call),
   pixel_unshuffle: (call) => pixelUnshuffle(call),

@@ -51,6 +51,9 @@ function addmm(call: Call): string {
 function norm(call: Call): string {
   const order = call.number(call.has('ord') ? 'ord' : 'p', 2);
   const axes = call.has('dim') ? call.ints('dim') : [];
+  if (order === Number.POSITIVE_INFINITY) {
+    return reduce(call, 'ReduceMax', call.node('Abs', [call.x]), axes, call.flag('keepdim'));
+  }
   if (order !== 1 && order !== 2) throw call.refuse(`computes a norm of order ${order}`);
   return reduce(call, order === 2 ? 'ReduceL2' : 'ReduceL1', call.x, axes, call.flag('keepdim'));
 }

@@ -20,6 +20,7 @@ export const NORMALIZATIONS: Operators = {
   native_group_norm: (call) => groupNorm(call, call.int('group')),
   instance_norm: (call) => instanceNorm(call, call.x, call.number('eps', 1e-5)),
   rms_norm: rmsNorm,
+  local_response_norm: localResponseNorm,
 };
 
 function channelsOf(call: Call): number {
@@ -110,4 +111,16 @@ function rmsNorm(call: Call): string {
   const normalized = call.node('Div', [call.x, call.node('Sqrt', [call.node('Add', [mean, eps])])]);
   const weight = call.optionalTensor('weight');
   return weight ? call.node('Mul', [normalized, contentOf(weight)]) : normalized;
+}
+
+/** x / (k + alpha mean(x^2))^beta, of the channels around each. */
+function localResponseNorm(call: Call): string {
+  const size = call.int('size');
+  if (size % 2 === 0) throw call.refuse('has an even `size`');
+  return call.node('LRN', [call.x], {
+    size,
+    alpha: { float: call.number('alpha', 1e-4) },
+    beta: { float: call.number('beta', 0.75) },
+    bias: { float: call.number('k', 1) },
+  });
 }

@@ -3,13 +3,16 @@ import { constant, knownSize } from './emit.js';
 import type { Operators } from './operators.js';
 
 export const POOLINGS: Operators = {
+  max_pool1d: (call) => maxPool(call),
   max_pool2d: (call) => maxPool(call),
   max_pool2d_with_indices: (call) => [maxPool(call)],
   avg_pool1d: averagePool,
   avg_pool2d: averagePool,
+  avg_pool3d: averagePool,
   adaptive_avg_pool1d: adaptiveAveragePool,
   adaptive_avg_pool2d: adaptiveAveragePool,
   _adaptive_avg_pool2d: adaptiveAveragePool,
+  adaptive_max_pool1d: (call) => [adaptiveMaxPool(call)],
   adaptive_max_pool2d: (call) => [adaptiveMaxPool(call)],
 };
 

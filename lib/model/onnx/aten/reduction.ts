@@ -33,6 +33,11 @@ export const REDUCTIONS: Operators = {
     const x = call.node('Add', [log, highest]);
     return keepdims ? x : call.node('Squeeze', [x, call.graph.integers(...call.ints('dim'))]);
   },
+  topk: (call) => sorted(call, call.int('k'), call.flag('largest', true)),
+  sort: (call) => {
+    const size = knownSize(call, call.first, call.int('dim', -1));
+    return sorted(call, size, call.flag('descending'));
+  },
   cumsum: (call) => call.node('CumSum', [content(call), call.graph.integer(call.int('dim'))]),
 };
 
@@ -89,4 +94,10 @@ function variance(call: Call): { variance: string; mean: string } {
     spread = call.node('Mul', [spread, call.graph.float(n / (n - correction))]);
   }
   return { variance: spread, mean: keep ? mean : reduce(call, 'ReduceMean', call.x, axes, false) };
+}
+
+/** The largest or smallest elements along a dimension, in order, and their indices. */
+function sorted(call: Call, count: number, largest: boolean): string[] {
+  const attributes = { axis: call.int('dim', -1), largest: largest ? 1 : 0, sorted: 1 };
+  return call.graph.outputs('TopK', [call.x, call.graph.integers(count)], attributes, 2);
 }

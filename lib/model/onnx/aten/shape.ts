@@ -1,5 +1,17 @@
 import type { Call } from './call.js';
-import { axisOf, concat, reshape, sizesOf, slice, squeeze, unsqueeze, vector } from './emit.js';
+import {
+  axisOf,
+  concat,
+  constant,
+  knownSize,
+  reduce,
+  reshape,
+  sizesOf,
+  slice,
+  squeeze,
+  unsqueeze,
+  vector,
+} from './emit.js';
 import type { Views } from './operators.js';
 import { makeValue, type Size, type Value, type View } from './values.js';
 
@@ -22,7 +34,13 @@ export const SHAPES: Views = {
   mT: (call) => swapped(call, -1, -2),
   numpy_T: (call) => permuted(call, [...call.first.shape.keys()].reverse()),
   movedim: (call) => moved(call),
-  slice: (call) => sliced(call),
+  slice: (call) => (isWhole(call) ? call.first : sliced(call)),
+  diagonal: diagonal,
+  atleast_1d: (call) => (call.first.shape.length >= 1 ? call.first : reshaped(call, () => [1])),
+  atleast_2d: (call) =>
+    call.first.shape.length >= 2
+      ? call.first
+      : reshaped(call, () => [1, ...sizesOf(call, call.first)]),
   narrow: (call) => {
     const [start, length] = [call.int('start'), call.int('length')];
     return part(call, call.int('dim'), start, start + length);
@@ -34,6 +52,8 @@ export const SHAPES: Views = {
   },
   chunk: pieces,
   split: pieces,
+  unsafe_chunk: pieces,
+  unsafe_split: pieces,
   split_with_sizes: pieces,
   tensor_split: pieces,
   expand: (call) => expanded(call, call.sizes('size')),
@@ -146,18 +166,61 @@ function part(call: Call, dim: number, start: Size, end: Size): View {
   };
 }
 
-function sliced(call: Call): View | Value {
-  const { first } = call;
-  const dim = axisOf(call.int('dim', 0), first.shape.length);
-  const size = first.shape[dim] ?? null;
-  const step = call.int('step', 1);
+interface Slice {
+  dim: number;
+  start: Size;
+  end: Size;
+  step: number;
+}
+
+function sliceOf(call: Call): Slice {
+  const { shape } = call.first;
+  const dim = axisOf(call.int('dim', 0), shape.length);
+  const size = shape[dim] ?? null;
   const start = bounded(call.has('start') ? call.size('start') : 0, size);
   const end = bounded(call.has('end') ? call.size('end') : Number.MAX_SAFE_INTEGER, size);
-  const isWhole = typeof end === 'number' && (end === size || end >= Number.MAX_SAFE_INTEGER);
-  if (start === 0 && isWhole && step === 1) return first;
+  return { dim, start, end, step: call.int('step', 1) };
+}
+
+/** Tells whether a slice takes all that there is. */
+function isWhole(call: Call): boolean {
+  const { dim, start, end, step } = sliceOf(call);
+  const isToEnd =
+    typeof end === 'number' && (end === call.first.shape[dim] || end >= Number.MAX_SAFE_INTEGER);
+  return start === 0 && isToEnd && step === 1;
+}
+
+export function sliced(call: Call): View {
+  const { dim, start, end, step } = sliceOf(call);
   if (step === 1) return part(call, dim, start, end);
   return {
     take: (base) => slice(call, base, dim, start, end, step),
+    put: () => {
+      throw call.refuse('is written to in place');
+    },
+  };
+}
+
+/** The diagonal of a square, as a last dimension: the sum of each row where all else is 0. */
+function diagonal(call: Call): View {
+  const { length } = call.first.shape;
+  const [row, column] = [call.int('dim1', 0), call.int('dim2', 1)].map((dim) =>
+    axisOf(dim, length),
+  );
+  const size = knownSize(call, call.first, row as number);
+  if (size !== knownSize(call, call.first, column as number) || call.int('offset', 0) !== 0) {
+    throw call.refuse('takes another diagonal than that of a square');
+  }
+  const rest = [...call.first.shape.keys()].filter((dim) => dim !== row && dim !== column);
+  const data = Float32Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
+  return {
+    take: (base) => {
+      const squares = call.node('Transpose', [base], {
+        perm: [...rest, row as number, column as number],
+      });
+      const eye = constant(call, `eye_${size}x${size}`, [size, size], data);
+      return reduce(call, 'ReduceSum', call.node('Mul', [squares, eye]), [-1], false);
+    },
     put: () => {
       throw call.refuse('is written to in place');
     },
@@ -170,7 +233,7 @@ function bounded(bound: Size, size: number | null): Size {
   return Math.max(0, Math.min(size, bound < 0 ? bound + size : bound));
 }
 
-function selected(call: Call, dim: number, index: Size): View {
+export function selected(call: Call, dim: number, index: Size): View {
   const { first } = call;
   const axis = axisOf(dim, first.shape.length);
   const size = first.shape[axis] ?? null;
