@@ -164,7 +164,7 @@ export type NativeStudentCheck = Pick<
 
 export interface NativeTeachConfig extends NativeTraining {
   labelSmoothing: number;
-  /** A DenseNet's name; that of `weights` where they are given. */
+  /** One of architectures() that can teach; that of `weights` where they are given. */
   architecture: string;
   /** A checkpoint to start from, or ''. */
   weights: string;
@@ -214,7 +214,7 @@ export interface NativeSession {
    * LibTorch is built for one. ERR_DEVICE.
    */
   open(): Promise<{ device: string; precision: 'fp32' | 'bf16'; warning: string | null }>;
-  /** [async] Reads a DenseNet. ERR_CHECKPOINT_…, ERR_TEACHER_ARCHITECTURE. */
+  /** [async] Reads a teacher. ERR_CHECKPOINT_…, ERR_TEACHER_ARCHITECTURE. */
   loadTeacher(path: string): Promise<{ architecture: string; classes: number; parameters: number }>;
   /** [async] Makes an empty store, in memory or in a file. ERR_CACHE, ERR_OUT_OF_MEMORY. */
   createStore(store: NativeStore): Promise<void>;
@@ -252,7 +252,7 @@ export interface NativeSession {
     config: NativeTrainConfig,
     onEpoch: (epoch: NativeEpoch) => void,
   ): Promise<NativeTrainResult>;
-  /** [async] Trains a DenseNet on the store's labelled pictures. As `train`; also ERR_TEACHER_ARCHITECTURE. */
+  /** [async] Trains a teacher on the store's labelled pictures. As `train`; also ERR_TEACHER_ARCHITECTURE. */
   teach(
     config: NativeTeachConfig,
     onEpoch: (epoch: NativeEpoch) => void,
@@ -380,7 +380,7 @@ export interface NativeAddon {
     metadata: string;
   }): Promise<void>;
   /**
-   * [async] Writes the weights of a student or a DenseNet again, with the metadata beside them.
+   * [async] Writes the weights of a network again, with the metadata beside them.
    * ERR_CHECKPOINT_…, ERR_MODEL_ARCHITECTURE, ERR_WRITE.
    */
   convert(options: {

@@ -17,7 +17,7 @@ import { usageError } from './usage.js';
 /** Creates the command `distill` with all its commands. */
 export function createProgram(output: Output): Command {
   const program = tamed(new Command('distill'), output)
-    .description('Trains a DenseNet and distils it into a small CNN, on LibTorch.')
+    .description('Distils a large image classifier into a small one, on LibTorch.')
     .version(version)
     .addHelpText('after', EPILOGUE);
   addTrain(program, output);
