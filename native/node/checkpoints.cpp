@@ -12,7 +12,7 @@
 #include "core/checkpoint/writer.h"
 #include "core/error.h"
 #include "core/models/graph_summary.h"
-#include "core/models/registry.h"
+#include "core/models/model_file.h"
 #include "core/models/shipped_graph.h"
 #include "core/temporary.h"
 #include "core/training/learner.h"
@@ -55,10 +55,11 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
   return worker.run<Contents>(
       info.Env(),
       [path = read_path(info[0])](Channel&) {
-        const Checkpoint checkpoint = Checkpoint::open(path);
+        const ModelFile file = open_model(path, /*averaged=*/false);
+        const Checkpoint& checkpoint = file.checkpoint;
         checkpoint.verify();
         Contents contents{checkpoint.format(),
-                          recognize(checkpoint),
+                          file.recognized,
                           /*graph=*/{},
                           checkpoint.tensors(),
                           checkpoint.record(metadata_record),
@@ -115,7 +116,7 @@ Napi::Value read_tensor(Worker& worker, const Napi::CallbackInfo& info) {
   return worker.run<at::Tensor>(
       info.Env(),
       [path = read_path(info[0]), name = read_string(info[1], "name")](Channel&) {
-        const Checkpoint checkpoint = Checkpoint::open(path);
+        const Checkpoint checkpoint = open_model(path, /*averaged=*/false).checkpoint;
         const TensorEntry* entry = checkpoint.find(name);
         if (!entry) entry = checkpoint.find_constant(name);
         if (!entry)
@@ -175,7 +176,7 @@ Napi::Value read_tensors(Worker& worker, const Napi::CallbackInfo& info) {
   return worker.run<std::vector<at::Tensor>>(
       info.Env(),
       [path = read_path(info[0]), names = std::move(names)](Channel&) {
-        const Checkpoint checkpoint = Checkpoint::open(path);
+        const Checkpoint checkpoint = open_model(path, /*averaged=*/false).checkpoint;
         std::vector<at::Tensor> tensors;
         for (const std::string& name : names) {
           const TensorEntry* entry = checkpoint.find(name);
@@ -324,7 +325,9 @@ Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
   const Fields options(info[0], "the call");
   const auto work = [from = read_path(options, "from"), to = read_path(options, "to"),
                      format = read_named(options, "format", formats)](Channel&) {
-    const Checkpoint checkpoint = Checkpoint::open(from);
+    const ModelFile file = open_model(from, /*averaged=*/false);
+    if (!file.problem.empty()) throw Error("ERR_MODEL_ARCHITECTURE", file.problem);
+    const Checkpoint& checkpoint = file.checkpoint;
     CheckpointContents contents = checkpoint.graph()
                                       ? read_contents(checkpoint)
                                       : contents_of(*load_network(checkpoint).network, format);

@@ -6,7 +6,7 @@
 #include "core/device/device.h"
 #include "core/device/memory.h"
 #include "core/models/classifier.h"
-#include "core/models/registry.h"
+#include "core/models/model_file.h"
 #include "node/options.h"
 #include "node/worker.h"
 
@@ -39,7 +39,7 @@ class ClassifierWrap {
         [this](Channel&) {
           const Compute compute = begin_execution(execution_);
           device_ = compute.device;
-          const LoadedNetwork loaded = load_network(Checkpoint::open(model_));
+          const LoadedNetwork loaded = load_network(model_, /*averaged=*/false);
           loaded.network->prepare(preprocessing_.image_size);
           classifier_.emplace(loaded.network->evaluator(compute), preprocessing_, compute);
           return gpu_warning(execution_);

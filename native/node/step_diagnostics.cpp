@@ -9,7 +9,7 @@
 #include "core/data/augment.h"
 #include "core/data/normalize.h"
 #include "core/error.h"
-#include "core/models/registry.h"
+#include "core/models/model_file.h"
 #include "core/nn/weights.h"
 #include "core/parallel/openmp.h"
 #include "core/training/loss.h"
@@ -80,7 +80,7 @@ Napi::Value gradients(Worker& worker, const Napi::CallbackInfo& info) {
                                          .alpha = read_double(options, "alpha"),
                                          .label_smoothing = 0,
                                          .class_weights = read_class_weights(options)}](Channel&) {
-    const auto student = load_network(Checkpoint::open(path)).network;
+    const auto student = load_network(path, /*averaged=*/false).network;
     if (student->classes() != classes) {
       throw Error("ERR_CHECKPOINT_MISMATCH", "'" + path + "' has another number of classes");
     }
@@ -120,7 +120,7 @@ Napi::Value teacher_gradients(Worker& worker, const Napi::CallbackInfo& info) {
                                          .alpha = 0,
                                          .label_smoothing = read_double(options, "labelSmoothing"),
                                          .class_weights = read_class_weights(options)}](Channel&) {
-    const auto teacher = load_teacher(path).network;
+    const auto teacher = load_teacher(path, /*averaged=*/false).network;
     for (at::Tensor parameter : trainable(teacher->state())) parameter.requires_grad_();
     const Batch batch{Normalizer(preprocessing, at::kCPU, dtype)(images), labels, {}, {}};
     const at::Tensor loss =

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -143,50 +142,6 @@ std::unordered_map<std::string_view, Extent> find_legacy_storages(const File& fi
   return storages;
 }
 
-// torchvision's first DenseNets had 'denselayer1.norm.1.weight' where today's have
-// 'denselayer1.norm1.weight'.
-void join_old_densenet_name(std::string& name) {
-  std::string_view rest = name;
-  const auto take_last = [&rest] {
-    const auto dot = rest.rfind('.');
-    const auto part = rest.substr(dot + 1);
-    rest = rest.substr(0, dot == std::string_view::npos ? 0 : dot);
-    return part;
-  };
-  const auto leaf = take_last();
-  const auto number = take_last();
-  const auto before_number = rest.size();
-  const auto kind = take_last();
-  const auto layer = take_last();
-  if ((number == "1" || number == "2") && (kind == "norm" || kind == "relu" || kind == "conv") &&
-      layer.starts_with("denselayer") && !leaf.empty()) {
-    name.erase(before_number, 1);
-  }
-}
-
-// DataParallel and torch.compile wrap a model, once or several times, and prefix every name.
-void strip_wrappers(std::vector<TensorEntry>& tensors) {
-  size_t stripped = 0;
-  const auto all_start_with = [&](std::string_view prefix) {
-    return std::all_of(tensors.begin(), tensors.end(), [&](const TensorEntry& tensor) {
-      return std::string_view(tensor.name).substr(stripped).starts_with(prefix);
-    });
-  };
-  for (size_t before = 1; before != stripped;) {
-    before = stripped;
-    for (const std::string_view prefix : {"module.", "_orig_mod."}) {
-      if (all_start_with(prefix)) stripped += prefix.size();
-    }
-  }
-  for (auto& tensor : tensors) tensor.name.erase(0, stripped);
-}
-
-const TensorEntry* find_by_name(const std::vector<TensorEntry>& tensors, std::string_view name) {
-  const auto found = std::find_if(tensors.begin(), tensors.end(),
-                                  [&](const TensorEntry& tensor) { return tensor.name == name; });
-  return found == tensors.end() ? nullptr : &*found;
-}
-
 bool is_contiguous(const TensorEntry& entry) {
   int64_t expected = 1;
   for (auto i = entry.shape.size(); i-- > 0;) {
@@ -224,7 +179,7 @@ Checkpoint::Checkpoint(const std::string& path, File file) : path_(path), file_(
   if (is_safetensors(beginning)) {
     format_ = "safetensors";
     auto contents = read_safetensors(file_, path_);
-    tensors_ = std::move(contents.tensors);
+    trees_.push_back({.tensors = std::move(contents.tensors)});
     metadata_ = std::move(contents.metadata);
   } else {
     refuse_other_kinds(beginning, path_);
@@ -234,9 +189,11 @@ Checkpoint::Checkpoint(const std::string& path, File file) : path_(path), file_(
       read_legacy();
     }
   }
-  if (format_ == std::string_view("pt2")) return;
-  use_names_of_today();
-  read_constants();
+  const bool is_exported = format_ == std::string_view("pt2");
+  // The graph of a file refers to its tensors by their names.
+  const bool has_graph = is_exported || record_exists(graph_record);
+  take(has_graph ? WeightsPlace{.exact = true} : usual_place(trees_));
+  if (!is_exported) read_constants();
 }
 
 void Checkpoint::read_zip() {
@@ -244,7 +201,7 @@ void Checkpoint::read_zip() {
   if (!is_pt2(archive)) return read_pth(archive);
   format_ = "pt2";
   auto contents = read_pt2(file_, archive, path_);
-  tensors_ = std::move(contents.tensors);
+  trees_.push_back({.tensors = std::move(contents.tensors)});
   constants_ = std::move(contents.constants);
   graph_record_ = std::move(contents.graph_record);
 }
@@ -267,8 +224,8 @@ void Checkpoint::read_pth(const ZipArchive& archive) {
   const auto bytes = archive.read(file_, "data.pkl", largest_pickle);
   ByteReader reader(bytes, path_);
   const Pickle object(reader, path_);
-  read_state_dict(object,
-                  [&](const StorageId& id) { return archive.find("data/" + std::string(id.key)); });
+  read_trees(object,
+             [&](const StorageId& id) { return archive.find("data/" + std::string(id.key)); });
 }
 
 void Checkpoint::read_legacy() {
@@ -285,7 +242,7 @@ void Checkpoint::read_legacy() {
   const auto object = read_legacy_object(reader, path_);
   const Pickle keys(reader, path_);
   const auto storages = find_legacy_storages(file_, reader.position(), keys, object, path_);
-  read_state_dict(object, [&](const StorageId& id) {
+  read_trees(object, [&](const StorageId& id) {
     const auto storage = storages.find(id.key);
     if (storage == storages.end()) throw_damaged(path_, "a tensor's storage is missing");
     return storage->second;
@@ -300,39 +257,33 @@ void Checkpoint::read_constants() {
   constant_bytes_ = std::move(record.bytes);
 }
 
-void Checkpoint::read_state_dict(const Pickle& object,
-                                 const PickledTensors::FindStorage& find_storage) {
-  const PickledTensors pickled(object, path_);
-  const auto& items = pickled.find_state_dict().items;
-  for (size_t i = 0; i < items.size(); i += 2) {
-    const auto& key = object[items[i]];
-    auto tensor = pickled.tensor(object[items[i + 1]], find_storage);
-    if (tensor && key.kind == Pickle::Kind::text) {
-      tensor->name = key.text;
-      tensors_.push_back(std::move(*tensor));
-    } else {
-      non_tensors_.push_back(printable(key.text));
-    }
-  }
+void Checkpoint::read_trees(const Pickle& object, const PickledTensors::FindStorage& find_storage) {
+  trees_ = find_tensor_trees(object, path_, find_storage);
+  const bool has_tensors = std::any_of(
+      trees_.begin(), trees_.end(), [](const TensorTree& tree) { return !tree.tensors.empty(); });
+  if (!has_tensors) throw PickledTensors(object, path_).no_state_dict();
 }
 
-void Checkpoint::use_names_of_today() {
-  strip_wrappers(tensors_);
-  std::set<std::string_view> names;
-  for (auto& tensor : tensors_) {
-    join_old_densenet_name(tensor.name);
-    if (!names.insert(tensor.name).second) {
-      throw_damaged(path_, "it names '" + printable(tensor.name) + "' twice");
+void Checkpoint::take(const WeightsPlace& place) {
+  place_ = place;
+  tensors_ = tensors_at(trees_, place);
+  index_.clear();
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    if (!index_.emplace(tensors_[i].name, i).second) {
+      throw_damaged(path_, "it names '" + printable(tensors_[i].name) + "' twice");
     }
   }
 }
 
 const TensorEntry* Checkpoint::find(std::string_view name) const {
-  return find_by_name(tensors_, name);
+  const auto found = index_.find(name);
+  return found == index_.end() ? nullptr : &tensors_[found->second];
 }
 
 const TensorEntry* Checkpoint::find_constant(std::string_view name) const {
-  return find_by_name(constants_, name);
+  const auto found = std::find_if(constants_.begin(), constants_.end(),
+                                  [&](const TensorEntry& tensor) { return tensor.name == name; });
+  return found == constants_.end() ? nullptr : &*found;
 }
 
 at::Tensor Checkpoint::read(const TensorEntry& entry) const {
@@ -403,6 +354,10 @@ std::optional<std::string> Checkpoint::record(std::string_view name) const {
 
 std::optional<std::string> Checkpoint::graph() const {
   return record(graph_record_, largest_graph);
+}
+
+bool Checkpoint::record_exists(std::string_view name) const {
+  return (archive_ && archive_->contains(name)) || metadata_.contains(name);
 }
 
 std::optional<std::string> Checkpoint::record(std::string_view name, uint64_t most) const {

@@ -10,10 +10,12 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/checkpoint/pickled_tensors.h"
 #include "core/checkpoint/tensor_entry.h"
+#include "core/checkpoint/tensor_trees.h"
 #include "core/checkpoint/zip_archive.h"
 #include "core/file.h"
 
@@ -43,11 +45,18 @@ class Checkpoint {
   // "zip", "legacy", "pt2" or "safetensors".
   const char* format() const { return format_; }
 
-  // The state dict: the file's own dict, or the one under 'state_dict', 'model' or
-  // 'model_state_dict', in the file's order. Names are those of a model of today: the prefixes of
-  // DataParallel ('module.') and torch.compile ('_orig_mod.') are stripped where every name carries
-  // them, and torchvision's first DenseNet names are joined ('norm.1' to 'norm1'). Those of an
-  // exported program stay as they are, as its graph refers to them.
+  // The dicts with tensors, and those around them; the first is the file's own.
+  const std::vector<TensorTree>& trees() const { return trees_; }
+  // The place of the weights among them; at first usual_place().
+  const WeightsPlace& place() const { return place_; }
+  // Takes the weights from another place. Throws ERR_CHECKPOINT_CORRUPT where a name is there
+  // twice.
+  void take(const WeightsPlace& place);
+  // The other entries of the file, as passed_over() names them.
+  std::vector<std::string> others() const { return passed_over(trees_, place_); }
+
+  // The weights, in the file's order, under the names of a model of today (tensors_at()). Where the
+  // file has a graph, names stay as they are, as it refers to them.
   const std::vector<TensorEntry>& tensors() const { return tensors_; }
   const TensorEntry* find(std::string_view name) const;
   // The tensors that a graph needs and the state dict does not have: constants, and buffers that no
@@ -58,8 +67,6 @@ class Checkpoint {
   // program's own, or what a file that this package wrote has as `graph_record`. Throws
   // ERR_CHECKPOINT_CORRUPT where it is larger than 64 MiB.
   std::optional<std::string> graph() const;
-  // Names in the state dict whose value is no dense tensor.
-  const std::vector<std::string>& non_tensors() const { return non_tensors_; }
 
   // An owned, contiguous CPU tensor in the file's dtype. Throws ERR_CHECKPOINT_CORRUPT where its
   // CRC does not match.
@@ -81,21 +88,24 @@ class Checkpoint {
   Checkpoint(const std::string& path, File file);
   void read_zip();
   void read_pth(const ZipArchive& archive);
+  bool record_exists(std::string_view name) const;
   std::optional<std::string> record(std::string_view name, uint64_t most) const;
   void read_legacy();
   void read_constants();
   void verify(const Extent& storage) const;
   void copy_elements(const TensorEntry& entry, char* to) const;
-  void read_state_dict(const Pickle& object, const PickledTensors::FindStorage& find_storage);
-  void use_names_of_today();
+  void read_trees(const Pickle& object, const PickledTensors::FindStorage& find_storage);
 
   std::string path_;
   File file_;
   const char* format_;
   std::optional<ZipArchive> archive_;
   std::map<std::string, std::string, std::less<>> metadata_;  // of a safetensors file
-  std::vector<TensorEntry> tensors_;
-  std::vector<std::string> non_tensors_;
+  std::vector<TensorTree> trees_;
+  WeightsPlace place_;
+  std::vector<TensorEntry> tensors_;  // at the place
+  // Of names, which lie in the tensors: these must not be copied.
+  std::unordered_map<std::string_view, size_t> index_;
   std::vector<TensorEntry> constants_;
   std::string constant_bytes_;  // of those that no exported program holds: behind the file's end
   std::string graph_record_ = graph_record;

@@ -3,120 +3,19 @@
 #include <algorithm>
 #include <cctype>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
+#include "core/checkpoint/pickle_globals.h"
+#include "core/checkpoint/pickle_opcodes.h"
 #include "core/checkpoint/text.h"
 
 namespace distill {
 namespace {
 
-// The opcodes that the picklers of Python 2 and 3 use, at protocols 2 to 5, for dicts of tensors
-// and plain data. Names and meanings as in Python's pickletools.
-namespace op {
-constexpr uint8_t proto = 0x80;
-constexpr uint8_t frame = 0x95;
-constexpr uint8_t stop = '.';
-constexpr uint8_t mark = '(';
-// Plain values.
-constexpr uint8_t none = 'N';
-constexpr uint8_t new_true = 0x88;
-constexpr uint8_t new_false = 0x89;
-constexpr uint8_t bin_int = 'J';
-constexpr uint8_t bin_int1 = 'K';
-constexpr uint8_t bin_int2 = 'M';
-constexpr uint8_t long1 = 0x8A;
-constexpr uint8_t bin_float = 'G';
-constexpr uint8_t string = 'S';
-constexpr uint8_t bin_string = 'T';
-constexpr uint8_t short_bin_string = 'U';
-constexpr uint8_t bin_unicode = 'X';
-constexpr uint8_t short_bin_unicode = 0x8C;
-constexpr uint8_t bin_unicode8 = 0x8D;
-constexpr uint8_t bin_bytes = 'B';
-constexpr uint8_t short_bin_bytes = 'C';
-constexpr uint8_t bin_bytes8 = 0x8E;
-// Containers.
-constexpr uint8_t empty_tuple = ')';
-constexpr uint8_t tuple = 't';
-constexpr uint8_t tuple1 = 0x85;
-constexpr uint8_t tuple2 = 0x86;
-constexpr uint8_t tuple3 = 0x87;
-constexpr uint8_t empty_list = ']';
-constexpr uint8_t append = 'a';
-constexpr uint8_t appends = 'e';
-constexpr uint8_t empty_set = 0x8F;
-constexpr uint8_t add_items = 0x90;
-constexpr uint8_t empty_dict = '}';
-constexpr uint8_t set_item = 's';
-constexpr uint8_t set_items = 'u';
-// The memo.
-constexpr uint8_t bin_put = 'q';
-constexpr uint8_t long_bin_put = 'r';
-constexpr uint8_t memoize = 0x94;
-constexpr uint8_t bin_get = 'h';
-constexpr uint8_t long_bin_get = 'j';
-// Names, and what is asked of them.
-constexpr uint8_t global = 'c';
-constexpr uint8_t stack_global = 0x93;
-constexpr uint8_t inst = 'i';
-constexpr uint8_t reduce = 'R';
-constexpr uint8_t build = 'b';
-constexpr uint8_t bin_pers_id = 'Q';
-}  // namespace op
-
 // A training checkpoint of a DenseNet201 with Adam's state takes some 150,000 steps.
 constexpr size_t most_steps = size_t{1} << 22;
 constexpr size_t deepest_mark = 1000;
-
-// All that a dict of tensors, an optimizer's state and a few numbers need. None of it is ever
-// called: the list exists so that a file that wants anything else is refused, by name, not half
-// understood.
-constexpr std::string_view ordered_dict = "collections.OrderedDict";
-constexpr std::string_view allowed_globals[] = {
-    ordered_dict,
-    "torch._utils._rebuild_tensor_v2",
-    "torch._utils._rebuild_tensor",
-    "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_parameter_with_state",
-    "torch.FloatStorage",
-    "torch.DoubleStorage",
-    "torch.HalfStorage",
-    "torch.BFloat16Storage",
-    "torch.ByteStorage",
-    "torch.CharStorage",
-    "torch.ShortStorage",
-    "torch.IntStorage",
-    "torch.LongStorage",
-    "torch.BoolStorage",
-    "torch.ComplexFloatStorage",
-    "torch.ComplexDoubleStorage",
-    "torch.storage.UntypedStorage",
-    // Values beside the weights in training checkpoints.
-    "torch.Size",
-    "torch.device",
-    "torch.float32",
-    "torch.float64",
-    "torch.float16",
-    "torch.bfloat16",
-    "torch.uint8",
-    "torch.int8",
-    "torch.int16",
-    "torch.int32",
-    "torch.int64",
-    "torch.bool",
-    "collections.Counter",  // MultiStepLR's milestones
-    "builtins.set",
-    "builtins.complex",
-    "builtins.bytearray",
-    "_codecs.encode",  // bytes, as Python 3 writes them at protocol 2
-    // `best_accuracy` is often a NumPy number.
-    "numpy.dtype",
-    "numpy.ndarray",
-    "numpy.core.multiarray.scalar",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy._core.multiarray._reconstruct",
-};
 
 bool looks_like_python_name(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -140,6 +39,7 @@ class PickleMachine {
   }
 
   std::vector<Pickle::Value> take_values() { return std::move(values_); }
+  std::unordered_set<std::string> take_names() { return std::move(names_); }
 
  private:
   using Kind = Pickle::Kind;
@@ -187,11 +87,6 @@ class PickleMachine {
     if (value.kind != kind) fail("a value of another type than announced");
     return value;
   }
-  Value& top(Kind kind) {
-    auto& value = values_[top()];
-    if (value.kind != kind) fail("a value of another type than announced");
-    return value;
-  }
 
   // Pops the values that were pushed since the last mark.
   std::vector<Ref> pop_to_mark() {
@@ -204,7 +99,14 @@ class PickleMachine {
 
   void append(Kind container, const std::vector<Ref>& added) {
     if (container == Kind::dict && added.size() % 2 != 0) fail("a key without a value");
-    auto& items = top(container).items;
+    auto& value = values_[top()];
+    if (value.kind == Kind::object) {
+      // An instance of a subclass of list, whose items nobody asks for, or of dict.
+      if (container == Kind::list) return;
+      value.kind = Kind::dict;
+    }
+    if (value.kind != container) fail("a value of another type than announced");
+    auto& items = value.items;
     items.insert(items.end(), added.begin(), added.end());
   }
 
@@ -217,7 +119,14 @@ class PickleMachine {
 
   int64_t long_integer(std::string_view bytes) const;
   void push_global(std::string_view module, std::string_view name);
-  void call();
+  void push_instance(Ref type);
+  void call(Ref type, const std::vector<Ref>& arguments);
+  void call_known(std::string_view callee, const std::vector<Ref>& arguments);
+  void push_ordered_dict(const std::vector<Ref>& arguments);
+  bool is_plain(Ref ref) const;
+  [[noreturn]] void refuse(const std::string& asks, std::string_view name,
+                           const std::string& why) const;
+  [[noreturn]] void refuse_module(Ref type) const;
 
   ByteReader& reader_;
   const std::string& file_;
@@ -226,6 +135,7 @@ class PickleMachine {
   std::vector<Ref> stack_;
   std::vector<size_t> marks_;
   std::unordered_map<uint32_t, Ref> memo_;
+  std::unordered_set<std::string> names_;  // of globals, to which values refer
 };
 
 void PickleMachine::step(uint8_t opcode) {
@@ -258,6 +168,8 @@ void PickleMachine::step(uint8_t opcode) {
       if (bytes.size() > 8) return push({.kind = Kind::big_integer, .text = bytes});
       return push_integer(long_integer(bytes));
     }
+    case op::long4:
+      return push({.kind = Kind::big_integer, .text = reader_.take(reader_.integer<uint32_t>())});
     case op::bin_float:
       reader_.take(8);
       return push({.kind = Kind::real});
@@ -273,6 +185,7 @@ void PickleMachine::step(uint8_t opcode) {
       return push({.kind = Kind::text, .text = reader_.line()});
     case op::bin_unicode8:
     case op::bin_bytes8:
+    case op::byte_array8:
       return push_text(reader_.integer<uint64_t>());
 
     case op::empty_tuple:
@@ -288,6 +201,8 @@ void PickleMachine::step(uint8_t opcode) {
     case op::empty_list:
     case op::empty_set:
       return push({.kind = Kind::list});
+    case op::frozen_set:
+      return push({.kind = Kind::list, .items = pop_to_mark()});
     case op::append:
       return append(Kind::list, {pop()});
     case op::appends:
@@ -302,6 +217,15 @@ void PickleMachine::step(uint8_t opcode) {
     }
     case op::set_items:
       return append(Kind::dict, pop_to_mark());
+
+    case op::pop:
+      // As Python does it: a mark on top goes first.
+      if (!marks_.empty() && marks_.back() == stack_.size()) return marks_.pop_back();
+      pop();
+      return;
+    case op::pop_mark:
+      pop_to_mark();
+      return;
 
     case op::bin_put:
       return remember(reader_.integer<uint8_t>());
@@ -325,18 +249,31 @@ void PickleMachine::step(uint8_t opcode) {
       const auto name = pop(Kind::text).text;
       return push_global(pop(Kind::text).text, name);
     }
-    case op::reduce:
-      return call();
+    case op::reduce: {
+      const auto arguments = pop(Kind::tuple).items;
+      spend(arguments.size());
+      return call(pop(), arguments);
+    }
+    case op::new_object_ex:
+      pop();  // the arguments with names
+      [[fallthrough]];
+    case op::new_object:
+      pop(Kind::tuple);
+      return push_instance(pop());
     case op::build: {
       // Attributes of an object: an OrderedDict's _metadata, a NumPy dtype's details.
       pop();
       const auto kind = values_[top()].kind;
-      if (kind != Kind::dict && kind != Kind::call) fail("attributes of a plain value");
+      if (kind != Kind::dict && kind != Kind::call && kind != Kind::object) {
+        fail("attributes of a plain value");
+      }
       return;
     }
     case op::bin_pers_id: {
       auto items = pop(Kind::tuple).items;
       spend(items.size());
+      // PyTorch's older format keeps a module's class so, with its source.
+      if (items.size() > 1 && values_[items[0]].text == "module") return stack_.push_back(items[1]);
       return push({.kind = Kind::persistent, .items = std::move(items)});
     }
     default:
@@ -356,27 +293,90 @@ int64_t PickleMachine::long_integer(std::string_view bytes) const {
 
 void PickleMachine::push_global(std::string_view module, std::string_view name) {
   if (!looks_like_python_name(module) || !looks_like_python_name(name)) fail("a malformed name");
-  if (module == "__builtin__") module = "builtins";  // as Python 2 called it
-  const auto full_name = std::string(module) + "." + std::string(name);
-  const auto allowed = std::find(std::begin(allowed_globals), std::end(allowed_globals), full_name);
-  if (allowed == std::end(allowed_globals)) {
-    throw Error("ERR_CHECKPOINT_UNSAFE",
-                "'" + file_ + "' asks for the Python object '" + printable(full_name) +
-                    "', which no state dict needs: it was refused and nothing was run; if you "
-                    "trust the file's origin, load it in PyTorch and save the weights alone with "
-                    "torch.save(model.state_dict(), 'weights.pth')");
+  const auto full_name = modern_global_name(module, name);
+  if (kind_of_global(full_name) == Global::refused) {
+    refuse("asks for the Python object", full_name, "which no state dict needs");
   }
-  push({.kind = Kind::global, .text = *allowed});
+  push({.kind = Kind::global, .text = *names_.insert(full_name).first});
 }
 
-// Records a call. OrderedDict alone is carried out, for later opcodes fill it.
-void PickleMachine::call() {
-  const auto arguments = pop(Kind::tuple).items;
-  const auto callee = pop(Kind::global).text;
-  spend(arguments.size());
-  if (callee != ordered_dict) {
-    return push({.kind = Kind::call, .text = callee, .items = arguments});
+void PickleMachine::refuse(const std::string& asks, std::string_view name,
+                           const std::string& why) const {
+  throw Error("ERR_CHECKPOINT_UNSAFE",
+              "'" + file_ + "' " + asks + " '" + printable(name) + "', " + why +
+                  ": it was refused and nothing was run; if you trust the file's origin, load it "
+                  "in PyTorch and save the weights alone with torch.save(model.state_dict(), "
+                  "'weights.pth')");
+}
+
+void PickleMachine::refuse_module(Ref type) const {
+  refuse("holds a whole module, an instance of the Python class", values_[type].text,
+         "which is code as well as weights");
+}
+
+// An instance of a class, made without a call of its __init__.
+void PickleMachine::push_instance(Ref type) {
+  const auto& value = values_[type];
+  if (value.kind != Kind::global) fail("an instance of what is no class");
+  if (kind_of_global(value.text) == Global::layer) refuse_module(type);
+  push({.kind = Kind::object, .text = value.text});
+}
+
+// Records a call. Dictionaries alone are made, for later opcodes fill them.
+void PickleMachine::call(Ref type, const std::vector<Ref>& arguments) {
+  const auto callee = values_[type].text;
+  if (values_[type].kind != Kind::global) {
+    if (callee.empty()) fail("a call of what has no name");
+    refuse("asks to call what it makes of the Python object", callee, "which no state dict needs");
   }
+  switch (kind_of_global(callee)) {
+    case Global::data:
+      return call_known(callee, arguments);
+    case Global::inert:
+      return push({.kind = Kind::object, .text = callee});
+    case Global::other:
+      if (arguments.size() == 1 && is_plain(arguments[0]) && may_be_enumeration(callee)) {
+        return push({.kind = Kind::object, .text = callee});
+      }
+      break;
+    case Global::layer:
+    case Global::refused:
+      break;
+  }
+  refuse("asks to call the Python object", callee, "which no state dict needs");
+}
+
+// Tells whether a value is text, a number or a few of them.
+bool PickleMachine::is_plain(Ref ref) const {
+  const auto& value = values_[ref];
+  const auto is_scalar = [](Kind kind) {
+    return kind == Kind::text || kind == Kind::integer || kind == Kind::real ||
+           kind == Kind::boolean || kind == Kind::none;
+  };
+  if (value.kind != Kind::tuple) return is_scalar(value.kind);
+  return std::all_of(value.items.begin(), value.items.end(),
+                     [&](Ref item) { return is_scalar(values_[item].kind); });
+}
+
+// A call of one of the globals that are data.
+void PickleMachine::call_known(std::string_view callee, const std::vector<Ref>& arguments) {
+  const auto is_global = [&](size_t i) {
+    return i < arguments.size() && values_[arguments[i]].kind == Kind::global;
+  };
+  if (callee == "collections.OrderedDict") return push_ordered_dict(arguments);
+  if (callee == "collections.defaultdict") return push({.kind = Kind::dict});
+  if (callee.starts_with("copyreg.") && is_global(0)) return push_instance(arguments[0]);
+  const bool unites =
+      callee == "functools.reduce" && is_global(0) && values_[arguments[0]].text == "operator.or_";
+  const bool gets = callee == "builtins.getattr" && is_global(0);
+  if (unites || gets) return push({.kind = Kind::object, .text = values_[arguments[0]].text});
+  if (!callee.starts_with("torch.") && callee != "_codecs.encode") {
+    refuse("asks to call the Python object", callee, "which no state dict needs");
+  }
+  push({.kind = Kind::call, .text = callee, .items = arguments});
+}
+
+void PickleMachine::push_ordered_dict(const std::vector<Ref>& arguments) {
   std::vector<Ref> items;
   if (!arguments.empty()) {
     // Python 2 passes the items: [[key, value], …].
@@ -397,6 +397,7 @@ Pickle::Pickle(ByteReader& reader, const std::string& file) {
   PickleMachine machine(reader, file);
   root_ = machine.run();
   values_ = machine.take_values();
+  names_ = machine.take_names();
 }
 
 }  // namespace distill

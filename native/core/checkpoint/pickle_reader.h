@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "core/checkpoint/byte_reader.h"
@@ -29,20 +30,21 @@ class Pickle {
     list,         // items; a set too
     dict,         // items: key, value, key, value, …
     global,       // text: 'torch.FloatStorage'
-    call,         // text: what is called; items: its arguments
+    call,         // text: what is called, one of the globals that are data; items: its arguments
+    object,       // text: its class; an instance or a call's result that is passed over
     persistent,   // items: the tuple that stands for a storage
   };
 
   struct Value {
     Kind kind = Kind::none;
     int64_t integer = 0;
-    std::string_view text = {};  // into the pickled bytes, or static
+    std::string_view text = {};  // into the pickled bytes or names_, or static
     std::vector<Ref> items = {};
   };
 
-  // Reads one pickle from the reader's position. Throws ERR_CHECKPOINT_UNSAFE for any global that a
-  // dict of tensors and plain numbers does not need, ERR_CHECKPOINT_CORRUPT for anything malformed.
-  // The bytes must outlive the pickle.
+  // Reads one pickle from the reader's position. Throws ERR_CHECKPOINT_UNSAFE for a global that
+  // stands for code to run (pickle_globals.h says which) and for a whole module,
+  // ERR_CHECKPOINT_CORRUPT for anything malformed. The bytes must outlive the pickle.
   Pickle(ByteReader& reader, const std::string& file);
 
   const Value& root() const { return values_[root_]; }
@@ -52,6 +54,7 @@ class Pickle {
 
  private:
   std::vector<Value> values_;
+  std::unordered_set<std::string> names_;
   Ref root_ = 0;
 };
 

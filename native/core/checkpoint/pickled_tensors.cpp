@@ -26,6 +26,9 @@ std::optional<at::ScalarType> storage_dtype(std::string_view global) {
       {"torch.BoolStorage", at::kBool},
       {"torch.ComplexFloatStorage", at::kComplexFloat},
       {"torch.ComplexDoubleStorage", at::kComplexDouble},
+      {"torch.QUInt8Storage", at::kByte},
+      {"torch.QInt8Storage", at::kChar},
+      {"torch.QInt32Storage", at::kInt},
       {"torch.storage.UntypedStorage", at::kByte},
   };
   for (const auto& [name, dtype] : storages) {
@@ -90,64 +93,59 @@ StorageId PickledTensors::storage_id(const Pickle::Value& value) const {
   throw_damaged(file_, "a storage's description is malformed");
 }
 
-// The call that rebuilds the tensor, out of the Parameter around it.
-const Pickle::Value* PickledTensors::tensor_call(const Pickle::Value& value) const {
+// The arguments of the call that rebuilds the tensor: storage, offset, shape, strides, …. The call
+// may lie in a Parameter's, or be one for a subclass of Tensor.
+const std::vector<Pickle::Ref>* PickledTensors::tensor_arguments(const Pickle::Value& value) const {
   const auto* call = &value;
   if (call->kind == Kind::call && call->text.starts_with("torch._utils._rebuild_parameter") &&
       !call->items.empty()) {
     call = &pickle_[call->items[0]];
   }
-  const bool is_tensor = call->kind == Kind::call && call->items.size() >= 4 &&
-                         call->text.starts_with("torch._utils._rebuild_tensor");
-  return is_tensor ? call : nullptr;
-}
-
-bool PickledTensors::holds_tensors(const Pickle::Value& value) const {
-  if (value.kind != Kind::dict) return false;
-  for (size_t i = 1; i < value.items.size(); i += 2) {
-    if (tensor_call(pickle_[value.items[i]])) return true;
+  if (call->kind != Kind::call) return nullptr;
+  const auto rebuilds = [](std::string_view name) {
+    return name == "torch._utils._rebuild_tensor_v2" || name == "torch._utils._rebuild_tensor";
+  };
+  const auto* arguments = &call->items;
+  if (call->text == "torch._tensor._rebuild_from_type_v2") {
+    // (function, type, arguments, attributes)
+    if (arguments->size() < 3 || !rebuilds(pickle_[(*arguments)[0]].text)) return nullptr;
+    arguments = &pickle_[(*arguments)[2]].items;
+  } else if (!rebuilds(call->text)) {
+    return nullptr;
   }
-  return false;
+  return arguments->size() >= 4 ? arguments : nullptr;
 }
 
-const Pickle::Value& PickledTensors::find_state_dict() const {
+Error PickledTensors::no_state_dict() const {
   const auto& root = pickle_.root();
-  const auto no_state_dict = [&](const std::string& instead) {
+  const auto holds = [&](const std::string& instead) {
     return Error("ERR_CHECKPOINT_NO_STATE_DICT",
                  "'" + file_ + "' holds " + instead +
-                     " and no state dict, neither itself nor under 'state_dict', 'model' or "
-                     "'model_state_dict': save the weights with torch.save(model.state_dict(), "
-                     "'weights.pth')");
+                     " and no state dict, neither itself nor under a key: save the weights with "
+                     "torch.save(model.state_dict(), 'weights.pth')");
   };
   if (root.kind != Kind::dict) {
-    throw no_state_dict(tensor_call(root) ? "a single tensor" : "something that is no dict");
+    return holds(tensor_arguments(root) ? "a single tensor" : "something that is no dict");
   }
-  for (const auto* wrapper : {"state_dict", "model", "model_state_dict"}) {
-    const Pickle::Value* wrapped = nullptr;
-    for (size_t i = 0; i < root.items.size(); i += 2) {
-      if (pickle_[root.items[i]].text == wrapper) wrapped = &pickle_[root.items[i + 1]];
-    }
-    if (wrapped && holds_tensors(*wrapped)) return *wrapped;
-  }
-  if (holds_tensors(root)) return root;
-  if (root.items.empty()) throw no_state_dict("an empty dict");
+  if (root.items.empty()) return holds("an empty dict");
   std::vector<std::string> keys;
   for (size_t i = 0; i < root.items.size(); i += 2) {
     keys.push_back("'" + printable(pickle_[root.items[i]].text) + "'");
   }
-  throw no_state_dict("a dict with " + first_ten(keys));
+  return holds("a dict with " + first_ten(keys));
 }
 
 std::optional<TensorEntry> PickledTensors::tensor(const Pickle::Value& value,
                                                   const FindStorage& find_storage) const {
-  const auto* call = tensor_call(value);
-  if (!call) return std::nullopt;
-  const auto id = storage_id(pickle_[call->items[0]]);
+  const auto* arguments = tensor_arguments(value);
+  if (!arguments) return std::nullopt;
+  const auto& items = *arguments;
+  const auto id = storage_id(pickle_[items[0]]);
   TensorEntry tensor{.name = {},
                      .dtype = id.dtype,
-                     .shape = counts(call->items[2]),
-                     .strides = counts(call->items[3]),
-                     .offset = id.begin + count(call->items[1]),
+                     .shape = counts(items[2]),
+                     .strides = counts(items[3]),
+                     .offset = id.begin + count(items[1]),
                      .storage = find_storage(id)};
   if (tensor.storage.size != id.bytes()) {
     throw_damaged(file_, "a storage's size is not what its tensor says");

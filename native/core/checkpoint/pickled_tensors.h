@@ -9,6 +9,7 @@
 
 #include "core/checkpoint/pickle_reader.h"
 #include "core/checkpoint/tensor_entry.h"
+#include "core/error.h"
 
 namespace distill {
 
@@ -36,9 +37,8 @@ class PickledTensors {
   // Every storage that the pickle mentions, as often as it does.
   std::vector<StorageId> storages() const;
 
-  // The file's own dict, or the one in it under a name that training scripts use. Throws
-  // ERR_CHECKPOINT_NO_STATE_DICT.
-  const Pickle::Value& find_state_dict() const;
+  // The reason for ERR_CHECKPOINT_NO_STATE_DICT, of a pickle that holds no dict of tensors.
+  Error no_state_dict() const;
 
   // Its bounds verified; nothing where the value is no dense tensor. Without a name.
   std::optional<TensorEntry> tensor(const Pickle::Value& value,
@@ -48,8 +48,7 @@ class PickledTensors {
   StorageId storage_id(const Pickle::Value& value) const;
   int64_t count(Pickle::Ref ref) const;
   std::vector<int64_t> counts(Pickle::Ref ref) const;
-  const Pickle::Value* tensor_call(const Pickle::Value& value) const;
-  bool holds_tensors(const Pickle::Value& value) const;
+  const std::vector<Pickle::Ref>* tensor_arguments(const Pickle::Value& value) const;
 
   const Pickle& pickle_;
   const std::string& file_;

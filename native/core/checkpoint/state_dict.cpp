@@ -43,7 +43,6 @@ void refuse_differences(const Checkpoint& checkpoint, const std::vector<TensorSp
   for (const auto& entry : checkpoint.tensors()) {
     if (!names.contains(entry.name)) unexpected.push_back(printable(entry.name));
   }
-  for (const auto& name : checkpoint.non_tensors()) unexpected.push_back(name + " (no tensor)");
 
   std::string differences;
   const auto add = [&](const char* kind, const std::vector<std::string>& items) {

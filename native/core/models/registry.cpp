@@ -30,7 +30,9 @@ Architecture densenet(const DenseNetVariant& variant) {
           },
           [&variant](const NetworkOptions& options) {
             return std::make_unique<DenseNet>(variant, options.classes);
-          }};
+          },
+          /*has_width=*/false,
+          /*head=*/"classifier"};
 }
 
 // The reference's student, of any width.
@@ -48,7 +50,8 @@ Architecture cnn() {
                 options.classes, options.drop_rate.value_or(Student::reference_drop_rate),
                 options.width);
           },
-          /*has_width=*/true};
+          /*has_width=*/true,
+          /*head=*/"classifier.3"};
 }
 
 // A network whose graph is part of the addon.
@@ -104,9 +107,8 @@ namespace {
 }
 
 LoadedNetwork load(const Recognized& recognized, const Checkpoint& checkpoint) {
-  const auto& [architecture, options] = recognized;
-  LoadedNetwork loaded{architecture->name, architecture->create(options)};
-  load_weights(*loaded.network, *architecture, checkpoint);
+  LoadedNetwork loaded{recognized.architecture->name, create_network(recognized)};
+  load_weights(*loaded.network, *recognized.architecture, checkpoint);
   return loaded;
 }
 
@@ -161,6 +163,10 @@ std::optional<Recognized> recognize(const Checkpoint& checkpoint) {
   return std::nullopt;
 }
 
+std::unique_ptr<Network> create_network(const Recognized& recognized) {
+  return recognized.architecture->create(recognized.options);
+}
+
 LoadedNetwork load_network(const Checkpoint& checkpoint) {
   if (checkpoint.graph()) return load_graph(checkpoint);
   const auto recognized = recognize(checkpoint);
@@ -168,8 +174,7 @@ LoadedNetwork load_network(const Checkpoint& checkpoint) {
   return load(*recognized, checkpoint);
 }
 
-LoadedNetwork load_teacher(const std::string& path) {
-  const Checkpoint checkpoint = Checkpoint::open(path);
+LoadedNetwork load_teacher(const Checkpoint& checkpoint) {
   if (checkpoint.graph()) return load_graph(checkpoint);
   const auto recognized = recognize(checkpoint);
   if (!recognized || !recognized->architecture->has(Role::teacher)) {

@@ -32,6 +32,8 @@ struct Architecture {
   // Makes a network whose weights are not yet initialised.
   std::function<std::unique_ptr<Network>(const NetworkOptions&)> create;
   bool has_width = false;  // whether there are wider and narrower ones
+  // The name of its last layer, which files may give another one; empty where it is no linear one.
+  std::string head = {};
 
   bool has(Role role) const { return std::find(roles.begin(), roles.end(), role) != roles.end(); }
 };
@@ -49,6 +51,9 @@ struct Recognized {
 };
 std::optional<Recognized> recognize(const Checkpoint& checkpoint);
 
+// A network of this kind, without its weights.
+std::unique_ptr<Network> create_network(const Recognized& recognized);
+
 // A network with a checkpoint's weights, complete and as float32, on the CPU.
 struct LoadedNetwork {
   std::string architecture;  // its name, or the class of the model that was exported
@@ -59,9 +64,9 @@ struct LoadedNetwork {
 // ERR_MODEL_ARCHITECTURE where the checkpoint holds neither, ERR_GRAPH, and what reading it throws.
 LoadedNetwork load_network(const Checkpoint& checkpoint);
 
-// Loads the teacher of a distillation. Throws ERR_TEACHER_ARCHITECTURE where the file holds no
-// network with this role, and what reading it throws.
-LoadedNetwork load_teacher(const std::string& path);
+// Loads the teacher of a distillation. Throws ERR_TEACHER_ARCHITECTURE where the checkpoint holds
+// no network with this role, and what reading it throws.
+LoadedNetwork load_teacher(const Checkpoint& checkpoint);
 
 // Fills the weights of a network of this architecture from a checkpoint, strictly (load_weights).
 void load_weights(Network& network, const Architecture& architecture, const Checkpoint& checkpoint);

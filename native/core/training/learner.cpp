@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "core/models/graph_network.h"
-#include "core/models/registry.h"
+#include "core/models/model_file.h"
 #include "core/nn/weights.h"
 
 namespace distill {
@@ -97,7 +97,8 @@ NewStudent make_student(const DistillConfig& config, int64_t classes,
   if (config.initial_student.empty()) {
     network->initialize(generator);
   } else {
-    load_weights(*network, architecture, Checkpoint::open(config.initial_student));
+    load_weights(*network, architecture,
+                 open_model(config.initial_student, /*averaged=*/false).checkpoint);
   }
   return {architecture.name, std::move(network), {}};
 }
@@ -109,7 +110,7 @@ std::unique_ptr<Network> make_teacher(const TeachConfig& config, int64_t classes
     teacher->initialize(generator);
     return teacher;
   }
-  LoadedNetwork loaded = load_teacher(config.weights);
+  LoadedNetwork loaded = load_teacher(config.weights, /*averaged=*/false);
   if (config.keep_head) return std::move(loaded.network);
   auto teacher = find_architecture(loaded.architecture).create({classes});
   Linear head = *teacher->head();

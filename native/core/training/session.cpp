@@ -4,7 +4,7 @@
 #include <c10/core/GradMode.h>
 
 #include "core/device/memory.h"
-#include "core/models/registry.h"
+#include "core/models/model_file.h"
 #include "core/nn/weights.h"
 #include "core/training/learner.h"
 #include "core/training/train.h"
@@ -25,7 +25,7 @@ Session::Opened Session::open() {
 }
 
 Session::LoadedTeacher Session::load_teacher(const std::string& path) {
-  const auto [architecture, network] = distill::load_teacher(path);
+  const auto [architecture, network] = distill::load_teacher(path, /*averaged=*/false);
   network->prepare(preprocessing_.image_size);
   teacher_.emplace(path, network->evaluator(compute_), preprocessing_, compute_);
   return {architecture, network->classes(), count_elements(network->parameters())};

@@ -216,7 +216,9 @@ describe('a file that asks to run something', () => {
     ['torch.hub', 'load'],
     ['numpy', 'load'],
     ['collections', 'namedtuple'],
-    ['argparse', 'Namespace'],
+    ['functools', 'reduce'],
+    ['builtins', 'getattr'],
+    ['mine', 'make'],
     ['torchvision.models.densenet', 'DenseNet'],
   ];
 
