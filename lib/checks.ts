@@ -120,7 +120,7 @@ export function teacherOf({
  * @throws DistillError `ERR_TEACHER_ARCHITECTURE` that says what the file holds instead.
  */
 export function checkTeacher(
-  { path, architecture, tensors, metadata }: CheckpointContents,
+  { path, architecture, problem, tensors, metadata }: CheckpointContents,
   option = 'teacher',
 ): { architecture: string } {
   if (architecture !== null && architecture !== DEFAULT_STUDENT) return { architecture };
@@ -132,6 +132,7 @@ export function checkTeacher(
       `a student; give the teacher that it learnt from${file ? ` ('${file}')` : ''} as \`${option}\``,
     );
   }
+  if (problem !== null) throw new DistillError('ERR_TEACHER_ARCHITECTURE', `${problem}.`);
   const has = (name: string) => tensors.some((tensor) => tensor.name === name);
   if (option === 'teacher' && has('logits') && has('paths')) {
     throw refusal("a teacher's logits and no network; give it as `teacherLogits`");

@@ -31,16 +31,17 @@ export async function convert(
   options: ConvertOptions = {},
 ): Promise<ConvertResult> {
   const given = checkOptions(convertOptions, { ...options, model, output });
+  const { averaged } = given;
   const format = given.format ?? formatOf(output);
   const addon = loadAddon();
   const target = path.resolve(output);
   await native(addon.checkWritable(target));
   await refuseSource('model', model, 'output', target);
-  const contents = await inspect(model);
+  const contents = await inspect(model, { averaged });
   const { architecture, classes } = contents;
   const kind = isStudent(contents) ? 'student' : 'teacher';
   await refuseOthers({ option: 'output', file: target, kind, overwrite: given.overwrite });
-  await native(addon.convert({ from: model, to: target, format }));
+  await native(addon.convert({ from: model, to: target, format, averaged }));
   return { path: target, format, architecture: architecture ?? '', classes: classes ?? 0 };
 }
 

@@ -126,7 +126,7 @@ export const ERRORS = {
     remedy: 'Fetch or copy the file again: it is damaged or cut short.',
   },
   ERR_CHECKPOINT_UNSAFE: {
-    meaning: 'The checkpoint holds objects besides weights, which would run code.',
+    meaning: 'The checkpoint holds a whole module, or asks to run code.',
     remedy: 'Save its weights alone: `torch.save(model.state_dict(), path)`.',
   },
   ERR_CHECKPOINT_NO_STATE_DICT: {

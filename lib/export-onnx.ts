@@ -58,7 +58,7 @@ export async function exportOnnx(
   const target = path.resolve(output);
   const file: OutputFile = { option: 'output', file: target, kind: 'onnx', overwrite };
   await checkOutput(file, { model: 'student', file: student });
-  const contents = await inspect(student);
+  const contents = await inspect(student, { averaged: checked.averaged });
   const program = await readProgram(contents);
   const { preprocessing, labels } = await preprocessingOf(contents, checked);
   const recipe = recipeFound(checked, contents);

@@ -21,6 +21,7 @@ export type { ConvertOptions } from './options/convert.js';
 export type { DistillOptions } from './options/distill.js';
 export type { DoctorOptions, DoctorProgress, Finding } from './options/doctor.js';
 export type { OnnxInput, OnnxOptions } from './options/export-onnx.js';
+export type { InspectOptions } from './options/inspect.js';
 export type { PredictOptions } from './options/predict.js';
 export type { DatasetStatsOptions } from './options/stats.js';
 export type { SweepOptions, TrialsOptions } from './options/sweep.js';

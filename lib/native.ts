@@ -168,6 +168,8 @@ export interface NativeTeachConfig extends NativeTraining {
   architecture: string;
   /** A checkpoint to start from, or ''. */
   weights: string;
+  /** Takes its averaged weights, where it has plain ones as well. */
+  averaged: boolean;
   /** True where the last layer of `weights` is kept: its classes are the same. */
   keepHead: boolean;
   /** First epochs in which all but the last layer is frozen. */
@@ -214,8 +216,14 @@ export interface NativeSession {
    * LibTorch is built for one. ERR_DEVICE.
    */
   open(): Promise<{ device: string; precision: 'fp32' | 'bf16'; warning: string | null }>;
-  /** [async] Reads a teacher. ERR_CHECKPOINT_…, ERR_TEACHER_ARCHITECTURE. */
-  loadTeacher(path: string): Promise<{ architecture: string; classes: number; parameters: number }>;
+  /**
+   * [async] Reads a teacher; `averaged`: its averaged weights, where the file has plain ones as well.
+   * ERR_CHECKPOINT_…, ERR_TEACHER_ARCHITECTURE.
+   */
+  loadTeacher(
+    path: string,
+    averaged: boolean,
+  ): Promise<{ architecture: string; classes: number; parameters: number }>;
   /** [async] Makes an empty store, in memory or in a file. ERR_CACHE, ERR_OUT_OF_MEMORY. */
   createStore(store: NativeStore): Promise<void>;
   /**
@@ -301,6 +309,21 @@ export interface NativeContents {
     /** The reason why it cannot be used; null where it can. */
     refusal: string | null;
   } | null;
+  /** The reason why no architecture is recognised, where one is known: a sentence without a full stop. */
+  problem: string | null;
+  /** The place of the weights in the file. */
+  weights: {
+    /** Keys of the dicts around them, joined by dots; '' for the file's own dict. */
+    key: string;
+    /** The beginning of all names, which is taken off. */
+    prefix: string;
+    /** The name that the last layer has in the file, where it is another than the architecture's. */
+    head: string | null;
+    /** True for averaged weights. */
+    averaged: boolean;
+  };
+  /** The names of the file's other entries, 64 at most. */
+  passedOver: string[];
   tensors: { name: string; shape: number[]; dtype: string }[];
   /** The run's metadata as JSON, where the file has it. */
   metadata: string | null;
@@ -345,7 +368,12 @@ export interface NativeMachine {
 export type NativeSessionOptions = NativePreprocessing & NativeExecution;
 
 /** The options of a classifier. */
-export type NativeClassifierOptions = NativePreprocessing & NativeExecution & { model: string };
+export type NativeClassifierOptions = NativePreprocessing &
+  NativeExecution & {
+    model: string;
+    /** Takes its averaged weights, where it has plain ones as well. */
+    averaged: boolean;
+  };
 
 export interface NativeAddon {
   /** The version of LibTorch that the addon was built with. */
@@ -356,8 +384,11 @@ export interface NativeAddon {
   machine(): Promise<NativeMachine>;
   Session: new (options: NativeSessionOptions) => NativeSession;
   Classifier: new (options: NativeClassifierOptions) => NativeClassifier;
-  /** [async] Lists the contents of a checkpoint. ERR_CHECKPOINT_…. */
-  inspect(path: string): Promise<NativeContents>;
+  /**
+   * [async] Lists the contents of a checkpoint; `averaged`: with its averaged weights, where it has plain ones as well.
+   * ERR_CHECKPOINT_….
+   */
+  inspect(path: string, averaged: boolean): Promise<NativeContents>;
   /**
    * [async] Returns the JSON of a model's graph: the one in its file, or that of its architecture.
    * ERR_CHECKPOINT_…, ERR_MODEL_ARCHITECTURE where there is neither.
@@ -369,7 +400,7 @@ export interface NativeAddon {
    * [async] Reads tensors of a checkpoint, or constants of an exported program, by name: floating-point ones as float32, uint8 ones as they are, booleans as
    * bytes, other integers as int64. ERR_CHECKPOINT_…; _MISMATCH where there is none such, _NOT_FINITE.
    */
-  readTensors(path: string, names: readonly string[]): Promise<NativeTensor[]>;
+  readTensors(path: string, names: readonly string[], averaged: boolean): Promise<NativeTensor[]>;
   /**
    * [async] Writes tensors as safetensors, atomically; `metadata` is JSON, as NativeContents gives it
    * back. ERR_WRITE.
@@ -387,6 +418,7 @@ export interface NativeAddon {
     from: string;
     to: string;
     format: 'pth' | 'pt2' | 'safetensors';
+    averaged: boolean;
   }): Promise<void>;
   /** [async] Replaces a file in one step. ERR_WRITE. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;

@@ -115,11 +115,11 @@ async function* classify(options: PredictOptions): AsyncGenerator<Prediction, vo
 async function* answer(
   options: CheckedPredictOptions,
 ): AsyncGenerator<Prediction, void, undefined> {
-  const { student, topK, batchSize, onBadImage, maxPixels, signal } = options;
+  const { student, averaged, topK, batchSize, onBadImage, maxPixels, signal } = options;
   const { device, precision, threads = 0, onWarning = emitWarning } = options;
   const { images, ...others } = await findImages(options.images);
   for (const warning of passedOver(others)) onWarning(warning);
-  const contents = await inspect(student);
+  const contents = await inspect(student, { averaged });
   const { preprocessing, labels } = await preprocessingOf(contents, options);
   const recipe = recipeFound(options, contents);
   if (recipe) onWarning(recipe);
@@ -130,7 +130,12 @@ async function* answer(
   );
   if (small) onWarning(small);
 
-  const classifier = makeClassifier(student, preprocessing, { device, precision, threads });
+  const classifier = makeClassifier(
+    student,
+    preprocessing,
+    { device, precision, threads },
+    { averaged },
+  );
   try {
     const { warning } = await native(classifier.load());
     if (warning) onWarning(noGpu(warning));

@@ -88,7 +88,7 @@ async function work(
   await warnOfSmallCrop(dataset, preprocessing, options, task);
   const opened = await openSession(options, preprocessing, task);
   // A fault of the file's tensors is reported before the pictures are decoded.
-  if (weights !== undefined) await native(opened.native.loadTeacher(weights));
+  if (weights !== undefined) await native(opened.native.loadTeacher(weights, options.averaged));
   const contents = { preprocessing, storeSize, views: null, teacher: null };
   const session = await fillStore(opened, dataset, contents, options, task);
 

@@ -64,7 +64,7 @@ export async function teacherLogits(options: TeacherLogitsOptions): Promise<Teac
 
 async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogitsResult> {
   const started = performance.now();
-  const { teacher, onWarning = emitWarning, signal, overwrite } = checked;
+  const { teacher, averaged, onWarning = emitWarning, signal, overwrite } = checked;
   const folders = datasetFolders(checked);
   const output = path.resolve(checked.output);
   const file: OutputFile = { option: 'output', file: output, kind: 'logits', overwrite };
@@ -73,12 +73,14 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
   const { classes, train, val } = dataset;
   for (const warning of passedOver(train, val)) onWarning(warning);
   const model = isOnnx(teacher) ? await readOnnx(teacher, signal) : null;
-  const contents = model ?? (await inspect(teacher));
+  const contents = model ?? (await inspect(teacher, { averaged }));
   const { architecture } = contents;
   if (architecture === null) {
     throw new DistillError(
       'ERR_TEACHER_ARCHITECTURE',
-      `'${teacher}' holds neither a DenseNet nor a student; export another network as ONNX, or write its logits as docs/teachers-and-students.md shows.`,
+      'problem' in contents && contents.problem !== null
+        ? `${contents.problem}.`
+        : `'${teacher}' holds neither a DenseNet nor a student; export another network as ONNX, or write its logits as docs/teachers-and-students.md shows.`,
     );
   }
   // The number of an ONNX model's classes may be known by its answers alone.
@@ -94,7 +96,10 @@ async function write(checked: CheckedTeacherLogitsOptions): Promise<TeacherLogit
 
   const { device, precision, threads = 0 } = checked;
   const execution: NativeExecution = { device, precision, threads };
-  const classifier = makeClassifier(teacher, preprocessing, execution, classes.length);
+  const classifier = makeClassifier(teacher, preprocessing, execution, {
+    averaged,
+    classes: classes.length,
+  });
   const answers = await ask(classifier, dataset, preprocessing, checked).finally(() =>
     classifier.close(),
   );

@@ -36,6 +36,7 @@ const INTERFACES = {
   exportOnnx: 'OnnxOptions',
   convert: 'ConvertOptions',
   doctor: 'DoctorOptions',
+  inspect: 'InspectOptions',
   datasetStats: 'DatasetStatsOptions',
 };
 

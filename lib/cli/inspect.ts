@@ -2,9 +2,14 @@ import { type Command, Option } from 'commander';
 import { type CheckpointContents, inspect } from '../model/inspect.js';
 import { STEPS } from '../model/preprocessing.js';
 import type { FoundRecipe } from '../model/recipes.js';
-import { inspectOptions } from '../options/inspect.js';
+import { type InspectOptions, inspectOptions } from '../options/inspect.js';
 import { addCall, jsonOption } from './options.js';
 import type { Output } from './output.js';
+
+/** The command's flags. */
+interface InspectFlags extends InspectOptions {
+  tensors?: boolean;
+}
 
 export function addInspect(program: Command, output: Output): void {
   const command = addCall(program, inspectOptions, {
@@ -13,8 +18,8 @@ export function addInspect(program: Command, output: Output): void {
     argument: '<path>',
   });
   command.addOption(new Option('--tensors', 'list every tensor')).addOption(jsonOption());
-  command.action(async (file: string, { tensors }: { tensors?: boolean }) => {
-    const contents = await inspect(file);
+  command.action(async (file: string, { tensors, averaged }: InspectFlags) => {
+    const contents = await inspect(file, { averaged });
     if (output.json) output.event('checkpoint', contents);
     else for (const fields of describe(contents, tensors === true)) output.print(...fields);
   });
@@ -24,13 +29,17 @@ export function addInspect(program: Command, output: Output): void {
 function describe(contents: CheckpointContents, withTensors: boolean): string[][] {
   const { path, format, architecture, width, classes, parameters, tensors, metadata, recipe } =
     contents;
+  const { problem, passedOver } = contents;
   const rows: [string, string | number | undefined][] = [
     ['file', path],
     ['format', format === 'legacy' ? "legacy (PyTorch's before 1.6)" : format],
     ['architecture', architecture ?? 'unknown'],
     ['width', width ?? undefined],
+    ['problem', problem ?? undefined],
     ...graphRows(contents),
     ['classes', classes ?? undefined],
+    ['weights', placeOf(contents)],
+    ['passed over', passedOver.join(', ') || undefined],
     ['parameters', parameters.toLocaleString('en')],
     ['tensors', tensors.length],
   ];
@@ -74,6 +83,17 @@ function graphRows({ graph }: CheckpointContents): [string, string | number | un
     ['operators', calls.map(([name, count]) => `${name} ${count}`).join(', ')],
     ['refused', graph.refusal ?? undefined],
   ];
+}
+
+/** Says where the weights lie, where that is not the file's own dict under the names of the architecture. */
+function placeOf({ weights: { key, prefix, head, averaged } }: CheckpointContents) {
+  const parts = [
+    key && `under '${key}'`,
+    prefix && `named '${prefix}…'`,
+    head && `last layer '${head}'`,
+    averaged && 'averaged',
+  ];
+  return parts.filter(Boolean).join(', ') || undefined;
 }
 
 /** Returns the preprocessing that a recipe says, or the reason why it cannot be honoured. */

@@ -141,7 +141,7 @@ export class TeacherLogits {
 
 async function readBoth(file: string): Promise<[Float32Array, Uint8Array]> {
   try {
-    const read = await native(loadAddon().readTensors(file, ['logits', 'paths']));
+    const read = await native(loadAddon().readTensors(file, ['logits', 'paths'], false));
     return read.map(({ data }) => data) as [Float32Array, Uint8Array];
   } catch (cause) {
     if ((cause as DistillError).code !== 'ERR_CHECKPOINT_NOT_FINITE') throw cause;

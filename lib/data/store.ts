@@ -19,6 +19,8 @@ export interface Dataset {
 export interface Answering {
   /** The SHA-256 of the teacher's file, or of the file of its logits. */
   sha256: string;
+  /** True for its averaged weights: the same file, another teacher. */
+  averaged: boolean;
   /** The teacher's answers, where they come from a file. */
   logits: TeacherLogits | null;
   /** The teacher, where it answers outside of the addon. Default: none. */
@@ -112,6 +114,7 @@ async function fingerprint(dataset: Dataset, options: StoreOptions): Promise<str
   const maxPixels = onBadImage === 'skip' ? options.maxPixels : undefined;
   const answers = teacher && {
     sha256: teacher.sha256,
+    averaged: teacher.averaged || undefined,
     val: teacher.val,
     mean,
     std,

@@ -57,7 +57,8 @@ export async function askTeacher(
   const samples = sampleEvenly(good, ASKED);
   if (samples.length === 0) return null;
   return topic.attempt('accuracy', async () => {
-    const classifier = makeClassifier(teacher.file, teacher.preprocessing, asking, teacher.classes);
+    const { file, averaged, classes } = teacher;
+    const classifier = makeClassifier(file, teacher.preprocessing, asking, { averaged, classes });
     try {
       await native(classifier.load());
       const { confusion, pixels } = await ask(classifier, samples, teacher, asking);

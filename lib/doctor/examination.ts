@@ -159,6 +159,7 @@ async function findStore(
     teacher?.preprocessing && chosen
       ? {
           sha256: teacher.sha256,
+          averaged: teacher.averaged,
           logits: teacher.logits,
           device: chosen.device,
           precision: chosen.precision,

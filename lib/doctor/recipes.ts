@@ -211,11 +211,11 @@ class Trials {
     const key = JSON.stringify([imageSize, mean, std]);
     const known = this.#classifiers.get(key);
     if (known) return known;
-    const { file, preprocessing, classes } = this.#teacher;
+    const { file, averaged, preprocessing, classes } = this.#teacher;
     const recipe = { ...preprocessing, imageSize, mean, std };
     // Of an ONNX model, whose runtime keeps more than its weights, one is open at a time.
     if (isOnnx(file)) await this.close();
-    const made = makeClassifier(file, recipe, this.#asking, classes);
+    const made = makeClassifier(file, recipe, this.#asking, { averaged, classes });
     this.#classifiers.set(key, made);
     await native(made.load());
     return made;

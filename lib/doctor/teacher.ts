@@ -33,6 +33,8 @@ export interface Teacher {
   architecture: string | null;
   /** The number of its classes. */
   classes: number;
+  /** True where its averaged weights are taken. */
+  averaged: boolean;
   /** Its answers, where they come from a file. */
   logits: TeacherLogits | null;
   /** The metadata of its file. */
@@ -60,7 +62,7 @@ export async function examineTeacher(
     if (isLogits) return readLogits(file);
     return isOnnx(file)
       ? readOnnxTeacher(file, survey?.classes.length, options)
-      : readNetwork(file);
+      : readNetwork(file, options);
   });
   if (!found) return null;
   const { architecture, classes, logits, metadata, sha256: digest, runtime } = found;
@@ -96,18 +98,31 @@ export async function checkExists(file: string, topic: Topic): Promise<void> {
   });
 }
 
-type Contents = Pick<Teacher, 'architecture' | 'classes' | 'logits' | 'metadata' | 'recipe'> & {
+type Contents = Pick<
+  Teacher,
+  'averaged' | 'architecture' | 'classes' | 'logits' | 'metadata' | 'recipe'
+> & {
   /** Those of an ONNX model: the SHA-256 of it and its data, the side of its pictures, and the onnxruntime that runs it. */
   sha256?: string;
   size?: number | null;
   runtime?: string;
 };
 
-async function readNetwork(file: string): Promise<Contents> {
-  const contents = await inspect(file);
+async function readNetwork(
+  file: string,
+  { averaged }: Pick<CheckedDoctorOptions, 'averaged'>,
+): Promise<Contents> {
+  const contents = await inspect(file, { averaged });
   const { architecture } = checkTeacher(contents);
-  const { classes, metadata, recipe } = contents;
-  return { architecture, classes: classes ?? 0, logits: null, metadata, recipe };
+  const { classes, metadata, recipe, weights } = contents;
+  return {
+    averaged: weights.averaged,
+    architecture,
+    classes: classes ?? 0,
+    logits: null,
+    metadata,
+    recipe,
+  };
 }
 
 /** Reads an ONNX model, and has it answer for made-up pictures. */
@@ -124,6 +139,7 @@ async function readOnnxTeacher(
   const network = await OnnxNetwork.open(model, resolved, { threads, classes, signal });
   await network.close();
   return {
+    averaged: false,
     architecture,
     classes: network.classes,
     logits: null,
@@ -138,7 +154,7 @@ async function readOnnxTeacher(
 async function readLogits(file: string): Promise<Contents> {
   const logits = await TeacherLogits.read(file);
   const { classes, metadata, recipe } = logits;
-  return { architecture: null, classes, logits, metadata, recipe };
+  return { averaged: false, architecture: null, classes, logits, metadata, recipe };
 }
 
 /** Checks that every training picture has an answer, unless it may be passed over. */

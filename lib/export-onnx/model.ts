@@ -19,8 +19,10 @@ const LARGEST_MODEL = 2 ** 31 - 1;
 export async function readProgram({
   path,
   architecture,
+  problem,
 }: CheckpointContents): Promise<Program | null> {
   if (architecture === 'cnn') return null;
+  if (problem !== null) throw new DistillError('ERR_MODEL_ARCHITECTURE', `${problem}.`);
   const program = parseProgram(await native(loadAddon().readGraph(path)), path);
   const bytes = sizeOfWeights(program);
   if (bytes < LARGEST_MODEL) return program;
@@ -32,12 +34,12 @@ export async function readProgram({
 
 /** Reads a model's weights and makes the ONNX model. */
 export async function makeModel(
-  { path, architecture }: CheckpointContents,
+  { path, architecture, weights }: CheckpointContents,
   program: Program | null,
   options: Omit<StudentGraph, 'tensors'>,
 ) {
   const names = program ? weightsOf(program) : STUDENT_TENSORS;
-  const read = await native(loadAddon().readTensors(path, names));
+  const read = await native(loadAddon().readTensors(path, names, weights.averaged));
   if (!program) {
     const tensors = new Map(names.map((name, i) => [name, read[i] as StudentTensor]));
     return studentModel({ ...options, tensors });

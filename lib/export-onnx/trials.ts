@@ -11,6 +11,7 @@ import { feed, sampleImages } from './samples.js';
 
 interface TrialOptions {
   student: string;
+  averaged: boolean;
   input: OnnxInput;
   softmax: boolean;
   dynamicSize: boolean;
@@ -43,15 +44,12 @@ interface Sample {
 
 async function answered(
   preprocessing: Preprocessing,
-  { student, input, softmax, classes }: TrialOptions,
+  { student, averaged, input, softmax, classes }: TrialOptions,
   samplesOf: (preprocessing: Preprocessing, input: OnnxInput) => AsyncIterable<Sample>,
 ): Promise<Trial[]> {
   const trials: Trial[] = [];
-  const classifier = makeClassifier(student, preprocessing, {
-    device: 'cpu',
-    precision: 'fp32',
-    threads: 0,
-  });
+  const execution = { device: 'cpu', precision: 'fp32', threads: 0 } as const;
+  const classifier = makeClassifier(student, preprocessing, execution, { averaged });
   try {
     await native(classifier.load());
     for await (const { input: fed, pixels, images } of samplesOf(preprocessing, input)) {

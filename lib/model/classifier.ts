@@ -1,6 +1,6 @@
 import { loadAddon } from '../addon.js';
 import { DistillError } from '../errors.js';
-import type { NativeClassifier, NativeExecution, NativePreprocessing } from '../native.js';
+import type { NativeClassifier, NativeClassifierOptions, NativeExecution } from '../native.js';
 import { OnnxClassifier } from './onnx-teacher/classifier.js';
 import { isOnnx } from './onnx-teacher/contents.js';
 import type { Preprocessing } from './preprocessing.js';
@@ -10,18 +10,20 @@ import type { Preprocessing } from './preprocessing.js';
  * answers on the processor, in its own precision.
  *
  * @param execution.threads 0: LibTorch's choice, or onnxruntime's.
- * @param classes The number of classes that is expected, where it is known: it chooses among several outputs of an ONNX model.
+ * @param given.averaged Takes the file's averaged weights, where it has plain ones as well. Default false.
+ * @param given.classes The number of classes that is expected, where it is known: it chooses among several outputs of an ONNX model.
  */
 export function makeClassifier(
   model: string,
   preprocessing: Preprocessing,
   { device, precision, threads }: NativeExecution,
-  classes?: number,
+  { averaged = false, classes }: { averaged?: boolean; classes?: number } = {},
 ): NativeClassifier {
   if (isOnnx(model)) return new OnnxClassifier(model, preprocessing, { threads, classes });
   const { imageSize, mean, std } = preprocessing;
-  const options: NativePreprocessing & NativeExecution & { model: string } = {
+  const options: NativeClassifierOptions = {
     model,
+    averaged,
     imageSize,
     mean,
     std,

@@ -1,7 +1,7 @@
 import { loadAddon, native } from '../addon.js';
 import { DEFAULT_STUDENT } from '../options/architectures.js';
 import { checkOptions } from '../options/check.js';
-import { inspectOptions } from '../options/inspect.js';
+import { type InspectOptions, inspectOptions } from '../options/inspect.js';
 import { type ModelMetadata, parseMetadata } from './metadata.js';
 import { type FoundRecipe, findRecipe } from './recipes.js';
 
@@ -28,6 +28,24 @@ export interface CheckpointContents {
     imageSize: number | null;
     refusal: string | null;
   } | null;
+  /**
+   * The reason why no architecture is recognised, where one is known: several networks, or another head; a sentence without a
+   * full stop.
+   */
+  problem: string | null;
+  /** The place of the weights in the file. */
+  weights: {
+    /** Keys of the dicts around them, joined by dots: 'state_dict'; '' for the file's own dict. */
+    key: string;
+    /** The beginning of all names, such as 'module.', which `tensors` leaves out. */
+    prefix: string;
+    /** The name of the last layer in the file, where it is another than the architecture's; else `null`. */
+    head: string | null;
+    /** True for averaged (EMA) weights. */
+    averaged: boolean;
+  };
+  /** The names of the file's other entries, such as 'optimizer'; 64 at most. */
+  passedOver: string[];
   /** Trainable numbers; running statistics are not counted. */
   parameters: number;
   tensors: { name: string; shape: number[]; dtype: string }[];
@@ -51,13 +69,17 @@ export function isStudent({
 /**
  * Lists the contents of a `.pth` or a safetensors file. Nothing in the file is executed.
  *
- * @param path A PyTorch checkpoint (a state dict, bare or under `state_dict`, `model` or
- * `model_state_dict`) or a safetensors file, recognised by its content.
+ * @param path A PyTorch checkpoint (a state dict, bare or under any key and prefix) or a safetensors file, recognised by its content.
  * @throws DistillError `ERR_OPTION`, and `ERR_CHECKPOINT_…` where it is not one, damaged, or asks to run something.
  */
-export async function inspect(path: string): Promise<CheckpointContents> {
-  checkOptions(inspectOptions, { path });
-  const { metadata, otherMetadata, ...contents } = await native(loadAddon().inspect(path));
+export async function inspect(
+  path: string,
+  options: InspectOptions = {},
+): Promise<CheckpointContents> {
+  const { averaged } = checkOptions(inspectOptions, { ...options, path });
+  const { metadata, otherMetadata, ...contents } = await native(
+    loadAddon().inspect(path, averaged),
+  );
   const isParameter = (name: string) =>
     !/\.(running_mean|running_var|num_batches_tracked)$/.test(name);
   return {

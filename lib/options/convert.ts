@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { choice, fields } from './fields.js';
+import { averaged, choice, fields } from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { option } from './option.js';
 
@@ -7,6 +7,8 @@ import { option } from './option.js';
 export interface ConvertOptions {
   /** PyTorch's format, an exported program or safetensors. Default: what the name of the file to write ends in. */
   format?: 'pth' | 'pt2' | 'safetensors' | undefined;
+  /** Takes the averaged (EMA) weights of a file that has both these and plain ones. Default false. */
+  averaged?: boolean | undefined;
   /**
    * Replaces a file that is there, whatever it is. Without it, only a student is replaced by a student and a teacher by a
    * teacher, where this package wrote it. Default false.
@@ -23,6 +25,9 @@ export const convertOptions = z.strictObject({
     help: 'the format to write',
     placeholder: 'name',
     shown: 'what the name of the file ends in',
+  }),
+  averaged: option(averaged, {
+    help: "take the file's averaged (EMA) weights, where it has both",
   }),
   overwrite: fields.overwrite,
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { architecture } from './architectures.js';
 import {
+  averaged,
   choice,
   dataset,
   fields,
@@ -26,6 +27,8 @@ export interface DistillOptions extends TrainingOptions, PixelOptions {
    * needs `onnxruntime-node` or `onnxruntime-web`. Either this or `teacherLogits`.
    */
   teacher?: string | undefined;
+  /** Takes the averaged (EMA) weights of a teacher's file that has both these and plain ones. Default false. */
+  averaged?: boolean | undefined;
   /**
    * Instead of `teacher`: a safetensors file of its logits, which `teacherLogits()` or any other program wrote. Each
    * training picture is found in it by its path from the dataset's folder, such as `train/ants/1.jpg`.
@@ -119,6 +122,9 @@ export const distillOptions = z.strictObject({
   teacher: option(fields.file.optional(), {
     help: "a known network's .pth or .safetensors, or an .onnx (or give `teacherLogits`)",
     synonyms: 'teacherModel teacherPath teacherFile srcModel sourceModel model weights pretrained',
+  }),
+  averaged: option(averaged, {
+    help: "take the averaged (EMA) weights of the teacher's file, where it has both",
   }),
   teacherLogits: option(fields.file.optional(), {
     help: "a file of the teacher's logits, as `distill logits` writes it, instead of `teacher`",

@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import type { DistillWarning } from '../warnings.js';
-import { choice, fields, pixelSteps, preprocessing, reports, whole, yesOrNo } from './fields.js';
+import {
+  averaged,
+  choice,
+  fields,
+  pixelSteps,
+  preprocessing,
+  reports,
+  whole,
+  yesOrNo,
+} from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { option } from './option.js';
 import type { PixelOptions } from './preprocessing.js';
@@ -24,6 +33,8 @@ export interface OnnxOptions extends PixelOptions {
    * model resizes and crops it as in training. Default 'uint8'.
    */
   input?: OnnxInput | undefined;
+  /** Takes the averaged (EMA) weights of a file that has both these and plain ones. Default false. */
+  averaged?: boolean | undefined;
   /** Gives `probabilities` (N, classes), for one picture (1, classes), instead of `logits`. Default true. */
   softmax?: boolean | undefined;
   /** Makes each BatchNorm part of the convolution before it, which is faster. Default true. */
@@ -49,6 +60,9 @@ export interface OnnxOptions extends PixelOptions {
 export const onnxOptions = z.strictObject({
   student: option(fields.file, { help: "a student's file" }),
   output: fields.output,
+  averaged: option(averaged, {
+    help: "take the file's averaged (EMA) weights, where it has both",
+  }),
   input: option(choice('uint8', 'float', 'normalized', 'picture').default('uint8'), {
     help: 'what the model takes: RGB as uint8 (N, H, W, 3), as floats in 0..1 (N, 3, H, W), these with mean and std applied, or one whole picture as uint8 (H, W, 3)',
     placeholder: 'kind',

@@ -305,6 +305,12 @@ export const unlabeled = option(folder.optional(), {
   synonyms: 'unlabelled unlabeledDir unlabelledDir extra unsupervised',
 });
 
+/** Chooses between the weights of a file that holds averages beside them. */
+export const averaged = option(yesOrNo.default(false), {
+  synonyms: 'ema useEma swa useSwa averagedWeights',
+  recorded: 'changed',
+});
+
 /** Changes to training pictures. */
 export const AUGMENTATIONS = ['crop', 'resized-crop', 'flip'] as const;
 

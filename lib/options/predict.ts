@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { DistillWarning } from '../warnings.js';
-import { execution, fields, pixelSteps, preprocessing, reports } from './fields.js';
+import { averaged, execution, fields, pixelSteps, preprocessing, reports } from './fields.js';
 import type { Expect, Holds } from './held.js';
 import { option } from './option.js';
 import type { PixelOptions } from './preprocessing.js';
@@ -11,6 +11,8 @@ const FROM_STUDENT = { shown: "from the student's file" };
 export interface PredictOptions extends PixelOptions {
   /** The file of a student (or of another known network, to see a teacher's answers): `.pth` or safetensors. */
   student: string;
+  /** Takes the averaged (EMA) weights of a file that has both these and plain ones. Default false. */
+  averaged?: boolean | undefined;
   /** A file, a folder (searched recursively), an archive (`.tar`, `.zip`), a file's bytes, or several of these. */
   images: string | Uint8Array | readonly (string | Uint8Array)[];
   /** Class names by index, or a file of `index name` lines. Default: those in the student's file. */
@@ -57,6 +59,9 @@ export const predictOptions = z.strictObject({
   student: option(fields.file, {
     help: "the student's .pth or .safetensors",
     synonyms: 'studentModel studentPath studentFile model modelPath checkpoint weights',
+  }),
+  averaged: option(averaged, {
+    help: "take the file's averaged (EMA) weights, where it has both",
   }),
   images: option(
     z

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  averaged,
   between,
   choice,
   dataset,
@@ -36,6 +37,8 @@ export interface TeachOptions extends TrainingOptions, PixelOptions {
    * better. Default: fresh weights, those of `torch.manual_seed(seed)` and torchvision's constructor.
    */
   weights?: string | undefined;
+  /** Takes the averaged (EMA) weights of the file of `weights`, where it has both these and plain ones. Default false. */
+  averaged?: boolean | undefined;
   /** Means of red, green and blue, in 0..1. Default: those in the file of `weights`, else ImageNet's, 0.485, 0.456, 0.406. */
   mean?: readonly [number, number, number] | undefined;
   /**
@@ -130,6 +133,9 @@ export const teachOptions = z.strictObject({
     help: "a file of weights to start from, such as torchvision's",
     shown: 'fresh weights',
     synonyms: 'pretrained pretrainedWeights initialWeights initialTeacher checkpoint',
+  }),
+  averaged: option(averaged, {
+    help: 'take the averaged (EMA) weights of the file of `weights`, where it has both',
   }),
   ...dataset,
   mean: option(preprocessing.mean.optional(), { shown: `${FROM_WEIGHTS} ImageNet's` }),

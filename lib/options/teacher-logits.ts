@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { PrepareProgress } from '../run/events.js';
 import type { DistillWarning } from '../warnings.js';
 import {
+  averaged,
   callback,
   dataset,
   execution,
@@ -23,6 +24,8 @@ export interface TeacherLogitsOptions extends PixelOptions {
   teacher: string;
   /** The safetensors file to write. */
   output: string;
+  /** Takes the averaged (EMA) weights of a teacher's file that has both these and plain ones. Default false. */
+  averaged?: boolean | undefined;
   /**
    * A folder with `train/` and `val/`, each with a folder of pictures for each class; or a manifest of pictures (`.csv`, `.jsonl`);
    * or archives (`.tar`, `.zip`, shards of WebDataset such as `photos-{000..009}.tar`).
@@ -80,6 +83,9 @@ export const teacherLogitsOptions = z.strictObject({
   teacher: option(fields.file, {
     help: 'the .pth or .safetensors of a known network or a student, or an .onnx',
     synonyms: 'teacherModel teacherPath teacherFile srcModel sourceModel model weights pretrained',
+  }),
+  averaged: option(averaged, {
+    help: "take the file's averaged (EMA) weights, where it has both",
   }),
   output: fields.output,
   ...dataset,

@@ -141,10 +141,11 @@ async function fillWith(
       task.report('warning', { code: 'WARN_LOGITS_PREPROCESSING', message, path: file });
     }
   } else if (!network) {
-    await native(opened.native.loadTeacher(file));
+    await native(opened.native.loadTeacher(file, options.averaged));
   }
   const answering: Answering = {
     sha256: teacher.sha256,
+    averaged: teacher.averaged,
     logits,
     network,
     device: opened.device,

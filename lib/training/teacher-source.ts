@@ -32,6 +32,8 @@ import { countLabelled, type Session } from './session.js';
 export interface Teacher {
   /** The SHA-256 of the file. */
   sha256: string;
+  /** True where its averaged weights are taken. */
+  averaged: boolean;
   /** Its answers, where it is not asked itself. */
   logits: TeacherLogits | null;
   /** The teacher, where it is an ONNX model: it holds a thread until it is closed. */
@@ -41,7 +43,9 @@ export interface Teacher {
   provenance: Record<string, unknown>;
 }
 
-type TeacherOptions = GivenPreprocessing & Pick<CheckedOptions, 'signal' | 'threads'>;
+/** Options that say how a teacher's file is read. */
+type TeacherOptions = GivenPreprocessing &
+  Pick<CheckedOptions, 'averaged' | 'signal' | 'threads'>;
 
 /**
  * Reads a teacher's file, whose classes must be the dataset's.
@@ -65,7 +69,7 @@ async function readNetwork(
   options: TeacherOptions,
   task: TaskContext<CommonEvents>,
 ): Promise<Teacher> {
-  const contents = await inspect(file);
+  const contents = await inspect(file, { averaged: options.averaged });
   const { architecture } = checkTeacher(contents);
   checkClasses(classes, contents.classes ?? 0, file, root);
   checkClassNames(classes, contents, root);
@@ -74,6 +78,7 @@ async function readNetwork(
   reportRecipe(options, contents, task);
   return {
     sha256: digest,
+    averaged: contents.weights.averaged,
     logits: null,
     network: null,
     preprocessing,
@@ -106,6 +111,7 @@ async function readOnnxTeacher(
   }
   return {
     sha256: digest,
+    averaged: false,
     logits: null,
     network,
     preprocessing,
@@ -129,6 +135,7 @@ async function readLogits(
   reportRecipe(options, contents, task);
   return {
     sha256: digest,
+    averaged: false,
     logits,
     network: null,
     preprocessing,

@@ -53,7 +53,7 @@ export async function readInitialTeacher(
       provenance: null,
     };
   }
-  const contents = await inspect(weights);
+  const contents = await inspect(weights, { averaged: options.averaged });
   const { metadata } = contents;
   const { architecture } = checkTeacher(contents, 'weights');
   const expected = options.architecture ?? architecture;
@@ -110,6 +110,7 @@ export async function trainTeacher(
     architecture: initial.architecture,
     keepHead: initial.keepHead,
     weights,
+    averaged: options.averaged,
     start: initial.keepHead ? weights : '',
     teacher: file,
     overwrite,

@@ -48,22 +48,33 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
     std::string format;
     std::optional<Recognized> recognized;
     std::optional<GraphSummary> graph;
+    std::string problem;
+    std::string key;
+    WeightsPlace place;
+    bool averaged;
+    std::vector<std::string> passed_over;
     std::vector<TensorEntry> tensors;
     std::optional<std::string> metadata;
     std::map<std::string, std::string> other_metadata;
   };
   return worker.run<Contents>(
       info.Env(),
-      [path = read_path(info[0])](Channel&) {
-        const ModelFile file = open_model(path, /*averaged=*/false);
+      [path = read_path(info[0]), averaged = read_bool(info[1], "averaged")](Channel&) {
+        const ModelFile file = open_model(path, averaged);
         const Checkpoint& checkpoint = file.checkpoint;
         checkpoint.verify();
-        Contents contents{checkpoint.format(),
-                          file.recognized,
-                          /*graph=*/{},
-                          checkpoint.tensors(),
-                          checkpoint.record(metadata_record),
-                          checkpoint.other_metadata()};
+        const WeightsPlace& place = checkpoint.place();
+        Contents contents{.format = checkpoint.format(),
+                        .recognized = file.recognized,
+                          .graph = {},
+                          .problem = file.problem,
+                        .key = checkpoint.trees()[place.tree].place,
+                        .place = place,
+                        .averaged = file.averaged,
+                        .passed_over = checkpoint.others(),
+                        .tensors = checkpoint.tensors(),
+                        .metadata = checkpoint.record(metadata_record),
+                        .other_metadata = checkpoint.other_metadata()};
         if (checkpoint.graph()) contents.graph = summarize_graph(checkpoint);
         return contents;
       },
@@ -96,6 +107,16 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
           object.Set("classes", static_cast<double>(recognized->options.classes));
           if (recognized->architecture->has_width) object.Set("width", recognized->options.width);
         }
+        object.Set("problem", text_or_null(env, contents.problem));
+        auto weights = Napi::Object::New(env);
+        weights.Set("key", contents.key);
+        weights.Set("prefix", contents.place.prefix);
+        weights.Set("head", text_or_null(env, contents.place.head));
+        weights.Set("averaged", contents.averaged);
+        object.Set("weights", weights);
+        auto passed_over = Napi::Array::New(env);
+        for (const auto& name : contents.passed_over) passed_over.Set(passed_over.Length(), name);
+        object.Set("passedOver", passed_over);
         object.Set("tensors", tensors);
         object.Set("metadata", contents.metadata ? static_cast<Napi::Value>(
                                                        Napi::String::New(env, *contents.metadata))
@@ -151,7 +172,7 @@ std::string graph_of(const Checkpoint& checkpoint) {
 Napi::Value read_graph(Worker& worker, const Napi::CallbackInfo& info) {
   return worker.run<std::string>(
       info.Env(),
-      [path = read_path(info[0])](Channel&) { return graph_of(Checkpoint::open(path)); },
+      [path = read_path(info[0])](Channel&) { return graph_of(open_model(path, /*averaged=*/false).checkpoint); },
       [](Napi::Env env, const std::string& graph) { return Napi::String::New(env, graph); });
 }
 
@@ -175,8 +196,9 @@ Napi::Value read_tensors(Worker& worker, const Napi::CallbackInfo& info) {
     names.push_back(read_string(listed.Get(i), "name"));
   return worker.run<std::vector<at::Tensor>>(
       info.Env(),
-      [path = read_path(info[0]), names = std::move(names)](Channel&) {
-        const Checkpoint checkpoint = open_model(path, /*averaged=*/false).checkpoint;
+      [path = read_path(info[0]), names = std::move(names),
+       averaged = read_bool(info[2], "averaged")](Channel&) {
+        const Checkpoint checkpoint = open_model(path, averaged).checkpoint;
         std::vector<at::Tensor> tensors;
         for (const std::string& name : names) {
           const TensorEntry* entry = checkpoint.find(name);
@@ -324,8 +346,9 @@ Napi::Value list_architectures(Worker& worker, const Napi::CallbackInfo& info) {
 Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
   const Fields options(info[0], "the call");
   const auto work = [from = read_path(options, "from"), to = read_path(options, "to"),
-                     format = read_named(options, "format", formats)](Channel&) {
-    const ModelFile file = open_model(from, /*averaged=*/false);
+                     format = read_named(options, "format", formats),
+                     averaged = read_bool(options, "averaged")](Channel&) {
+    const ModelFile file = open_model(from, averaged);
     if (!file.problem.empty()) throw Error("ERR_MODEL_ARCHITECTURE", file.problem);
     const Checkpoint& checkpoint = file.checkpoint;
     CheckpointContents contents = checkpoint.graph()

@@ -27,6 +27,7 @@ class ClassifierWrap {
   explicit ClassifierWrap(const Napi::CallbackInfo& info) : worker_(info.Env()) {
     const Fields options(info[0], "the classifier");
     model_ = read_path(options, "model");
+    averaged_ = read_bool(options, "averaged");
     preprocessing_ = read_preprocessing(options);
     execution_ = read_execution(options);
     options.refuse_others();
@@ -39,7 +40,7 @@ class ClassifierWrap {
         [this](Channel&) {
           const Compute compute = begin_execution(execution_);
           device_ = compute.device;
-          const LoadedNetwork loaded = load_network(model_, /*averaged=*/false);
+          const LoadedNetwork loaded = load_network(model_, averaged_);
           loaded.network->prepare(preprocessing_.image_size);
           classifier_.emplace(loaded.network->evaluator(compute), preprocessing_, compute);
           return gpu_warning(execution_);
@@ -90,6 +91,7 @@ class ClassifierWrap {
   }
 
   std::string model_;
+  bool averaged_ = false;
   Preprocessing preprocessing_;
   Execution execution_;
   at::Device device_ = at::kCPU;

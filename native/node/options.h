@@ -189,7 +189,8 @@ inline TeachOptions read_teach_options(const Napi::Value& value) {
                         .class_weights = read_class_weights(fields)};
   const TeachOptions options{read_train_config(fields, loss, "teacher", /*agreement=*/false),
                              {read_string(fields, "architecture"), read_path(fields, "weights"),
-                              read_bool(fields, "keepHead"), read_int(fields, "freezeEpochs", 0)}};
+                              read_bool(fields, "averaged"), read_bool(fields, "keepHead"),
+                              read_int(fields, "freezeEpochs", 0)}};
   fields.refuse_others();
   return options;
 }

@@ -130,10 +130,12 @@ inline int64_t read_threads(const Fields& fields) {
   return read_int(fields, "threads", 0, 4096);
 }
 
-inline bool read_bool(const Fields& fields, const char* name) {
-  const Napi::Value value = fields.get(name);
-  if (!value.IsBoolean()) throw wrong_type(fields.env(), name, "a boolean");
+inline bool read_bool(const Napi::Value& value, const char* name) {
+  if (!value.IsBoolean()) throw wrong_type(value.Env(), name, "a boolean");
   return value.As<Napi::Boolean>();
+}
+inline bool read_bool(const Fields& fields, const char* name) {
+  return read_bool(fields.get(name), name);
 }
 
 inline std::array<double, 3> read_triple(const Fields& fields, const char* name) {

@@ -104,7 +104,9 @@ class SessionWrap {
   Napi::Value load_teacher(const Napi::CallbackInfo& info) {
     return worker_.run<Session::LoadedTeacher>(
         info.Env(),
-        [this, path = read_path(info[0])](Channel&) { return session_.load_teacher(path); },
+        [this, path = read_path(info[0]), averaged = read_bool(info[1], "averaged")](Channel&) {
+          return session_.load_teacher(path, averaged);
+        },
         [](Napi::Env env, const Session::LoadedTeacher& loaded) {
           auto object = Napi::Object::New(env);
           object.Set("architecture", loaded.architecture);

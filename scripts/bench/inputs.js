@@ -105,6 +105,7 @@ async function portable(task, { tfjs: { imageSize, batchSize, steps } }) {
 
   const { mean, std, threads, teacher } = task;
   const classifier = new addon.Classifier({
+    averaged: false,
     mean,
     std,
     threads,

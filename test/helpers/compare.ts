@@ -39,6 +39,7 @@ beforeAll(async () => {
 /** Returns a model's logits for each validation picture by itself. */
 export async function answersOf(model: string): Promise<Float32Array[]> {
   const classifier = new (loadAddon().Classifier)({
+    averaged: false,
     model,
     mean,
     std,

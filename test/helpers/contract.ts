@@ -87,6 +87,7 @@ export function teachConfigOf(
     freezeEpochs: 0,
     architecture: 'densenet121',
     weights: '',
+    averaged: false,
     keepHead: false,
     ...given,
   };

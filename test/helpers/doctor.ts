@@ -62,7 +62,7 @@ async function writeBare(from: string, to: string): Promise<string> {
   const addon = loadAddon();
   const { tensors } = await inspect(from);
   const names = tensors.filter(({ dtype }) => dtype === 'float32').map(({ name }) => name);
-  const read = await addon.readTensors(from, names);
+  const read = await addon.readTensors(from, names, false);
   await addon.writeTensors({
     path: to,
     tensors: read.map((tensor, i) => ({ name: names[i] as string, ...tensor })),

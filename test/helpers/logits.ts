@@ -53,7 +53,7 @@ export async function learn(options: DistillOptions) {
 
 /** Reads the logits of a file, their shape and the pictures' names. */
 export async function read(from: string) {
-  const [logits, paths] = await native(loadAddon().readTensors(from, ['logits', 'paths']));
+  const [logits, paths] = await native(loadAddon().readTensors(from, ['logits', 'paths'], false));
   return {
     shape: logits?.shape,
     logits: logits?.data as Float32Array,

@@ -21,7 +21,7 @@ export const pictures: string[] = [];
 /** Writes a student as training leaves them: no statistic is 0 or 1, and its answers differ. */
 export async function writeTrained(file: string): Promise<void> {
   const fresh = await writeStudent(inFolder('fresh.pth'), { classes: classes.length, seed: 5 });
-  const tensors = await native(loadAddon().readTensors(fresh, STUDENT_TENSORS));
+  const tensors = await native(loadAddon().readTensors(fresh, STUDENT_TENSORS, false));
   let state = 9;
   const between = (low: number, high: number) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

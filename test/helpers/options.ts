@@ -92,6 +92,7 @@ const distillOptions = {
   ...trainingOptions,
   unlabeled: notAPath,
   teacher: notAPath,
+  averaged: notABoolean,
   teacherLogits: notAPath,
   student: notAPath,
   architecture: ['resnet', 'CNN', 'net.pt', 'net.onnx', '', '~/net.pt2', 18, null],
@@ -117,6 +118,7 @@ const teachOptions = {
   teacher: notAPath,
   architecture: ['densenet', 'resnet19', 'DenseNet121', '', 121, null],
   weights: notAPath,
+  averaged: notABoolean,
   mean: notMean,
   std: notStd,
   epochs: notACount,
@@ -132,6 +134,7 @@ const teachOptions = {
 const predictOptions = {
   ...pixelOptions,
   student: notAPath,
+  averaged: notABoolean,
   images: [
     ...['', 5, null, [], [''], [5], ['a', null], {}, '~/a', ['a', 'https://a/b']],
     ...['a.png\0', ['a.png', 'b.png\0']],
@@ -155,6 +158,7 @@ const teacherLogitsOptions = {
   ...pixelOptions,
   teacher: notAPath,
   output: notAPath,
+  averaged: notABoolean,
   dataset: notAPath,
   train: notAPath,
   val: notAPath,

@@ -39,6 +39,7 @@ describe('pictures', () => {
 
   test('are classified as their logits say', async () => {
     const classifier = new (loadAddon().Classifier)({
+      averaged: false,
       ...preprocessing,
       model: plain,
       device: 'cpu',

@@ -59,6 +59,7 @@ describe('a file of logits', () => {
   test('holds what the teacher says', async () => {
     const { logits } = await read(file);
     const classifier = new (loadAddon().Classifier)({
+      averaged: false,
       model: base.teacher,
       mean,
       std,

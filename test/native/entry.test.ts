@@ -88,7 +88,11 @@ describe.each(nonsense)('%s', (_, values) => {
       expect(promise, name).toBeInstanceOf(Promise);
       expect(await errorOf(() => promise), name).toBeInstanceOf(Error);
     }
-    const model = new Classifier({ ...execution, model: student }) as unknown as Anything;
+    const model = new Classifier({
+      ...execution,
+      model: student,
+      averaged: false,
+    }) as unknown as Anything;
     for (const name of ['logits', 'probabilities']) {
       expect(await errorOf(() => model[name]?.(...values)), name).toBeInstanceOf(Error);
     }
@@ -151,7 +155,8 @@ describe('a wrong field is refused by its name:', () => {
   const images = { pixels, labels: new Int32Array(1), sources: new Int32Array(1) };
   const calls: Record<string, (more: object) => unknown> = {
     Session: (more) => new Session({ ...execution, ...more }),
-    Classifier: (more) => new Classifier({ ...execution, model: student, ...more }),
+    Classifier: (more) =>
+      new Classifier({ ...execution, model: student, averaged: false, ...more }),
     createStore: (more) => new Session(execution).createStore({ ...storeOf(store), ...more }),
     reopenStore: (more) => new Session(execution).reopenStore({ ...storeOf(store), ...more }),
     append: (more) =>
@@ -160,7 +165,13 @@ describe('a wrong field is refused by its name:', () => {
     teach: (more) =>
       new Session(execution).teach({ ...teachConfigOf({ teacher: '' }), ...more }, () => {}),
     convert: (more) =>
-      loadAddon().convert({ from: student, to: `${student}.out`, format: 'pth', ...more }),
+      loadAddon().convert({
+        from: student,
+        to: `${student}.out`,
+        format: 'pth',
+        averaged: false,
+        ...more,
+      }),
   };
   const view = { crop: 'random', minScale: 0.08, flip: true };
   const refused: [string, string, unknown][] = [
@@ -271,7 +282,7 @@ test.each([
     last = epoch;
   });
   await session.close();
-  const found = await loadAddon().inspect(written);
+  const found = await loadAddon().inspect(written, false);
   const { trainLoss, trainAccuracy, valLoss, valAccuracy } = last as NativeEpoch;
   expect(JSON.parse(found.metadata as string)).toEqual({
     ...JSON.parse(metadata),

@@ -66,7 +66,11 @@ function gap(found: ArrayLike<number>, expected: ArrayLike<number>): number {
 }
 
 async function logitsOf(model: string, device: string, precision: Precision) {
-  const classifier = new (loadAddon().Classifier)({ ...execution(device, precision), model });
+  const classifier = new (loadAddon().Classifier)({
+    averaged: false,
+    ...execution(device, precision),
+    model,
+  });
   await classifier.load();
   const logits = await classifier.logits(pixels);
   await classifier.close();
@@ -81,7 +85,7 @@ async function epochsOf(
 ): Promise<NativeEpoch[]> {
   const session = new (loadAddon().Session)(execution(device, precision));
   await session.open();
-  await session.loadTeacher(base.teacher);
+  await session.loadTeacher(base.teacher, false);
   const store = { imageSize: size, classes: 2, trainCapacity: count, valCapacity: count };
   await session.createStore(
     storeOf({ ...store, folder, fingerprint: 'temporary', place: 'memory' }),

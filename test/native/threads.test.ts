@@ -95,7 +95,7 @@ describe.runIf(process.platform === 'linux')('threads and descriptors', () => {
 describe('a closed model', () => {
   const make = () => {
     const { student } = asking as { student: string };
-    return new (loadAddon().Classifier)({ ...execution(), model: student });
+    return new (loadAddon().Classifier)({ averaged: false, ...execution(), model: student });
   };
   const pixels = new Uint8Array(32 * 32 * 3);
   const closed = { code: 'ERR_CLOSED', message: expect.stringContaining('has been closed') };
@@ -169,11 +169,11 @@ describe('where the system makes no more threads', () => {
       await import('node:fs/promises').then(({ stat }) => stat('.')); // libuv's threads are there
       few(threads());
       const { student } = input.asking;
-      await say(() => addon.inspect(student));
+      await say(() => addon.inspect(student, false));
       await say(() => predict(input.asking));
       await say(() => distill(input.options));
       few(threads() + 1); // for files alone
-      await say(() => addon.inspect(student));
+      await say(() => addon.inspect(student, false));
       await say(() => predict(input.asking));
       await say(() => distill(input.options));
       few(1000);
@@ -228,7 +228,7 @@ describe('where the system makes no more threads', () => {
   test('a picture that cannot be decoded for that is not passed over', async (context) => {
     if (!env) return context.skip();
     const told = await outcomes(`
-      await say(() => loadAddon().inspect(input.asking.student));
+      await say(() => loadAddon().inspect(input.asking.student, false));
       await import('node:fs/promises').then(({ stat }) => stat('.'));
       few(threads() + 1); // for the model, and none for libvips
       await say(() => predict({ ...input.asking, images: input.large, onBadImage: 'skip' }));

@@ -74,6 +74,7 @@ const labelsOf = (count: number) => Int32Array.from({ length: count }, (_, i) =>
 
 async function logitsOf(model: string, imageSize: number, count: number): Promise<number[]> {
   const classifier = new (loadAddon().Classifier)({
+    averaged: false,
     model,
     mean,
     std,
@@ -176,7 +177,7 @@ test('the losses of the first steps', async () => {
     threads: 0,
   });
   await session.open();
-  await session.loadTeacher(teacher);
+  await session.loadTeacher(teacher, false);
   await session.createStore(
     storeOf({
       imageSize: size,

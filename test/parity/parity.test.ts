@@ -69,6 +69,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
     const classifier = new Classifier({
       ...preprocessing,
       model,
+      averaged: false,
       device: 'cpu',
       precision: 'fp32',
       threads: 0,
@@ -172,7 +173,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
       threads: 0,
     });
     await session.open();
-    await session.loadTeacher(teacher);
+    await session.loadTeacher(teacher, false);
     await session.createStore(
       storeOf({
         imageSize: 224,

@@ -90,7 +90,12 @@ async function trained(
 const lossesOf = (epochs: NativeEpoch[]) => epochs.flatMap(({ stepLosses }) => [...stepLosses]);
 
 async function logitsOf(model: string): Promise<Float32Array> {
-  const classifier = new (loadAddon().Classifier)({ ...common, precision: 'fp32', model });
+  const classifier = new (loadAddon().Classifier)({
+    averaged: false,
+    ...common,
+    precision: 'fp32',
+    model,
+  });
   await classifier.load();
   const logits = await classifier.logits(val);
   await classifier.close();
@@ -146,7 +151,7 @@ describe.runIf(python)('a student', () => {
 
     test("starts with PyTorch's weights", async () => {
       expect(answer().fresh).toBeLessThan(1e-7);
-      const { architecture, width } = await loadAddon().inspect(student().initial);
+      const { architecture, width } = await loadAddon().inspect(student().initial, false);
       expect(architecture).toBe(networks[i]?.architecture);
       expect(width ?? 1).toBe(networks[i]?.width);
     });

@@ -104,7 +104,7 @@ describe.runIf(python && existsSync(teacher))('the losses of 50 steps', () => {
   /** Opens a session whose store has these pictures to train on, and the first of them to validate. */
   async function fill(paths: string[], given: readonly number[]): Promise<NativeSession> {
     const session = await openSession(imageSize);
-    await session.loadTeacher(teacher);
+    await session.loadTeacher(teacher, false);
     await session.createStore(
       storeOf({ imageSize, classes: 2, trainCapacity: paths.length, valCapacity: 4 }),
     );

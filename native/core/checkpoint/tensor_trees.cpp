@@ -190,6 +190,7 @@ std::optional<std::string> name_at(const WeightsPlace& place, const std::string&
     return place.head_of_network + name.substr(place.head.size());
   }
   if (!name.starts_with(place.prefix)) return std::nullopt;
+  if (!place.left_out.empty() && name.starts_with(place.left_out)) return std::nullopt;
   auto rest = name.substr(place.prefix.size());
   if (is_count(rest)) return std::nullopt;
   join_old_densenet_name(rest);

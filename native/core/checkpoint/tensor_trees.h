@@ -30,6 +30,8 @@ struct WeightsPlace {
   // network's ('classifier'). Both empty where it is not renamed.
   std::string head;
   std::string head_of_network;
+  // The beginning of the names that are left out but for the last layer's: other parts of its head.
+  std::string left_out;
   // True where the names of all tensors of the dict stay as they are.
   bool exact = false;
 };

@@ -151,7 +151,7 @@ class WeightsFinder {
   // Tells whether there are other linear layers beside the last one than the network has, and notes
   // it.
   bool has_other_head(const Recognized& recognized) {
-    const auto& head = recognized.architecture->head;
+    const auto head = recognized.architecture->head();
     Group group{.prefix = head.substr(0, head.find('.')) + "."};
     for (const auto& tensor : checkpoint_.tensors()) {
       if (tensor.name.starts_with(group.prefix)) group.tensors.push_back(&tensor);
@@ -167,17 +167,29 @@ class WeightsFinder {
     return true;
   }
 
-  // Looks for a last layer under another name, among the group's own parts and those beside it: a
-  // network whose last layer was taken off may lie beside a new one.
+  // The tensors of a dict whose names begin so.
+  Group group_at(size_t tree, const std::string& prefix) const {
+    Group group{.prefix = prefix};
+    for (const auto& tensor : trees()[tree].tensors) {
+      if (tensor.name.starts_with(prefix)) group.tensors.push_back(&tensor);
+    }
+    return group;
+  }
+
+  // Looks for a last layer under another name: within the network's own, among the other parts of
+  // the group, and beside it, as a network whose last layer was taken off lies beside a new one.
   bool fits_with_other_head(size_t tree, const Group& body) {
+    for (const auto& name : heads()) {
+      const Group part = group_at(tree, body.prefix + name + ".");
+      if (is_head(part) && fits_with_head(tree, body.prefix, part, name)) return true;
+    }
     for (auto outer = body.prefix;;) {
-      Group around{.prefix = outer};
-      for (const auto& tensor : trees()[tree].tensors) {
-        if (tensor.name.starts_with(outer)) around.tensors.push_back(&tensor);
-      }
-      for (const auto& part : split(around)) {
+      for (const auto& part : split(group_at(tree, outer))) {
         if (outer != body.prefix && body.prefix.starts_with(part.prefix)) continue;
-        if (is_head(part) && fits_with_head(tree, body.prefix, part)) return true;
+        if (!is_head(part)) continue;
+        for (const auto& name : heads()) {
+          if (fits_with_head(tree, body.prefix, part, name)) return true;
+        }
       }
       if (outer.empty()) return false;
       const auto dot = outer.rfind('.', outer.size() - 2);
@@ -185,25 +197,27 @@ class WeightsFinder {
     }
   }
 
-  bool fits_with_head(size_t tree, const std::string& prefix, const Group& part) {
+  // Compares a network with the linear layer of a head as its last one. Of several layers the first
+  // one has its inputs: with it alone, it tells what the rest is.
+  bool fits_with_head(size_t tree, const std::string& prefix, const Group& part,
+                      const std::string& name) {
     const auto linears = linears_of(part);
     const bool is_single = linears.size() == 1 && part.tensors.size() <= 2;
-    for (const auto& name : heads()) {
-      if (is_taken(tree, prefix + name + ".", linears.front() + ".")) continue;
-      const WeightsPlace place{
-          .tree = tree, .prefix = prefix, .head = linears.front(), .head_of_network = name};
-      const auto recognized = recognize_at(place);
-      if (!recognized || recognized->architecture->head != name) continue;
-      if (is_single && is_complete(*recognized)) {
-        fits_.push_back({place, *recognized, is_averaged(place)});
-        return true;
-      }
-      if (is_complete(*recognized, &part)) {
-        note_other_head(part, *recognized);
-        return true;
-      }
+    if (is_taken(tree, prefix + name + ".", part.prefix)) return false;
+    const WeightsPlace place{.tree = tree,
+                             .prefix = prefix,
+                             .head = linears.front(),
+                             .head_of_network = name,
+                             .left_out = is_single ? "" : part.prefix};
+    const auto recognized = recognize_at(place);
+    if (!recognized || recognized->architecture->head() != name) return false;
+    if (is_single && is_complete(*recognized, /*with_bias=*/true)) {
+      fits_.push_back({place, *recognized, is_averaged(place)});
+      return true;
     }
-    return false;
+    if (!is_complete(*recognized, /*with_bias=*/false)) return false;
+    note_other_head(part, *recognized);
+    return true;
   }
 
   // Tells whether there are tensors under the name that a head is to have, other than its own.
@@ -238,35 +252,27 @@ class WeightsFinder {
   static std::vector<std::string> heads() {
     std::vector<std::string> names;
     for (const auto& architecture : architectures()) {
-      if (architecture.head.empty()) continue;
-      if (std::find(names.begin(), names.end(), architecture.head) == names.end()) {
-        names.push_back(architecture.head);
+      const auto head = architecture.head();
+      if (!head.empty() && std::find(names.begin(), names.end(), head) == names.end()) {
+        names.push_back(head);
       }
     }
     return names;
   }
 
-  // Tells whether the tensors that are taken are all that the network has, in its shapes. With
-  // another head, its tensors may be there as well, and its bias may be missing.
-  bool is_complete(const Recognized& recognized, const Group* other_head = nullptr) const {
+  // Tells whether the tensors that are taken are all that the network has, in its shapes.
+  bool is_complete(const Recognized& recognized, bool with_bias) const {
     const auto network = create_network(recognized);
+    const auto bias = recognized.architecture->head() + ".bias";
     size_t found = 0;
     for (const auto& [name, tensor] : network->state()) {
       const auto* entry = checkpoint_.find(name);
-      const bool is_bias = other_head && name == recognized.architecture->head + ".bias";
-      if (!entry && (is_bias || name.ends_with(".num_batches_tracked"))) continue;
+      const bool may_lack = name.ends_with(".num_batches_tracked") || (!with_bias && name == bias);
+      if (!entry && may_lack) continue;
       if (!entry || entry->shape != tensor.sizes().vec()) return false;
       ++found;
     }
-    const auto is_beside = [&](const TensorEntry& entry) {
-      const auto& prefix = checkpoint_.place().prefix;
-      return other_head && (prefix + entry.name).starts_with(other_head->prefix);
-    };
-    const auto& tensors = checkpoint_.tensors();
-    const auto others = std::count_if(tensors.begin(), tensors.end(), [&](const auto& entry) {
-      return !network->state().find(entry.name) && is_beside(entry);
-    });
-    return found + others == tensors.size();
+    return found == checkpoint_.tensors().size();
   }
 
   void note_other_head(const Group& head, const Recognized& recognized) {

@@ -32,7 +32,7 @@ Architecture densenet(const DenseNetVariant& variant) {
             return std::make_unique<DenseNet>(variant, options.classes);
           },
           /*has_width=*/false,
-          /*head=*/"classifier"};
+          /*head=*/[] { return std::string("classifier"); }};
 }
 
 // The reference's student, of any width.
@@ -51,7 +51,7 @@ Architecture cnn() {
                 options.width);
           },
           /*has_width=*/true,
-          /*head=*/"classifier.3"};
+          /*head=*/[] { return std::string("classifier.3"); }};
 }
 
 // A network whose graph is part of the addon.
@@ -67,7 +67,9 @@ Architecture shipped(const ShippedFile& file) {
             auto network = std::make_unique<ShippedNetwork>(file, options.classes);
             if (options.drop_rate) network->set_drop_rate(*options.drop_rate);
             return network;
-          }};
+          },
+          /*has_width=*/false,
+          /*head=*/[&file] { return shipped_head(file); }};
 }
 
 constexpr const char* known_networks = "a network that is known by its state dict";

@@ -32,8 +32,8 @@ struct Architecture {
   // Makes a network whose weights are not yet initialised.
   std::function<std::unique_ptr<Network>(const NetworkOptions&)> create;
   bool has_width = false;  // whether there are wider and narrower ones
-  // The name of its last layer, which files may give another one; empty where it is no linear one.
-  std::string head = {};
+  // Returns the name of its last layer, a linear one, which files may give another name.
+  std::function<std::string()> head;
 
   bool has(Role role) const { return std::find(roles.begin(), roles.end(), role) != roles.end(); }
 };

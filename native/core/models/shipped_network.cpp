@@ -54,6 +54,16 @@ void ShippedNetwork::initialize(at::Generator generator) {
   }
 }
 
+std::string shipped_head(const ShippedFile& file) {
+  for (const ShippedTensor& weight : weights_of(file)) {
+    constexpr std::string_view ending = ".weight";
+    if (weight.shape[0] == ShippedTensor::classes && weight.name.ends_with(ending)) {
+      return weight.name.substr(0, weight.name.size() - ending.size());
+    }
+  }
+  return {};
+}
+
 std::optional<int64_t> shipped_classes(const Checkpoint& checkpoint, const ShippedFile& file) {
   const auto& expected = weights_of(file);
   const auto& tensors = checkpoint.tensors();

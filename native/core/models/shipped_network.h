@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "core/checkpoint/checkpoint.h"
 #include "core/models/graph_network.h"
@@ -23,6 +24,9 @@ class ShippedNetwork final : public GraphNetwork {
  private:
   const ShippedFile& file_;
 };
+
+// The name of the last layer of an architecture.
+std::string shipped_head(const ShippedFile& file);
 
 // The number of classes of the network of this architecture in a checkpoint; none where the
 // checkpoint holds another. They are told apart by the weights of two or more dimensions: all of

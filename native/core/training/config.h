@@ -61,6 +61,7 @@ struct DistillConfig {
 struct TeachConfig {
   std::string architecture;  // the registry's name of the teacher
   std::string weights;       // a checkpoint to start from; empty: fresh weights
+  bool averaged;             // take its averaged weights, where it has plain ones as well
   bool keep_head;         // whether the checkpoint's last layer is kept: its classes are the same
   int64_t freeze_epochs;  // first epochs in which all but the last layer is frozen
 };

@@ -110,7 +110,7 @@ std::unique_ptr<Network> make_teacher(const TeachConfig& config, int64_t classes
     teacher->initialize(generator);
     return teacher;
   }
-  LoadedNetwork loaded = load_teacher(config.weights, /*averaged=*/false);
+  LoadedNetwork loaded = load_teacher(config.weights, config.averaged);
   if (config.keep_head) return std::move(loaded.network);
   auto teacher = find_architecture(loaded.architecture).create({classes});
   Linear head = *teacher->head();

@@ -24,8 +24,8 @@ Session::Opened Session::open() {
   return {compute_.device.str(), compute_.precision(), gpu_warning(execution_)};
 }
 
-Session::LoadedTeacher Session::load_teacher(const std::string& path) {
-  const auto [architecture, network] = distill::load_teacher(path, /*averaged=*/false);
+Session::LoadedTeacher Session::load_teacher(const std::string& path, bool averaged) {
+  const auto [architecture, network] = distill::load_teacher(path, averaged);
   network->prepare(preprocessing_.image_size);
   teacher_.emplace(path, network->evaluator(compute_), preprocessing_, compute_);
   return {architecture, network->classes(), count_elements(network->parameters())};

@@ -30,12 +30,13 @@ class Session {
   };
   Opened open();
 
-  // Reads the teacher of a distillation. Throws ERR_CHECKPOINT_… and ERR_TEACHER_ARCHITECTURE.
+  // Reads the teacher of a distillation, its averaged weights where asked for. Throws
+  // ERR_CHECKPOINT_… and ERR_TEACHER_ARCHITECTURE.
   struct LoadedTeacher {
     std::string architecture;
     int64_t classes, parameters;
   };
-  LoadedTeacher load_teacher(const std::string& path);
+  LoadedTeacher load_teacher(const std::string& path, bool averaged);
 
   // Makes an empty store, whose training pictures are augmented by `view` on their way into it.
   // Throws what SampleStore::create throws.

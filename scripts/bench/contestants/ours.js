@@ -58,7 +58,7 @@ await serve({
       preprocessing: { ...centerCropOf(imageSize), mean, std },
       storeSize: imageSize,
       views: null,
-      teacher: { sha256: '', logits: null, device, precision },
+      teacher: { sha256: '', averaged: false, logits: null, device, precision },
       onBadImage: 'error',
       cacheMemory: Number.MAX_SAFE_INTEGER,
       cacheDir: undefined,
@@ -226,7 +226,7 @@ async function openSession(imageSize) {
   const options = { imageSize, mean, std, device, precision, threads };
   const opened = new (loadAddon().Session)(options);
   await native(opened.open());
-  await native(opened.loadTeacher(task.teacher));
+  await native(opened.loadTeacher(task.teacher, false));
   return opened;
 }
 

@@ -55,6 +55,7 @@ describe.skipIf(!existsSync(file) || !existsSync(root))('the recipe of a shipped
       recipe: null,
       preprocessing: { ...right, ...wrong },
       sha256: '',
+      averaged: false,
       classesFit: true,
     };
     const found = await searchRecipe(teacher, { val: samples, train: [] }, asking);

@@ -24,7 +24,7 @@ test.each(steps)('a model of whole pictures answers as its student: %o', async (
   if (typeof runtime === 'string') throw new Error(runtime);
   const preprocessing = { ...CENTER_CROP, ...given, imageSize: 48, mean, std };
   const options = { input: 'picture', softmax: true, dynamicSize: false } as const;
-  const tensors = await native(loadAddon().readTensors(student, STUDENT_TENSORS));
+  const tensors = await native(loadAddon().readTensors(student, STUDENT_TENSORS, false));
   const { bytes } = studentModel({
     ...options,
     preprocessing,
@@ -38,6 +38,7 @@ test.each(steps)('a model of whole pictures answers as its student: %o', async (
   const trials = await makeTrials(preprocessing, {
     ...options,
     student,
+    averaged: false,
     classes: classes.length,
   });
   expect(trials.map(({ input }) => input.shape)).toEqual([

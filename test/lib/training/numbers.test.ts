@@ -95,7 +95,7 @@ describe('numbers', () => {
       threads: 1,
     });
     await session.open();
-    await session.loadTeacher(given.teacher);
+    await session.loadTeacher(given.teacher, false);
     const dataset = await scanDataset({
       train: path.join(given.dataset, 'train'),
       val: path.join(given.dataset, 'val'),

@@ -163,6 +163,7 @@ describe('initial weights', () => {
       }) as number[];
       expect((await inspect(legacy)).format).toBe('legacy');
       const classifier = new (loadAddon().Classifier)({
+        averaged: false,
         model: legacy,
         mean,
         std,

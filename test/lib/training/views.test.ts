@@ -48,7 +48,7 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
 
   const session = new Session({ mean, std, imageSize, ...execution });
   await session.open();
-  await session.loadTeacher(base.teacher);
+  await session.loadTeacher(base.teacher, false);
   await session.createStore(
     storeOf({
       imageSize,
@@ -86,7 +86,14 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
   );
   await session.close();
 
-  const teacher = new Classifier({ model: base.teacher, mean, std, imageSize, ...execution });
+  const teacher = new Classifier({
+    model: base.teacher,
+    averaged: false,
+    mean,
+    std,
+    imageSize,
+    ...execution,
+  });
   await teacher.load();
   const expected: number[] = [];
   for (const epoch of [0, 1]) {

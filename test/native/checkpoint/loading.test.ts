@@ -19,6 +19,7 @@ describe('loading into a model', () => {
 
   async function logits(file: string): Promise<number[]> {
     const classifier = new (loadAddon().Classifier)({
+      averaged: false,
       model: file,
       imageSize: 16,
       mean: [0.5, 0.5, 0.5],
