@@ -44,8 +44,7 @@ export interface Teacher {
 }
 
 /** Options that say how a teacher's file is read. */
-type TeacherOptions = GivenPreprocessing &
-  Pick<CheckedOptions, 'averaged' | 'signal' | 'threads'>;
+type TeacherOptions = GivenPreprocessing & Pick<CheckedOptions, 'averaged' | 'signal' | 'threads'>;
 
 /**
  * Reads a teacher's file, whose classes must be the dataset's.

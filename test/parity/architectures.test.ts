@@ -84,7 +84,7 @@ describe.skipIf(python === null)('compared with PyTorch', () => {
 
   test.each(fromTorchvision)('%s gives the same logits', async (model) => {
     const classifier = new addon.Classifier({
-averaged: false,
+      averaged: false,
       model: fileOf(model),
       imageSize: size,
       mean,

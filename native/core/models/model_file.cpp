@@ -19,6 +19,8 @@ namespace {
 constexpr size_t fewest_tensors = 8;
 // Places that are compared with the architectures: more than any training program makes.
 constexpr size_t most_places = 256;
+// Comparisons in all, with other last layers as well.
+constexpr size_t most_comparisons = 4096;
 constexpr size_t deepest_prefix = 8;
 
 // A place whose weights are those of an architecture.
@@ -136,6 +138,7 @@ class WeightsFinder {
   }
 
   std::optional<Recognized> recognize_at(const WeightsPlace& place) {
+    if (++comparisons_ > most_comparisons) return std::nullopt;
     checkpoint_.take(place);
     return recognize(checkpoint_);
   }
@@ -179,6 +182,10 @@ class WeightsFinder {
   // Looks for a last layer under another name: within the network's own, among the other parts of
   // the group, and beside it, as a network whose last layer was taken off lies beside a new one.
   bool fits_with_other_head(size_t tree, const Group& body) {
+    const bool has_convolutions =
+        std::any_of(body.tensors.begin(), body.tensors.end(),
+                    [](const TensorEntry* tensor) { return tensor->shape.size() == 4; });
+    if (!has_convolutions) return false;
     for (const auto& name : heads()) {
       const Group part = group_at(tree, body.prefix + name + ".");
       if (is_head(part) && fits_with_head(tree, body.prefix, part, name)) return true;
@@ -310,6 +317,7 @@ class WeightsFinder {
   std::vector<Fit> fits_;
   std::string other_head_;
   size_t places_ = 0;
+  size_t comparisons_ = 0;
 };
 
 // Tells whether two places hold the same bytes: a file may name one dict twice.

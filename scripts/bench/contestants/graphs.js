@@ -23,7 +23,13 @@ function noise(bytes) {
 /** @param {Run} run */
 async function makeForward({ file, precision, pictures, threads, size }) {
   const execution = { device: 'cpu', precision, threads };
-  const options = { model: file, imageSize: size, ...preprocessing, ...execution };
+  const options = {
+    model: file,
+    averaged: false,
+    imageSize: size,
+    ...preprocessing,
+    ...execution,
+  };
   const classifier = new (loadAddon().Classifier)(options);
   await classifier.load();
   const pixels = noise(pictures * size * size * 3);
