@@ -40,8 +40,11 @@ async function bothIn(file: string, plain: string, averaged: string): Promise<st
     const { path: converted } = await convert(from, `${from}.safetensors`);
     const read = parseSafetensors(readFileSync(converted));
     for (const [name, entry] of Object.entries<{ data_offsets: number[] }>(read.header)) {
-      const moved = { ...entry, data_offsets: entry.data_offsets.map((at) => at + end) };
-      if (name !== '__metadata__') header[prefix + name] = moved;
+      if (name === '__metadata__') continue;
+      header[prefix + name] = {
+        ...entry,
+        data_offsets: entry.data_offsets.map((at) => at + end),
+      };
     }
     parts.push(read.data);
     end += read.data.length;

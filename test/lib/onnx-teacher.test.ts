@@ -185,6 +185,7 @@ describe('a student that exportOnnx() wrote', () => {
     const logits = await (await opened(file, shape)).logits(crops);
     const execution = { device: 'cpu', precision: 'fp32', threads: 1 } as const;
     const classifier = new (loadAddon().Classifier)({
+      averaged: false,
       model: student,
       mean,
       std,

@@ -96,6 +96,10 @@ constexpr std::string_view inert_globals[] = {
     "torch.Tensor",
     "torch._utils._rebuild_",  // tensors that are not dense, which no network here has
     "torch.device",
+    "torch.per_channel_affine",
+    "torch.per_channel_symmetric",
+    "torch.per_tensor_affine",
+    "torch.per_tensor_symmetric",
     "torch.serialization._get_layout",
     "types.GenericAlias",
     "types.MappingProxyType",
