@@ -72,6 +72,7 @@ async function compare(name, folder, exported) {
   /** @type {NativeClassifierOptions} */
   const options = {
     model: path.join(folder, 'model.pt2'),
+    averaged: false,
     imageSize: exported.imageSize,
     mean,
     std,
