@@ -65,16 +65,16 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
         checkpoint.verify();
         const WeightsPlace& place = checkpoint.place();
         Contents contents{.format = checkpoint.format(),
-                        .recognized = file.recognized,
+                          .recognized = file.recognized,
                           .graph = {},
                           .problem = file.problem,
-                        .key = checkpoint.trees()[place.tree].place,
-                        .place = place,
-                        .averaged = file.averaged,
-                        .passed_over = checkpoint.others(),
-                        .tensors = checkpoint.tensors(),
-                        .metadata = checkpoint.record(metadata_record),
-                        .other_metadata = checkpoint.other_metadata()};
+                          .key = checkpoint.trees()[place.tree].place,
+                          .place = place,
+                          .averaged = file.averaged,
+                          .passed_over = checkpoint.others(),
+                          .tensors = checkpoint.tensors(),
+                          .metadata = checkpoint.record(metadata_record),
+                          .other_metadata = checkpoint.other_metadata()};
         if (checkpoint.graph()) contents.graph = summarize_graph(checkpoint);
         return contents;
       },
