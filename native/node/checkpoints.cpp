@@ -172,7 +172,9 @@ std::string graph_of(const Checkpoint& checkpoint) {
 Napi::Value read_graph(Worker& worker, const Napi::CallbackInfo& info) {
   return worker.run<std::string>(
       info.Env(),
-      [path = read_path(info[0])](Channel&) { return graph_of(open_model(path, /*averaged=*/false).checkpoint); },
+      [path = read_path(info[0])](Channel&) {
+        return graph_of(open_model(path, /*averaged=*/false).checkpoint);
+      },
       [](Napi::Env env, const std::string& graph) { return Napi::String::New(env, graph); });
 }
 

@@ -31,7 +31,7 @@ async function modelOf({ name, shape, classes }: Network, opset: number): Promis
   const file = path.join(folder, `${name}.pt2`);
   const program = parseProgram(await native(loadAddon().readGraph(file)), file);
   const names = weightsOf(program);
-  const tensors = await native(loadAddon().readTensors(file, names));
+  const tensors = await native(loadAddon().readTensors(file, names, false));
   const { bytes } = networkModel({
     program,
     tensors: new Map(tensors.map((tensor, i) => [names[i] ?? '', tensor])),
