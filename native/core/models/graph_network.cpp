@@ -92,7 +92,7 @@ std::unique_ptr<GraphNetwork> GraphNetwork::load(const Checkpoint& checkpoint) {
                     "'" + checkpoint.path() + "' lacks the constant '" + printable(input.tensor) +
                         "' of its graph: take the file from its source again");
       }
-      network->constants_.insert(input.tensor, read_finite(checkpoint, *entry, dtype));
+      network->constants_.insert(input.tensor, checkpoint.read(*entry).to(dtype));
       continue;
     }
     // A last layer may have been replaced since the graph was made.
