@@ -264,7 +264,9 @@ describe('refusing', () => {
     });
     expect(await refusedFile(file)).toMatchObject({
       code: 'ERR_CHECKPOINT_UNSAFE',
-      message: expect.stringContaining("'w' as a pickled object that is no dense tensor"),
+      message: expect.stringContaining(
+        "'data/weights/weight_0' as a pickled object that is no dense tensor",
+      ),
     });
   });
 
