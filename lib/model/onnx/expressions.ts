@@ -1,9 +1,15 @@
-// Sizes in an ExportedProgram are formulas of symbols, as sympy prints them: `((s53 - 1)//2) + 1`, `Max(1, s77)`.
+// Sizes in an ExportedProgram are formulas of symbols. PyTorch writes them as sympy's srepr() does, `Add(Symbol('s53',
+// positive=True, integer=True), Integer(-1))`, or, in some places, as its str(): `((s53 - 1)//2) + 1`.
 
 /** The values of symbols; one that is missing is known only when the model runs. */
 export type Symbols = ReadonlyMap<string, number>;
 
 const FUNCTIONS: Readonly<Record<string, (...values: number[]) => number>> = {
+  Add: (...values) => values.reduce((a, b) => a + b, 0),
+  Mul: (...values) => values.reduce((a, b) => a * b, 1),
+  Pow: (a, b) => a ** b,
+  Integer: (a) => a,
+  Rational: (a, b) => a / b,
   Max: Math.max,
   Min: Math.min,
   Mod: modulo,
@@ -32,7 +38,7 @@ export function modulo(a: number, b: number): number {
  * @returns `null` where it depends on a symbol without a value, or is written in a way that is not known.
  */
 export function evaluate(formula: string, symbols: Symbols): number | null {
-  const tokens = formula.match(/\*\*|\/\/|[()+\-*/,]|[A-Za-z_]\w*|\d+(\.\d+)?|\S/g) ?? [];
+  const tokens = formula.match(/\*\*|\/\/|[()+\-*/,=]|'\w*'|[A-Za-z_]\w*|\d+(\.\d+)?|\S/g) ?? [];
   let at = 0;
   const take = (token: string) => {
     if (tokens[at] !== token) return false;
@@ -71,10 +77,18 @@ export function evaluate(formula: string, symbols: Symbols): number | null {
     const token = tokens[at++] ?? '';
     if (/^\d/.test(token)) return Number(token);
     if (!take('(')) return symbols.get(token) ?? Number.NaN;
+    if (token === 'Symbol') return symbol();
     const values = [sum(depth + 1)];
     while (take(',')) values.push(sum(depth + 1));
     const apply = Object.hasOwn(FUNCTIONS, token) ? FUNCTIONS[token] : undefined;
     return apply && take(')') ? apply(...values) : Number.NaN;
+  };
+
+  /** The rest of `Symbol('s53', positive=True, integer=True)`. */
+  const symbol = (): number => {
+    const name = (tokens[at++] ?? '').replaceAll("'", '');
+    while (tokens[at] !== ')' && at < tokens.length) at++;
+    return take(')') ? (symbols.get(name) ?? Number.NaN) : Number.NaN;
   };
 
   const value = sum(0);
@@ -90,7 +104,7 @@ export function solve(
   formula: string,
   target: number,
 ): { symbol: string; value: number } | null | undefined {
-  const names = new Set(formula.match(/[A-Za-z_]\w*(?!\w*\()/g) ?? []);
+  const names = symbolsIn(formula);
   const [symbol] = names;
   if (names.size !== 1 || symbol === undefined) return undefined;
   const at = (value: number) => evaluate(formula, new Map([[symbol, value]]));
@@ -98,4 +112,9 @@ export function solve(
   if (zero === null || one === null || one === zero) return undefined;
   const value = (target - zero) / (one - zero);
   return Number.isInteger(value) && at(value) === target ? { symbol, value } : null;
+}
+
+function symbolsIn(formula: string): Set<string> {
+  const named = [...formula.matchAll(/Symbol\('(\w+)'/g)].map(([, name = '']) => name);
+  return new Set(named.length > 0 ? named : formula.match(/\b[A-Za-z_]\w*\b(?!\()/g));
 }

@@ -39,18 +39,23 @@ function windowsOf(call: Call): Windows {
 
 /**
  * Returns `ceil_mode` as padding after each dimension, so that the number of windows is PyTorch's, which drops a window
- * that begins in the padding.
+ * that begins in the padding; `null` where the sizes are not known.
  */
-function endPadding(call: Call, { kernel, stride, padding, dilation }: Windows): number[] {
-  const { shape } = call.output();
-  return padding.map((pad, i) => {
-    if (!call.flag('ceil_mode')) return pad;
-    const size = knownSize(call, call.first, i + 2);
-    const [windows, step] = [shape[i + 2], stride[i] ?? 1];
-    if (typeof windows !== 'number') throw call.refuse('has an output of unknown size');
-    const reach = (windows - 1) * step + (dilation[i] ?? 1) * ((kernel[i] ?? 1) - 1) + 1;
+function endPadding(call: Call, { kernel, stride, padding, dilation }: Windows): number[] | null {
+  if (!call.flag('ceil_mode')) return padding;
+  const after = padding.map((pad, i) => {
+    const [size, windows] = [call.first.shape[i + 2], call.output().shape[i + 2]];
+    if (typeof size !== 'number' || typeof windows !== 'number') return null;
+    const reach =
+      (windows - 1) * (stride[i] ?? 1) + (dilation[i] ?? 1) * ((kernel[i] ?? 1) - 1) + 1;
     return Math.max(pad, reach - size - pad);
   });
+  return after.every((pixels) => pixels !== null) ? after : null;
+}
+
+/** Padding as attributes; ONNX rounds up where sizes are not known. */
+function paddingOf(padding: readonly number[], after: readonly number[] | null) {
+  return { pads: [...padding, ...(after ?? padding)], ...(after ? {} : { ceil_mode: 1 }) };
 }
 
 function maxPool(call: Call): string {
@@ -58,7 +63,7 @@ function maxPool(call: Call): string {
   return call.node('MaxPool', [call.x], {
     kernel_shape: windows.kernel,
     strides: windows.stride,
-    pads: [...windows.padding, ...endPadding(call, windows)],
+    ...paddingOf(windows.padding, endPadding(call, windows)),
     dilations: windows.dilation,
   });
 }
@@ -71,8 +76,9 @@ function averagePool(call: Call): string {
   const attributes = { kernel_shape: kernel, strides: stride };
   const isPadded = padding.some((pixels) => pixels > 0);
   if (!isPadded || !call.flag('count_include_pad', true)) {
-    return call.node('AveragePool', [call.x], { ...attributes, pads: [...padding, ...after] });
+    return call.node('AveragePool', [call.x], { ...attributes, ...paddingOf(padding, after) });
   }
+  if (!after) throw call.refuse('rounds up for an input of unknown size');
   if (after.every((pixels, i) => pixels === padding[i])) {
     const pads = [...padding, ...padding];
     return call.node('AveragePool', [call.x], { ...attributes, pads, count_include_pad: 1 });

@@ -12,6 +12,16 @@ test.each<[string, number | null]>([
   ['((s53 - 1)//2) + 1', 112],
   ['2*s77*(s53 + 1)', 3150],
   ['-s77 + 10', 3],
+  ["Symbol('s53', positive=True, integer=True)", 224],
+  [
+    "Add(FloorDiv(Add(Symbol('s53', positive=True, integer=True), Integer(-1)), Integer(2)), Integer(1))",
+    112,
+  ],
+  ["Mul(Integer(3), Symbol('s77', integer=True), Pow(Symbol('s77'), Integer(2)))", 1029],
+  ["Mul(Rational(1, 2), Symbol('s53'))", 112],
+  ["Symbol('s3', positive=True)", null],
+  ["Symbol('s53', positive=True", null],
+  ['Symbol(', null],
   ['s77**2', 49],
   ['-s77//2', -4],
   ['Max(1, s77)', 7],
@@ -33,6 +43,8 @@ test.each<[string, number | null]>([
 
 test.each<[string, number, ReturnType<typeof solve>]>([
   ['s53', 224, { symbol: 's53', value: 224 }],
+  ["Symbol('s53', positive=True, integer=True)", 224, { symbol: 's53', value: 224 }],
+  ["Mul(Integer(32), Symbol('_h', positive=True, integer=True))", 224, { symbol: '_h', value: 7 }],
   ['32*_h', 224, { symbol: '_h', value: 7 }],
   ['32*_h', 225, null],
   ['2*s1 + 1', 9, { symbol: 's1', value: 4 }],

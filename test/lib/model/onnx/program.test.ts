@@ -48,7 +48,7 @@ function program(changes: {
           },
         ],
         tensor_values: {
-          x: known(...(changes.images ?? ['s0', 3, 's1', 's1'])),
+          x: known(...(changes.images ?? ["Symbol('s0', integer=True)", 3, 's1', 's1'])),
           mean: known('s0', 3),
           p_weight: weight,
           last: known('s0', 2),
