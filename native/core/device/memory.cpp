@@ -48,8 +48,11 @@ void* map_block(size_t bytes) {
   return first + before;
 }
 
+constexpr size_t unlimited = std::numeric_limits<size_t>::max();
 // The most bytes that may be in use when this thread takes more.
-thread_local size_t most_in_use = std::numeric_limits<size_t>::max();
+thread_local size_t most_in_use = unlimited;
+// The bytes that this thread may take in small blocks.
+thread_local size_t small_left = unlimited;
 
 class KeepingAllocator final : public c10::Allocator {
  public:
@@ -91,12 +94,14 @@ class KeepingAllocator final : public c10::Allocator {
   void* take(size_t bytes) {
     if (bytes == 0) return nullptr;
     if (bytes < smallest_kept) {
+      if (bytes > small_left) throw OverLimit();
+      if (most_in_use != unlimited) small_left -= bytes;
       void* data = nullptr;
       if (::posix_memalign(&data, alignment, bytes) != 0) throw std::bad_alloc();
       return data;
     }
     const std::lock_guard lock(mutex_);
-    if (bytes > most_in_use || used_bytes_ > most_in_use - bytes) throw std::bad_alloc();
+    if (bytes > most_in_use || used_bytes_ > most_in_use - bytes) throw OverLimit();
     auto idle = idle_.lower_bound(rounded(bytes));
     if (idle == idle_.end() || idle->first > 2 * rounded(bytes)) {
       if (idle_bytes_ > most_used_bytes_ + idle_allowance) unmap_idle();
@@ -144,10 +149,12 @@ void release_freed_memory() {
 }
 
 AllocationLimit::AllocationLimit(size_t bytes)
-    : before_(std::exchange(most_in_use, KeepingAllocator::instance().used_bytes() + bytes)) {}
+    : before_(std::exchange(most_in_use, KeepingAllocator::instance().used_bytes() + bytes)),
+      small_before_(std::exchange(small_left, bytes)) {}
 
 AllocationLimit::~AllocationLimit() {
   most_in_use = before_;
+  small_left = small_before_;
 }
 
 }  // namespace distill

@@ -96,8 +96,29 @@ class Binder {
     }
   }
 
-  // Types, layouts and memory formats are whole numbers to the dispatcher.
+  // Types, layouts and memory formats are whole numbers to the dispatcher, which takes any. Nothing
+  // else must come in their place.
+  Kind kind_of_number() const {
+    c10::TypePtr type = formal_.real_type();
+    if (type->kind() == c10::TypeKind::OptionalType) {
+      type = type->castRaw<c10::OptionalType>()->getElementType();
+    }
+    switch (type->kind()) {
+      case c10::TypeKind::ScalarTypeType:
+        return Kind::dtype;
+      case c10::TypeKind::LayoutType:
+        return Kind::layout;
+      case c10::TypeKind::MemoryFormatType:
+        return Kind::memory_format;
+      default:
+        return Kind::integer;
+    }
+  }
+
   Operand whole_number(const GraphArgument& argument) {
+    const bool is_number = argument.kind == Kind::integer || argument.kind == Kind::boolean ||
+                           argument.kind == Kind::value;
+    if (kind_of_number() != (is_number ? Kind::integer : argument.kind)) refuse_type();
     switch (argument.kind) {
       case Kind::value:
         return value(argument, /*is_tensor=*/false);
@@ -191,7 +212,9 @@ std::vector<Operand> bind_arguments(
     const auto given = std::find_if(arguments.begin(), arguments.end(), [&](const auto& argument) {
       return argument.first == formal.name();
     });
-    if (given != arguments.end()) {
+    if (formal.name() == "pin_memory") {  // is not the graph's business
+      operands.emplace_back();
+    } else if (given != arguments.end()) {
       operands.push_back(Binder(formal, find).bind(given->second));
     } else if (formal.default_value()) {
       operands.emplace_back().literal = *formal.default_value();

@@ -27,6 +27,7 @@ bool are_ones(const Operand& operand) {
 bool has_winograd_steps(const Call& call) {
   const bool is_plain = call.name == "conv2d" ||
                         (call.name == "convolution" && call.handle && call.position("transposed") &&
+                         call.argument("transposed").literal.isBool() &&
                          !call.argument("transposed").literal.toBool());
   return is_plain && are_ones(call.argument("stride")) && are_ones(call.argument("padding")) &&
          are_ones(call.argument("dilation")) && call.argument("groups").literal.isInt() &&
@@ -35,7 +36,9 @@ bool has_winograd_steps(const Call& call) {
 
 std::optional<at::Tensor> convolve_3x3(const at::Tensor& x, const at::Tensor& weight,
                                        const at::Tensor& bias) {
-  if (!applies(x, weight)) return std::nullopt;
+  const bool has_fitting_bias =
+      !bias.defined() || bias.sizes() == at::IntArrayRef({weight.size(0)});
+  if (!applies(x, weight) || !has_fitting_bias) return std::nullopt;  // ATen refuses the latter
   const at::Tensor y = winograd_convolution(x, weight);
   return bias.defined() ? y + bias.to(y.scalar_type()).view({-1, 1, 1}) : y;
 }

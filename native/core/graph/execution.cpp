@@ -4,13 +4,17 @@
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <new>
 #include <stdexcept>
+#include <unordered_set>
 #include <utility>
 
 #include "core/checkpoint/text.h"
+#include "core/device/memory.h"
 #include "core/error.h"
 #include "core/graph/convolution_3x3.h"
+#include "core/graph/limits.h"
 
 namespace distill {
 namespace {
@@ -39,6 +43,14 @@ void in_float32(const Call& call, Values& stack) {
   stack[0] = stack[0].toTensor().to(dtype);
 }
 
+// In-place calls on weights are refused when the program is made. Some operators return their
+// argument itself for some shapes alone, which shows only here.
+void refuse_change(const at::Tensor& tensor, const std::unordered_set<const void*>& fixed) {
+  if (tensor.has_storage() && fixed.contains(tensor.storage().unsafeGetStorageImpl())) {
+    throw std::invalid_argument("it changes a weight, or the pictures, through a view");
+  }
+}
+
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
@@ -52,7 +64,10 @@ std::string first_line(const std::string& text) {
 }  // namespace
 
 Executor::Executor(Program program)
-    : program_(std::move(program)), dead_after_(program_.calls.size()) {
+    : program_(std::move(program)),
+      dead_after_(program_.calls.size()),
+      changes_(std::any_of(program_.calls.begin(), program_.calls.end(),
+                           [](const Call& call) { return call.changed.has_value(); })) {
   const auto readers = consumers(program_);
   const auto producer = producers(program_);
   for (ValueId id = 0; id < static_cast<ValueId>(program_.values.size()); ++id) {
@@ -68,6 +83,8 @@ struct Executor::Run {
   Observer observe;
   at::Device device = at::kCPU;
   Values values;
+  std::unordered_set<const void*> fixed;  // storages that no call may change
+  WorkLimit work{/*pictures=*/1};
 };
 
 at::Tensor Executor::evaluate(const Tensors& tensors, const at::Tensor& images,
@@ -116,6 +133,14 @@ at::Tensor Executor::run(const Tensors& tensors, const at::Tensor& images, Run& 
   run.values.resize(program_.values.size());
   for (size_t i = 0; i < tensors.size(); ++i) run.values[program_.bindings[i].value] = tensors[i];
   run.values[program_.images] = program_.changes_images ? images.clone() : images;
+  run.work = WorkLimit(images.size(0));
+  if (changes_) {
+    const auto fix = [&](const at::Tensor& tensor) {
+      if (tensor.has_storage()) run.fixed.insert(tensor.storage().unsafeGetStorageImpl());
+    };
+    fix(images);
+    for (const at::Tensor& tensor : tensors) fix(tensor);
+  }
   for (size_t i = 0; i < program_.calls.size(); ++i) {
     run_call(i, run);
     for (const ValueId id : dead_after_[i]) run.values[id] = {};
@@ -131,6 +156,11 @@ void Executor::run_call(size_t index, Run& run) const {
     for (const Operand& operand : call.arguments) {
       stack.push_back(resolve(operand, run.values, run.device));
     }
+    if (call.kind != OperatorKind::fused && call.kind != OperatorKind::fused_3x3) {
+      check_arguments(call, stack);
+      run.work.add_call(call, stack);
+    }
+    if (call.changed) refuse_change(stack[*call.changed].toTensor(), run.fixed);
     switch (call.kind) {
       case OperatorKind::scalar:
         stack = {call.function(stack)};
@@ -167,6 +197,7 @@ void Executor::run_call(size_t index, Run& run) const {
         break;
       case OperatorKind::fused:
         for (size_t i = 0; i < call.inputs; ++i) stack[i] = stack[i].toTensor().to(call.dtype);
+        check_fused(call, stack);
         call.handle->callBoxed(&stack);
         break;
       default:
@@ -179,9 +210,14 @@ void Executor::run_call(size_t index, Run& run) const {
     for (size_t i = 0; i < call.results.size(); ++i) {
       const ValueId id = call.results[i];
       if (id == no_value) continue;
+      run.work.add_result(stack.at(i));
       run.values[id] = stack.at(i);
       if (run.observe) run.observe(id, run.values[id]);
     }
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const OverLimit&) {
+    refuse(program_, call, "it takes more memory than any classifier of pictures does");
   } catch (const c10::Error& error) {
     refuse(program_, call, first_line(error.what_without_backtrace()));
   } catch (const std::logic_error& error) {  // of sizes, or results that are not there

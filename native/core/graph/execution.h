@@ -9,12 +9,6 @@
 
 namespace distill {
 
-// The most memory that evaluating so many pictures may take: far more than any image classifier
-// does, and less than what would exhaust a machine.
-constexpr size_t evaluation_memory(int64_t pictures) {
-  return (size_t{1} << 30) + static_cast<size_t>(pictures) * (size_t{512} << 20);
-}
-
 // Runs programs. A value is freed behind the last call that reads it.
 class Executor {
  public:
@@ -57,6 +51,7 @@ class Executor {
 
   Program program_;
   std::vector<std::vector<ValueId>> dead_after_;  // by call
+  bool changes_;                                  // a call works in place
   std::vector<Dropout> dropouts_;
 };
 

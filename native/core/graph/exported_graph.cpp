@@ -16,6 +16,8 @@ namespace {
 constexpr int64_t schema_major = 8;
 // Far above any image classifier's.
 constexpr size_t most_nodes = 100'000;
+// Arguments, results, types and their sizes; a ViT-B/16 has 10,000. Each takes up to 200 bytes.
+constexpr size_t most_parts = 2'000'000;
 
 using Kind = GraphArgument::Kind;
 
@@ -52,6 +54,11 @@ class GraphReader {
     throw Error("ERR_GRAPH", "'" + file_ + "' cannot be used: " + what +
                                  (remedy.empty() ? "; export the model again with torch.export"
                                                  : "; " + remedy));
+  }
+
+  // Bounds the memory that a small text can ask for.
+  void count_part() {
+    if (++parts_ > most_parts) refuse("it has more than 2,000,000 arguments");
   }
 
   void refuse_other_schemas() const {
@@ -108,7 +115,10 @@ class GraphReader {
       } else if (member == "inputs") {
         json_.array([&] { named_argument(node); });
       } else if (member == "outputs") {
-        json_.array([&] { node.results.push_back(argument()); });
+        json_.array([&] {
+          count_part();
+          node.results.push_back(argument());
+        });
       } else if (member == "metadata") {
         metadata = json_.any();
         on_metadata(metadata, json_.left());
@@ -151,6 +161,7 @@ class GraphReader {
   }
 
   void named_argument(GraphNode& node) {
+    count_part();
     auto& [name, value] = node.arguments.emplace_back();
     json_.object([&](const std::string& member) {
       if (member == "name") {
@@ -219,7 +230,10 @@ class GraphReader {
   template <typename Item>
   GraphArgument list(Item item) {
     GraphArgument argument{Kind::list};
-    json_.array([&] { argument.items.push_back(item()); });
+    json_.array([&] {
+      count_part();
+      argument.items.push_back(item());
+    });
     return argument;
   }
 
@@ -280,12 +294,16 @@ class GraphReader {
   }
 
   void tensor_value(const std::string& value) {
+    count_part();
     GraphTensorType type{at::kFloat, {}};
     json_.object([&](const std::string& member) {
       if (member == "dtype") {
         type.dtype = exported_dtype(json_.integer()).value_or(at::ScalarType::Undefined);
       } else if (member == "sizes") {
-        json_.array([&] { type.sizes.push_back(size()); });
+        json_.array([&] {
+          count_part();
+          type.sizes.push_back(size());
+        });
       } else {
         json_.any();
       }
@@ -320,6 +338,7 @@ class GraphReader {
 
   void input(const std::string& kind) {
     using InputKind = GraphInput::Kind;
+    count_part();
     GraphInput input{InputKind::user, {}, {}};
     if (kind == "parameter") {
       input.kind = InputKind::parameter;
@@ -357,6 +376,7 @@ class GraphReader {
   }
 
   void output(const std::string& kind) {
+    count_part();
     if (kind != "user_output") {
       // Of a model that was exported in training mode: the statistics that BatchNorm moves.
       if (kind != "buffer_mutation")
@@ -380,6 +400,7 @@ class GraphReader {
   ExportedGraph graph_;
   int64_t schema_ = 0;
   std::pair<std::string, std::string> unsupported_;  // what there is, and the remedy
+  size_t parts_ = 0;
 };
 
 }  // namespace

@@ -32,7 +32,7 @@ std::optional<Activation> activation_of(const Call& call) {
     activation.name = name;
   } else if (name == "silu") {
     activation.name = "swish";
-  } else if (name == "gelu") {
+  } else if (name == "gelu" && call.argument("approximate").literal.isString()) {
     activation.name = name;
     activation.algorithm = call.argument("approximate").literal.toStringRef();
   } else if (name == "relu6") {
@@ -54,6 +54,10 @@ std::optional<Activation> activation_of(const Call& call) {
 
 std::optional<c10::OperatorHandle> mkldnn(const char* name, const char* overload = "") {
   return c10::Dispatcher::singleton().findSchema({std::string("mkldnn::") + name, overload});
+}
+
+bool is_false(const c10::IValue& value) {
+  return value.isBool() && !value.toBool();
 }
 
 Operand literal(c10::IValue value) {
@@ -144,7 +148,9 @@ class Fuser {
     return weight && weight->dim() == 4 && (!bias.is_value() || tensor_of(bias)) &&
            call.argument("stride").literal.isIntList() &&
            call.argument("padding").literal.isIntList() &&  // and not 'same'
-           (call.name == "conv2d" || !call.argument("transposed").literal.toBool());
+           call.argument("dilation").literal.isIntList() &&
+           call.argument("groups").literal.isInt() &&
+           (call.name == "conv2d" || is_false(call.argument("transposed").literal));
   }
 
   // A convolution and the BatchNorm behind it become one convolution.
@@ -154,6 +160,7 @@ class Fuser {
     const ValueId x = norm.argument("input").value;
     const at::Tensor *mean = tensor_of(norm.argument("running_mean")),
                      *variance = tensor_of(norm.argument("running_var"));
+    if (!norm.argument("eps").literal.isDouble()) return;
     if (!mean || !variance || producer_[x] == program_.calls.size() || only_reader(x) != i) return;
     Call& convolution = program_.calls[producer_[x]];
     if (!is_convolution(convolution)) return;
@@ -208,7 +215,8 @@ class Fuser {
     const auto may_share = [&](size_t i) {
       const Call& call = program_.calls[i];
       if (call.kind == OperatorKind::fused || call.kind == OperatorKind::fused_3x3) return false;
-      if (call.kind == OperatorKind::dropout || call.kind == OperatorKind::feature_dropout) {
+      if (call.kind == OperatorKind::dropout || call.kind == OperatorKind::feature_dropout ||
+          returns_input_unsaid(call.name)) {
         return true;
       }
       const auto& results = call.handle->schema().returns();
@@ -261,8 +269,9 @@ class Fuser {
     weight.copy_(given_weight);
     const at::Tensor* given_bias = tensor_of(convolution.argument("bias"));
     const at::Tensor bias = given_bias ? given_bias->to(compute_.dtype) : at::Tensor();
-    std::vector<c10::IValue> packed{weight,           padding.literal, stride.literal,
-                                    dilation.literal, groups.literal,  hint(x)};
+    std::vector<c10::IValue> packed{weight,         padding.literal,
+                                    stride.literal, dilation.literal,
+                                    groups.literal, hint(x, weight, groups.literal.toInt())};
     mkldnn("_reorder_convolution_weight")->callBoxed(&packed);
     const Operand packed_weight = constant(packed.front().toTensor());
     const Operand packed_bias = bias.defined() ? constant(bias) : Operand();
@@ -350,11 +359,17 @@ class Fuser {
   }
 
   // The sizes of a value as the file says, as a hint at the fastest layout of a weight.
-  c10::IValue hint(const Operand& x) const {
+  c10::IValue hint(const Operand& x, const at::Tensor& weight, int64_t groups) const {
+    if (!x.is_value()) return {};
     constexpr int64_t usual_batch = 32;
     const auto& sizes = program_.sizes[x.value];
     if (sizes.size() != 4 || !sizes[1] || !sizes[2] || !sizes[3]) return {};
-    return std::vector<int64_t>{sizes[0].value_or(usual_batch), *sizes[1], *sizes[2], *sizes[3]};
+    // Sizes that do not fit the weight, oneDNN would not take.
+    constexpr int64_t most = 65'536;
+    bool fits = *sizes[1] == weight.size(1) * groups;
+    for (int64_t d = 2; d < 4; ++d) fits &= *sizes[d] >= weight.size(d) && *sizes[d] <= most;
+    if (!fits) return {};
+    return std::vector<int64_t>{usual_batch, *sizes[1], *sizes[2], *sizes[3]};
   }
 
   // A call does the work of the next one as well.

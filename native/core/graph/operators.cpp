@@ -28,7 +28,7 @@ constexpr Allowed allowed[] = {
      "_batch_norm_with_update_functional _batch_norm_no_update cudnn_batch_norm"},
     {plain,
      "layer_norm native_layer_norm group_norm native_group_norm instance_norm rms_norm "
-     "local_response_norm linalg_vector_norm norm.ScalarOpt_dim norm.Scalar"},
+     "linalg_vector_norm norm.ScalarOpt_dim norm.Scalar"},
     // Dropout.
     {dropout, "dropout dropout_ native_dropout"},
     {feature_dropout, "feature_dropout feature_dropout_"},
@@ -36,8 +36,8 @@ constexpr Allowed allowed[] = {
     {plain,
      "relu relu_ relu6 relu6_ hardtanh hardtanh_ hardswish hardswish_ hardsigmoid hardsigmoid_ "
      "silu silu_ gelu gelu_ elu elu_ celu celu_ selu selu_ mish mish_ leaky_relu leaky_relu_ "
-     "prelu sigmoid sigmoid_ tanh tanh_ softplus softsign log_sigmoid hardshrink softshrink "
-     "tanhshrink threshold threshold_ glu softmax.int _softmax log_softmax.int _log_softmax"},
+     "prelu sigmoid sigmoid_ tanh tanh_ softplus log_sigmoid hardshrink softshrink "
+     "threshold threshold_ glu softmax.int _softmax log_softmax.int _log_softmax"},
     // Attention.
     {plain, "scaled_dot_product_attention"},
     // Pooling and resampling.
@@ -137,6 +137,13 @@ std::unordered_map<std::string, Operator> make_table() {
 }
 
 }  // namespace
+
+bool returns_input_unsaid(std::string_view name) {
+  constexpr std::string_view names[] = {"atleast_1d", "atleast_2d",     "type_as",
+                                        "einsum",     "unsafe_chunk",   "unsafe_split",
+                                        "meshgrid",   "channel_shuffle"};
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
 
 const Operator* find_operator(std::string_view target) {
   static const auto table = make_table();

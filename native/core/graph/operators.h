@@ -27,6 +27,10 @@ struct Operator {
   OperatorKind kind;
 };
 
+// True for operators that may return their argument itself, or a view of it, although their schemas
+// do not say so.
+bool returns_input_unsaid(std::string_view name);
+
 // The operator of a node's target, such as "torch.ops.aten.conv2d.default"; nullptr where it is
 // none that is allowed.
 const Operator* find_operator(std::string_view target);

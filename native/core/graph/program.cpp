@@ -11,10 +11,13 @@
 #include "core/error.h"
 #include "core/graph/bind.h"
 #include "core/graph/convolution_3x3.h"
+#include "core/graph/limits.h"
 #include "core/graph/scalars.h"
 
 namespace distill {
 namespace {
+
+constexpr int64_t most_side = 8192;  // of pictures, in pixels
 
 constexpr const char* export_line =
     "export it with torch.export.export(model.eval(), (torch.randn(2, 3, 224, 224),), "
@@ -83,6 +86,11 @@ class Translator {
         !at::isFloatingType(type->dtype)) {
       refuse("its input is no batch of pictures (B, 3, H, W) of a floating-point type",
              export_line);
+    }
+    for (size_t d = 2; d < 4; ++d) {
+      if (const auto side = type->sizes[d]; side && (*side < 1 || *side > most_side)) {
+        refuse("its pictures have a side of " + std::to_string(*side) + " pixels", export_line);
+      }
     }
     if (type->sizes[0]) {
       refuse("it holds for batches of " + std::to_string(*type->sizes[0]) + " alone", export_line);
@@ -156,6 +164,7 @@ class Translator {
     call.node = node.name;
     call.name = name;
     call.kind = known.kind;
+    call.work = work_of(name);
     return call;
   }
 
@@ -208,6 +217,7 @@ class Translator {
     };
     Call call = begin(node, known, "batch_norm", "");
     call.handle = aten_operator("batch_norm");
+    if (!find("input").value().is_value()) throw std::invalid_argument("it takes no tensor");
     const Operand momentum =
         find("momentum").value_or(find("exponential_average_factor").value_or(literal(0.1)));
     const Operand eps = find("eps").value_or(find("epsilon").value_or(literal(1e-5)));
@@ -229,6 +239,7 @@ class Translator {
     const c10::OperatorHandle given = aten_operator(known.name, known.overload);
     const std::vector<Operand> operands = bind(node, given.schema());
     const Operand& rate = operands.at(1);
+    if (!operands.at(0).is_value()) throw std::invalid_argument("it takes no tensor");
     if (!rate.literal.isDouble()) throw std::invalid_argument("its rate is no number");
     const double p = rate.literal.toDouble();
     if (!(p >= 0 && p <= 1)) throw std::invalid_argument("its rate is not between 0 and 1");
@@ -268,6 +279,7 @@ class Translator {
     const c10::OperatorHandle given = aten_operator(known.name, known.overload);
     call.handle = is_view ? aten_operator("reshape") : given;
     call.arguments = bind(node, given.schema());
+    call.bounds = bounds_of(known.name, given.schema());
     if (refuse_or_skip_changes(node, call)) return;
     add_results(node, call);
     program_.calls.push_back(std::move(call));
@@ -275,11 +287,13 @@ class Translator {
 
   // Refuses a call that works in place on a weight. Returns true for a counter of batches that is
   // counted up, which is not the graph's business.
-  bool refuse_or_skip_changes(const GraphNode& node, const Call& call) {
+  bool refuse_or_skip_changes(const GraphNode& node, Call& call) {
     const auto& formals = call.handle->schema().arguments();
     for (size_t i = 0; i < formals.size(); ++i) {
       const auto* alias = formals[i].alias_info();
       if (!alias || !alias->isWrite()) continue;
+      if (!call.arguments[i].is_value()) throw std::invalid_argument("it changes a literal");
+      call.changed = i;
       const ValueId root = roots_[call.arguments[i].value];
       if (root == program_.images) program_.changes_images = true;
       const auto binding = std::find_if(program_.bindings.begin(), program_.bindings.end(),
@@ -309,6 +323,7 @@ class Translator {
     call.returns_list = is_list;
     for (size_t i = 0; i < results.size(); ++i) {
       if (results[i].kind != GraphArgument::Kind::value) {
+        if (call.changed) throw std::invalid_argument("its result has no name");
         call.results.push_back(no_value);
         continue;
       }
@@ -507,6 +522,7 @@ std::optional<Head> find_head(const Program& program) {
   while (producer[value] < program.calls.size()) {
     const size_t i = producer[value];
     const Call& call = program.calls[i];
+    if (call.arguments.empty() || !call.arguments.front().is_value()) break;
     const bool is_linear = call.name == "linear";
     if (is_linear || call.name == "conv2d" || call.name == "convolution") {
       const std::string weight = tensor_of(call.argument("weight"));

@@ -35,6 +35,26 @@ std::vector<ValueId> values_of(const Operand& operand);
 
 using ScalarFunction = c10::IValue(const std::vector<c10::IValue>&);
 
+// The smallest and the largest number that one argument may be, or hold.
+struct ArgumentBound {
+  size_t index;
+  std::string_view argument;
+  double least, most;
+};
+
+// The kinds of calls that work more than their results have elements.
+enum class Work {
+  elements,
+  convolution,
+  window,
+  linear,
+  product,
+  sum_of_product,  // behind a first argument that is added
+  attention,
+  einsum,
+};
+Work work_of(std::string_view name);
+
 // A call of an operator, with all arguments of its schema in their order.
 struct Call {
   std::string node;  // its name in the file, for messages
@@ -45,6 +65,9 @@ struct Call {
   std::vector<Operand> arguments;
   std::vector<ValueId> results;       // no_value: not used
   bool returns_list = false;          // the results are the items of one list
+  std::optional<size_t> changed;      // the argument that it works in place on
+  std::vector<ArgumentBound> bounds;  // of arguments that are numbers
+  Work work = Work::elements;
   at::ScalarType dtype = at::kFloat;  // of a fused call
   size_t inputs = 1;                  // of a fused call: its first arguments, which take its type
   bool relu = false;                  // of a fused_3x3 call

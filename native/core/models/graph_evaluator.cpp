@@ -7,6 +7,7 @@
 #include "core/device/autocast.h"
 #include "core/device/memory.h"
 #include "core/graph/fuse.h"
+#include "core/graph/limits.h"
 #include "core/models/graph_network.h"
 
 namespace distill {

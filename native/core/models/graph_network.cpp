@@ -12,6 +12,7 @@
 #include "core/device/autocast.h"
 #include "core/device/memory.h"
 #include "core/error.h"
+#include "core/graph/limits.h"
 #include "core/models/graph_evaluator.h"
 #include "core/models/graph_summary.h"
 #include "core/nn/weights.h"
@@ -41,6 +42,12 @@ std::vector<int64_t> shape_of(const ExportedGraph& graph, const GraphInput& inpu
                                    "' has no shape; export the model again with torch.export");
     }
     shape.push_back(*size);
+  }
+  if (type->dtype == at::ScalarType::Undefined) {
+    throw Error("ERR_GRAPH", "'" + graph.file + "' cannot be used: its weight '" +
+                                 printable(input.tensor) +
+                                 "' is of a type that is not read; convert the model to float32 "
+                                 "and export it again with torch.export");
   }
   return shape;
 }
@@ -117,6 +124,7 @@ std::unique_ptr<GraphNetwork> GraphNetwork::load(const Checkpoint& checkpoint) {
 void GraphNetwork::bind_head() {
   if (!last_layer_ || !last_layer_->is_linear) return;
   const at::Tensor* bias = last_layer_->bias.empty() ? nullptr : &state_.at(last_layer_->bias);
+  if (state_.at(last_layer_->weight).dim() != 2 || (bias && bias->dim() != 1)) return;
   head_.emplace(state_.at(last_layer_->weight), bias ? *bias : at::Tensor());
 }
 

@@ -134,8 +134,9 @@ LoadedNetwork load_graph(const Checkpoint& checkpoint) {
       LoadedNetwork loaded = load(*known, checkpoint);
       const bool is_graph = dynamic_cast<const GraphNetwork*>(loaded.network.get());
       constexpr int64_t any_size = 64;
-      if (!is_graph &&
-          answer_alike(*loaded.network, *network, network->image_size().value_or(any_size))) {
+      const int64_t size = network->image_size().value_or(any_size);
+      if (!is_graph) network->prepare(size);
+      if (!is_graph && answer_alike(*loaded.network, *network, size)) {
         return loaded;
       }
     } catch (const Error&) {  // its names alone are known
