@@ -277,7 +277,14 @@ test('the session itself leaves what is no network of the kind that it writes', 
   await session.sealStore();
   const student = at('taught-there.pth');
   copyFileSync(at('kinds/teacher'), student);
-  const given = trainConfigOf({ lr: 1e-3, alpha: 0, batchSize: 2, sampler: 'sequential', student });
+  const given = trainConfigOf({
+    lr: 1e-3,
+    alpha: 0,
+    batchSize: 2,
+    sampler: 'sequential',
+    student,
+    metadata: '{"teacher":{}}',
+  });
   await expect(session.train(given, () => {})).rejects.toMatchObject({ code: 'ERR_EXISTS' });
   expect(readFileSync(student).equals(readFileSync(at('kinds/teacher')))).toBe(true);
   await session.train({ ...given, overwrite: true }, () => {});

@@ -44,10 +44,10 @@ def pictures(q, split):
     return (x - mean) / std
 
 
-def steps(q, model, x):
+def steps(q, model, x, lr):
     """The losses of all steps, in the pictures' order; leaves the model as the last one did."""
     model.train()
-    optimizer = torch.optim.Adam(model.parameters(), q["lr"])
+    optimizer = torch.optim.Adam(model.parameters(), lr)
     teacher_logits, labels = torch.tensor(q["teacherLogits"]), torch.tensor(q["labels"])
     losses = []
     for _ in range(q["epochs"]):
@@ -88,7 +88,7 @@ def answer(q, student):
     model = load(student, classes, student["initial"])
     return {
         "fresh": difference_of_fresh(q, student, classes),
-        "losses": steps(q, model, pictures(q, "train")),
+        "losses": steps(q, model, pictures(q, "train"), student["lr"]),
         "after": evaluate(q, model.eval()),
         "saved": evaluate(q, load(student, classes, student["saved"]).eval()),
         "exported": evaluate(q, torch.export.load(student["exported"]).module()),
