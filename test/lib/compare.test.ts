@@ -135,7 +135,7 @@ describe('a comparison', () => {
     const { costs } = result;
     for (const [cost, file, architecture] of [
       [costs.teacher, base.teacher, 'densenet121'],
-      [costs.student, student, 'student'],
+      [costs.student, student, 'cnn'],
     ] as const) {
       const { parameters } = await inspect(file);
       expect(cost).toEqual({
