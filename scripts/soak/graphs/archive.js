@@ -1,5 +1,5 @@
 // Takes exported programs apart and together again.
-import { crc32 } from 'node:zlib';
+import { crc32, deflateRawSync } from 'node:zlib';
 
 /**
  * Returns the records of a zip archive that stores them as they are, by name.
@@ -24,32 +24,38 @@ export function recordsOf(bytes) {
 }
 
 /**
- * Returns a zip archive that stores records as they are, with their right checksums.
+ * Returns a zip archive that stores records as they are, with their right checksums. A record's header and its entry in
+ * the directory say the same, also where `zip` has them say something else.
  *
- * @param {Map<string, Buffer>} records
+ * @typedef {{ method?: number, stored?: number, length?: number, offset?: number }} Headers method: 8 deflates.
+ * @param {Iterable<[name: string, data: Buffer, zip?: Headers]>} records
  */
 export function archiveOf(records) {
   const parts = [];
   const directory = [];
   let at = 0;
-  for (const [name, data] of records) {
+  let count = 0;
+  for (const [name, data, { method = 0, stored, length, offset } = {}] of records) {
+    const packed = method === 8 ? deflateRawSync(data) : data;
     const head = Buffer.alloc(26);
     head.writeUInt16LE(20, 0); // version
     head.writeUInt16LE(0x800, 2); // names are UTF-8
+    head.writeUInt16LE(method, 4);
     head.writeUInt32LE(crc32(data), 10);
-    head.writeUInt32LE(data.length, 14);
-    head.writeUInt32LE(data.length, 18);
+    head.writeUInt32LE(stored ?? packed.length, 14);
+    head.writeUInt32LE(length ?? data.length, 18);
     head.writeUInt16LE(Buffer.byteLength(name), 22);
     const rest = Buffer.alloc(14);
-    rest.writeUInt32LE(at, 10);
-    parts.push(Buffer.from('PK\x03\x04'), head, Buffer.from(name), data);
+    rest.writeUInt32LE(offset ?? at, 10);
+    parts.push(Buffer.from('PK\x03\x04'), head, Buffer.from(name), packed);
     directory.push(Buffer.from('PK\x01\x02\x14\x00'), head, rest, Buffer.from(name));
-    at += 30 + Buffer.byteLength(name) + data.length;
+    at += 30 + Buffer.byteLength(name) + packed.length;
+    count += 1;
   }
   const listed = Buffer.concat(directory);
   const end = Buffer.alloc(18);
-  end.writeUInt16LE(records.size, 4);
-  end.writeUInt16LE(records.size, 6);
+  end.writeUInt16LE(count, 4);
+  end.writeUInt16LE(count, 6);
   end.writeUInt32LE(listed.length, 8);
   end.writeUInt32LE(at, 12);
   return Buffer.concat([...parts, listed, Buffer.from('PK\x05\x06'), end]);
