@@ -52,7 +52,7 @@ describe('the command export', () => {
   test('converts, by the name or the format', async () => {
     const named = out('named.pth');
     const { code, stdout } = await runCommand(['export', student, '-o', named]);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: `${named}: student of 5 classes, pth\n` });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${named}: cnn of 5 classes, pth\n` });
     expect(readFileSync(named).equals(readFileSync(pth))).toBe(true);
     const asked = ['export', pth, '--format', 'safetensors', '-o', out('asked.bin'), '--json'];
     const said = await runCommand(asked);
@@ -70,7 +70,7 @@ describe('the command export', () => {
     [
       'a name that says nothing',
       2,
-      /ends in none of \.onnx, \.pth, \.pt, \.safetensors; pass --format/,
+      /ends in none of \.onnx, \.pth, \.pt, \.safetensors, \.pt2; pass --format/,
       () => [student, '-o', out('never')],
     ],
     [
