@@ -57,7 +57,7 @@ using MakeLearner = Learner(const at::Generator&, const Compute&);
 
 Learner student(const at::Generator& generator, const Compute& compute) {
   const DistillConfig config{.drop_rate = 0.2, .initial_student = ""};
-  return Learner(make_student(config, classes, generator), compute);
+  return Learner(make_student(config, classes, generator).network, compute);
 }
 
 // A teacher whose features are frozen in the first epochs.
