@@ -56,7 +56,8 @@ SampleStore make_store(int64_t kept_side, int64_t labelled) {
 using MakeLearner = Learner(const at::Generator&, const Compute&);
 
 Learner student(const at::Generator& generator, const Compute& compute) {
-  const DistillConfig config{.drop_rate = 0.2, .initial_student = ""};
+  const DistillConfig config{
+      .architecture = "cnn", .width = 1, .drop_rate = 0.2, .initial_student = ""};
   return Learner(make_student(config, classes, generator).network, compute);
 }
 
