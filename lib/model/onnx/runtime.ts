@@ -6,6 +6,8 @@ export interface InstalledRuntime {
   package: (typeof RUNTIMES)[number];
   /** Such as `onnxruntime-web 1.30.0`. */
   name: string;
+  // biome-ignore lint/suspicious/noTsIgnore: where the package is installed, there is no error to expect.
+  /** @ts-ignore: it is optional, and its types are missing where it is. */
   ort: typeof import('onnxruntime-web');
 }
 
