@@ -274,7 +274,7 @@ int main() {
 
   const auto by_step = compare_all("step by step");
   check_waits("step by step", {1, 1, 1, 1, 1});
-  ask("a student, step by step", "student");
+  ask("a student, step by step", "cnn");
   ask("a teacher, step by step", "densenet121");
 
   at::GraphImplRegistry()->Register(
@@ -284,7 +284,7 @@ int main() {
       });
   check_equal("by graph", compare_all("by graph"), by_step);
   check_waits("by graph", {1, 1, 1, 1, 1});
-  ask("a student, by graph", "student");
+  ask("a student, by graph", "cnn");
   ask("a teacher, by graph", "densenet121");
   refuse_to_capture();
 
