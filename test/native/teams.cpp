@@ -192,6 +192,26 @@ class Others {
   std::vector<pid_t> processes_;
 };
 
+// The shares of a new team's first region, which wait for each other by themselves.
+void check_new_teams() {
+  std::atomic<int> lonely = 0;
+  for (int team = 0; team < 200; ++team) {
+    elsewhere([&] {
+      const TeamLeader leader;
+      std::atomic<int> here = 0;
+      const auto end = Clock::now() + std::chrono::seconds(5);
+#pragma omp parallel num_threads(2)
+      {
+        ++here;
+        while (here < 2 && Clock::now() < end) {
+        }
+      }
+      if (Clock::now() >= end) ++lonely;
+    });
+  }
+  check("shares that wait for each other in a new team", lonely == 0);
+}
+
 void check_contention() {
   const auto are_fewer = [] { return allowed_threads(2, Clock::now()) < 2; };
   {
@@ -201,6 +221,7 @@ void check_contention() {
       check_barriers(shares, /*rounds=*/10);
       check_divisions(shares);
     }
+    check_new_teams();
   }
   // Unless programs of somebody else's go on.
   double load = 0;

@@ -43,6 +43,8 @@ int Team::enlarge(int shares) {
       // The threads made so far have to do.
     }
     size_ = static_cast<int>(threads_.size());
+    // The last of them may have looked for its place before it was one.
+    if (!threads_.empty()) members_[threads_.size()].for_call.ring();
   }
   return std::min(shares, static_cast<int>(threads_.size()) + 1);
 }
@@ -101,13 +103,14 @@ void Team::work(int own, Region region) {
   int looks = 0;
   while (true) {
     // The last thread, which is called last, looks after regions that have not called all.
-    const bool is_last = own == size_, is_watching = is_last && is_short_handed_;
+    const auto has_to_watch = [&] { return own == size_ && is_short_handed_; };
+    const bool is_watching = has_to_watch();
     const auto is_called = [&] {
       region = region_.load();
       return region.number != seen && called_ > own;
     };
     const auto is_wanted = [&] {
-      return is_called() || is_ending_ || (is_last && is_watching != is_short_handed_);
+      return is_called() || is_ending_ || is_watching != has_to_watch();
     };
     const bool is_awake =
         members_[own].for_call.until(is_wanted, static_cast<int>(region.shares), contention,
