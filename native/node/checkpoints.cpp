@@ -75,7 +75,7 @@ Napi::Value inspect(Worker& worker, const Napi::CallbackInfo& info) {
                           .tensors = checkpoint.tensors(),
                           .metadata = checkpoint.record(metadata_record),
                           .other_metadata = checkpoint.other_metadata()};
-        if (checkpoint.graph()) contents.graph = summarize_graph(checkpoint);
+        if (checkpoint.has_graph()) contents.graph = summarize_graph(checkpoint);
         return contents;
       },
       [](Napi::Env env, const Contents& contents) {
@@ -353,7 +353,7 @@ Napi::Value convert(Worker& worker, const Napi::CallbackInfo& info) {
     const ModelFile file = open_model(from, averaged);
     if (!file.problem.empty()) throw Error("ERR_MODEL_ARCHITECTURE", file.problem);
     const Checkpoint& checkpoint = file.checkpoint;
-    CheckpointContents contents = checkpoint.graph()
+    CheckpointContents contents = checkpoint.has_graph()
                                       ? read_contents(checkpoint)
                                       : contents_of(*load_network(checkpoint).network, format);
     contents.metadata = checkpoint.record(metadata_record).value_or("");

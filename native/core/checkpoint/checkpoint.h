@@ -67,6 +67,8 @@ class Checkpoint {
   // program's own, or what a file that this package wrote has as `graph_record`. Throws
   // ERR_CHECKPOINT_CORRUPT where it is larger than 64 MiB.
   std::optional<std::string> graph() const;
+  // True where there is one, which is not read for that.
+  bool has_graph() const { return record_exists(graph_record_); }
 
   // An owned, contiguous CPU tensor in the file's dtype. Throws ERR_CHECKPOINT_CORRUPT where its
   // CRC does not match.

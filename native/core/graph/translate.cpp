@@ -157,8 +157,7 @@ class Translator {
     refuse(node, error.what());
   }
 
-  Call begin(const GraphNode& node, const Operator& known, std::string_view name,
-             std::string_view overload) const {
+  Call begin(const GraphNode& node, const Operator& known, std::string_view name) const {
     Call call;
     call.node = node.name;
     call.name = name;
@@ -174,7 +173,7 @@ class Translator {
   }
 
   void add_scalar(const GraphNode& node, const Operator& known) {
-    Call call = begin(node, known, known.name, "");
+    Call call = begin(node, known, known.name);
     call.function = find_scalar_function(known.name);
     for (const auto& [name, argument] : node.arguments) {
       Operand& operand = call.arguments.emplace_back();
@@ -214,7 +213,7 @@ class Translator {
       operand.literal = std::move(value);
       return operand;
     };
-    Call call = begin(node, known, "batch_norm", "");
+    Call call = begin(node, known, "batch_norm");
     call.handle = aten_operator("batch_norm");
     if (!find("input").value().is_value()) throw std::invalid_argument("it takes no tensor");
     const Operand momentum =
@@ -246,7 +245,7 @@ class Translator {
       define_alias(first_result(node), operands.at(0).value);
       return;
     }
-    Call call = begin(node, known, "dropout", "");
+    Call call = begin(node, known, "dropout");
     call.handle = aten_operator("dropout");
     Operand training;
     training.literal = false;
@@ -274,7 +273,7 @@ class Translator {
     // Views that hold for a contiguous tensor need not hold for a channels-last one.
     const bool is_view =
         known.name == "view" || known.name == "_unsafe_view" || known.name == "view_copy";
-    Call call = begin(node, known, is_view ? "reshape" : known.name, known.overload);
+    Call call = begin(node, known, is_view ? "reshape" : known.name);
     const c10::OperatorHandle given = aten_operator(known.name, known.overload);
     call.handle = is_view ? aten_operator("reshape") : given;
     call.arguments = bind(node, given.schema());

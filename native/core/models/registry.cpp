@@ -126,21 +126,30 @@ bool answer_alike(Network& one, Network& other, int64_t image_size) {
   return a.sizes() == b.sizes() && at::allclose(a, b, /*rtol=*/1e-3, /*atol=*/1e-4);
 }
 
+// A checkpoint's weights in an architecture that has code of its own, if that gives the graph's
+// logits; nullptr otherwise.
+std::unique_ptr<Network> as_faster_network(const Checkpoint& checkpoint, const Recognized& known,
+                                           GraphNetwork& graph) try {
+  auto network = create_network(known);
+  if (dynamic_cast<const GraphNetwork*>(network.get())) return nullptr;
+  load_weights(*network, *known.architecture, checkpoint);
+  constexpr int64_t any_size = 64;
+  const int64_t size = graph.image_size().value_or(any_size);
+  graph.prepare(size);
+  return answer_alike(*network, graph, size) ? std::move(network) : nullptr;
+} catch (const Error&) {  // its names alone are known
+  return nullptr;
+}
+
 // A network that comes with its graph. Where its weights are those of an architecture that has code
 // of its own, which is faster, and that gives the same logits, it is that one.
 LoadedNetwork load_graph(const Checkpoint& checkpoint) {
   auto network = GraphNetwork::load(checkpoint);
-  if (const auto known = recognize(checkpoint)) try {
-      LoadedNetwork loaded = load(*known, checkpoint);
-      const bool is_graph = dynamic_cast<const GraphNetwork*>(loaded.network.get());
-      constexpr int64_t any_size = 64;
-      const int64_t size = network->image_size().value_or(any_size);
-      if (!is_graph) network->prepare(size);
-      if (!is_graph && answer_alike(*loaded.network, *network, size)) {
-        return loaded;
-      }
-    } catch (const Error&) {  // its names alone are known
+  if (const auto known = recognize(checkpoint)) {
+    if (auto faster = as_faster_network(checkpoint, *known, *network)) {
+      return {known->architecture->name, std::move(faster)};
     }
+  }
   std::string name = network->name();
   return {std::move(name), std::move(network)};
 }
@@ -171,14 +180,14 @@ std::unique_ptr<Network> create_network(const Recognized& recognized) {
 }
 
 LoadedNetwork load_network(const Checkpoint& checkpoint) {
-  if (checkpoint.graph()) return load_graph(checkpoint);
+  if (checkpoint.has_graph()) return load_graph(checkpoint);
   const auto recognized = recognize(checkpoint);
   if (!recognized) refuse("ERR_MODEL_ARCHITECTURE", checkpoint, known_networks);
   return load(*recognized, checkpoint);
 }
 
 LoadedNetwork load_teacher(const Checkpoint& checkpoint) {
-  if (checkpoint.graph()) return load_graph(checkpoint);
+  if (checkpoint.has_graph()) return load_graph(checkpoint);
   const auto recognized = recognize(checkpoint);
   if (!recognized || !recognized->architecture->has(Role::teacher)) {
     refuse("ERR_TEACHER_ARCHITECTURE", checkpoint, known_teachers);

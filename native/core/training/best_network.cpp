@@ -24,7 +24,7 @@ void refuse_others(const std::string& path, const JsonObject& metadata) {
   try {
     const Checkpoint checkpoint = Checkpoint::open(path);
     const auto found = checkpoint.record(metadata_record);
-    const bool is_network = checkpoint.graph() || recognize(checkpoint);
+    const bool is_network = checkpoint.has_graph() || recognize(checkpoint);
     if (found && is_network &&
         is_students(JsonObject::parse(*found, path)) == is_students(metadata)) {
       return;

@@ -66,7 +66,7 @@ namespace {
 NewStudent exported_student(const DistillConfig& config, int64_t classes,
                             const at::Generator& generator) {
   const Checkpoint file = Checkpoint::open(config.architecture);
-  if (!file.graph()) {
+  if (!file.has_graph()) {
     throw Error("ERR_GRAPH", "'" + config.architecture +
                                  "' holds no exported program: write one by torch.export.save");
   }
