@@ -6,9 +6,9 @@ import path from 'node:path';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 
-const files = ['native', 'test/native'].flatMap((folder) =>
+const files = ['native', 'scripts', 'test/native'].flatMap((folder) =>
   readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.(cpp|h)$/.test(name))
+    .filter((name) => /\.(c|cpp|h)$/.test(name))
     .map((name) => path.join(folder, name))
     .sort(),
 );

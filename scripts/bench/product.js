@@ -19,3 +19,7 @@ export const loadDecode = () => load('data/decode');
 export const loadPreprocessing = () => load('model/preprocessing');
 /** @returns {Promise<typeof import('../../lib/data/prepare.js')>} */
 export const loadPrepare = () => load('data/prepare');
+/** @returns {Promise<typeof import('../../lib/cli/main.js')>} */
+export const loadCommand = () => load('cli/main');
+/** @returns {Promise<typeof import('../../lib/model/onnx/onnx_pb.js')>} */
+export const loadOnnxSchema = () => load('model/onnx/onnx_pb');
