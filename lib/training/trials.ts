@@ -243,7 +243,8 @@ export async function withTemporaryFolder<T>(work: (folder: string) => Promise<T
   try {
     return await work(folder.path);
   } finally {
-    await rm(folder.path, { recursive: true, force: true });
+    // What cannot be removed is a leftover: the next run removes it, and this one's result or error is what counts.
+    await rm(folder.path, { recursive: true, force: true }).catch(() => {});
     closeSync(folder.lock);
   }
 }

@@ -23,6 +23,11 @@ describe.runIf(process.platform === 'linux')('a campaign of kills and faults', (
     expect(status).toBe(0);
   });
 
+  test('does not stop at a temporary folder that cannot be removed', () => {
+    const { status, stdout } = campaign('sweep', '--only', 'fresh/rmdir:EIO');
+    expect({ status, stdout }).toEqual({ status: 0, stdout });
+  });
+
   test('has only commands that there are', () => {
     const { status, stderr } = campaign('tarin');
     expect(status).toBe(2);
