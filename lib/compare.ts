@@ -1,5 +1,4 @@
 import os from 'node:os';
-import path from 'node:path';
 import { native } from './addon.js';
 import { costOf, type ModelCost } from './model/cost.js';
 import type { NativeExecution } from './native.js';
@@ -10,6 +9,7 @@ import {
   compareOptions,
 } from './options/compare.js';
 import { Run } from './run/run.js';
+import { RunFolder } from './run-folder/folder.js';
 import { keptOf } from './training/kept.js';
 import { type MeanStd, meanStdOf } from './training/mean-std.js';
 import { prepareStudents, type StudentSession } from './training/prepare.js';
@@ -17,6 +17,7 @@ import { bestTrialOf, type SeedSummary, summarizeSeeds, type Trial } from './tra
 import {
   keepStudent,
   listOutputs,
+  nameOf,
   runTrial,
   type StoppedTrial,
   saveResult,
@@ -28,8 +29,8 @@ import {
   trialsResult,
   trialsTask,
   warnOfMoreAccurate,
-  withTemporaryFolder,
 } from './training/trials.js';
+import { type TrialsPlace, withTrialsPlace } from './training/trials-place.js';
 
 /** Students that learnt in the same way, with the outcome of their trials. */
 export interface CompareArm extends SeedSummary {
@@ -101,9 +102,11 @@ async function work(
   const { seeds, temperature, alpha, lr } = options;
   task.counter.trials = 2 * seeds.length;
   const outputs = await trialsOutputs(options, 'comparison');
+  const begun = { call: 'compare', schema: compareOptions, seed: 0 } as const;
+  const folder = await RunFolder.open(options, begun, task);
   const session = await prepareStudents(
     options,
-    { outputs: listOutputs(outputs), answersVal: true },
+    { outputs: listOutputs(outputs), answersVal: true, folder },
     task,
   );
   const teacherScores = session.preparation && (await scoresOfTeacher(session));
@@ -125,9 +128,7 @@ async function work(
   });
 
   /** Trains a student with the teacher and one without it for each seed; returns their costs, `null` where it was stopped. */
-  async function trainAll(folder: string): Promise<CompareResult['costs'] | null> {
-    const name = path.basename(outputs.student?.file ?? 'student.pth');
-    const fileOf = ({ seed }: { seed: number }) => path.join(folder, `${seed}-${name}`);
+  async function trainAll(place: TrialsPlace): Promise<CompareResult['costs'] | null> {
     for (const seed of seeds) {
       for (const withTeacher of [true, false]) {
         const trial = await runTrial(
@@ -135,22 +136,22 @@ async function work(
           // At alpha 0, 'distillation' is the loss of the labels alone; another loss may not be.
           withTeacher ? options : { ...options, loss: 'distillation' },
           { temperature, alpha: withTeacher ? alpha : 0, lr, seed },
-          { student: withTeacher ? fileOf({ seed }) : null, agreement: true },
+          { agreement: true, saves: withTeacher, place },
           task,
         );
         trials.push(trial);
         if (trial.stopReason === 'stopped') return null;
         (withTeacher ? taught : alone).push(trial);
-        if (bestTrialOf(taught) === trial) await keepStudent(outputs, fileOf(trial));
+        if (bestTrialOf(taught) === trial) await keepStudent(outputs, place.fileOf(trial));
         await saveResult(outputs, resultOf('stopped', NO_COSTS));
         task.report('trial', { ...trial, withTeacher });
       }
     }
     const best = bestTrialOf(taught);
-    return measureCosts(session, options, best ? fileOf(best) : null);
+    return measureCosts(session, options, best ? place.fileOf(best) : null);
   }
 
-  const costs = session.preparation && (await withTemporaryFolder(trainAll));
+  const costs = session.preparation && (await withTrialsPlace(folder, nameOf(outputs), trainAll));
   warnOfMoreAccurate(options, trials, task);
   const result = resultOf(costs ? 'completed' : 'stopped', costs ?? NO_COSTS);
   if (costs) await saveResult(outputs, result);

@@ -6,6 +6,7 @@ import type { TrainingEvents } from './run/events.js';
 import type { DistillResult } from './run/reports.js';
 import { Run, type TrainingRun } from './run/run.js';
 import { sessionTask, type TaskContext } from './run/task.js';
+import { keptTraining, RunFolder } from './run-folder/folder.js';
 import { warnOfKept } from './training/kept.js';
 import { type Hyperparameters, prepareStudents } from './training/prepare.js';
 import { trainStudent } from './training/student.js';
@@ -42,20 +43,31 @@ async function work(
   task: TaskContext<TrainingEvents>,
 ): Promise<DistillResult> {
   const student = path.resolve(options.student);
-  const { lr, temperature, alpha, seed = drawSeed(), keep, overwrite } = options;
+  const { lr, temperature, alpha, monitor, overwrite } = options;
   const output: OutputFile = { option: 'student', file: student, kind: 'student', overwrite };
-  const session = await prepareStudents(options, { outputs: [output], answersVal: false }, task);
+  const agreement = monitor === 'agreement';
+  const drawn = options.seed ?? drawSeed();
+  const begun = { call: 'distill', schema: distillOptions, seed: drawn } as const;
+  const folder = await RunFolder.open(options, begun, task);
+  const seed = folder?.seed ?? drawn;
+  const session = await prepareStudents(
+    options,
+    { outputs: [output], answersVal: agreement, folder },
+    task,
+  );
 
   const hyperparameters: Hyperparameters = { lr, temperature, alpha, seed };
+  const kept = await keptTraining(folder, { output: student, elapsed: task.elapsed() });
   const trained = await trainStudent(
     session,
     options,
     hyperparameters,
-    { student, agreement: false },
+    { student, agreement, kept },
     reportTo(task, student),
   );
 
-  const result = trainingResult(session, trained, seed, task.elapsed());
-  warnOfKept(result, { keep, file: student }, task);
+  const total = (folder?.secondsBefore ?? 0) + task.elapsed();
+  const result = trainingResult(session, trained, { seed, monitor, total });
+  warnOfKept(result, { monitor, file: student }, task);
   return { ...result, student, ...session.studentNetwork };
 }

@@ -183,6 +183,21 @@ export const ERRORS = {
     meaning: 'A file that this package did not write is where the result is to be written.',
     remedy: 'Name another file, or set `overwrite` if it is not to be kept.',
   },
+  ERR_RUN_DIR: {
+    meaning: 'Another run is at work in the folder `runDir`.',
+    remedy: 'Wait for its end, or name another folder.',
+  },
+  ERR_RESUME: {
+    meaning:
+      'A run cannot be resumed: its options, pictures or teacher have changed, or a file of its folder is gone or damaged.',
+    remedy:
+      'Put back what the message names, or start anew in another folder, or with `overwrite` in place of `resume`.',
+  },
+  ERR_STATE: {
+    meaning: "The file of a training's state is damaged, or that of another training.",
+    remedy:
+      "Start anew: set `overwrite` in place of `resume`; the folder's `best` network is whole.",
+  },
   ERR_WRITE: {
     meaning: 'A file cannot be written; the old file, if any, is untouched.',
     remedy: 'Name a file in a folder that is there and can be written, on a disk with room.',

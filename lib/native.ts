@@ -102,6 +102,32 @@ export interface NativeOptimizer {
   weightDecay: number;
 }
 
+/** The state of a training in its file, behind each epoch, each `every` seconds and in the end. */
+export interface NativeKeep {
+  /** The file of the state: safetensors. */
+  state: string;
+  /** The file of the network as the last epoch left it. */
+  last: string;
+  /** Seconds between two states within an epoch. */
+  every: number;
+  /** Goes on from the state, as if it had never been interrupted. ERR_STATE where it has another fingerprint, or is none. */
+  resume: boolean;
+  /** Stands for all that the training's numbers follow from. */
+  fingerprint: string;
+}
+
+/** What a training's state tells. */
+export interface NativeState {
+  fingerprint: string;
+  /** The epoch under way, and its steps that are done. */
+  epoch: number;
+  step: number;
+  /** Of the run. */
+  seconds: number;
+  /** The epochs that have ended, without `stepLosses`; the first may be epoch 0. */
+  epochs: NativeEpoch[];
+}
+
 /** The options that every training has. */
 export interface NativeTraining extends NativeSchedule, NativeOptimizer {
   epochs: number;
@@ -118,17 +144,32 @@ export interface NativeTraining extends NativeSchedule, NativeOptimizer {
   seed: number;
   /** Null: pictures are shown as the store holds them. */
   augment: NativeAugmentation | null;
-  /** The condition that makes a network the best so far: accuracy and loss both improve, or one of them. */
-  keep: 'both' | 'accuracy' | 'loss';
+  /** The condition that makes a network the best so far: accuracy and loss both improve, or one of them, or the agreement. */
+  monitor: 'accuracy-and-loss' | 'accuracy' | 'loss' | 'agreement';
   /** True for a training that ends early, at a validation loss below 0.0001 or an accuracy above 0.9999. */
   earlyStop: boolean;
+  /** Epochs without a better one before the training ends; null: it does not end for that. */
+  patience: number | null;
+  /** What an epoch has to be better by to count for `patience`. */
+  minDelta: number;
+  /** Seconds of the run before the training ends; null: any. */
+  maxSeconds: number | null;
+  /** The run's seconds before this training, those before an interruption included. */
+  elapsed: number;
+  /**
+   * The files of the best network, written atomically, each in the format that its name's end tells ('.safetensors', '.pt2',
+   * else .pth).
+   */
+  files: readonly string[];
+  /** How the training's state is kept; null: it is not. */
+  keep: NativeKeep | null;
   /**
    * A file with the network that the training starts from, where it is good already, or ''. It is validated first, as
-   * epoch 0, of which only the validation's numbers are reported, and is the best so far: it goes to the network's file,
-   * unless that is the same one.
+   * epoch 0, of which only the validation's numbers are reported, and is the best so far: it goes to `files`, unless it lies
+   * there.
    */
   start: string;
-  /** True where the network's file may replace one that is no such network with metadata; else ERR_EXISTS. */
+  /** True where `files` may replace others that are no such network with metadata; else ERR_EXISTS. */
   overwrite: boolean;
   /** A JSON object; `epoch` and `metrics` are added to it in the network's file. */
   metadata: string;
@@ -145,11 +186,6 @@ export interface NativeTrainConfig extends NativeTraining {
   width: number;
   /** Dropout before the last layer; null: the network's own. */
   dropRate: number | null;
-  /**
-   * The file of the best student, written atomically; as safetensors where it ends in '.safetensors'. '':
-   * none.
-   */
-  student: string;
   /** A checkpoint to start from, or ''. */
   initialStudent: string;
   /** True where epochs report `valAgreement`; the store then holds the teacher's logits for the validation pictures. */
@@ -174,8 +210,6 @@ export interface NativeTeachConfig extends NativeTraining {
   keepHead: boolean;
   /** First epochs in which all but the last layer is frozen. */
   freezeEpochs: number;
-  /** The file of the best teacher, written atomically. */
-  teacher: string;
 }
 
 export interface NativeEpoch {
@@ -187,7 +221,7 @@ export interface NativeEpoch {
   valAccuracy: number;
   /** The share of validation pictures for which teacher and student have the same most likely class. */
   valAgreement: number | null;
-  /** The loss of each training batch, in order. */
+  /** The loss of each training batch, in order; empty where the epoch was run before an interruption. */
   stepLosses: Float64Array;
   trainSeconds: number;
   valSeconds: number;
@@ -199,14 +233,19 @@ export interface NativeEpoch {
     backward: number;
     optimizer: number;
   };
-  /** True where this epoch's network is the best so far, and in the file. */
+  /** True where this epoch's network is the best so far, and in the files. */
   saved: boolean;
 }
 
+/** 'max-seconds' and 'stopped' end a training within an epoch, which then counts as not run. */
+export type StopReason = 'completed' | 'early-stop' | 'patience' | 'max-seconds' | 'stopped';
+
 export interface NativeTrainResult {
-  stopReason: 'completed' | 'early-stop' | 'stopped';
+  stopReason: StopReason;
   best: NativeEpoch | null;
   last: NativeEpoch | null;
+  /** The epoch that each monitor would have kept; 0: the network that the training started from; null: none. */
+  keptBy: Record<NativeTraining['monitor'], number | null>;
 }
 
 /** One training: a thread with a prepared store and, for a distillation, a teacher. */
@@ -254,7 +293,7 @@ export interface NativeSession {
   ): Promise<{ loss: number; accuracy: number; commonest: number; share: number }>;
   /**
    * [async] Trains a student on the store; may be called again. `onEpoch` is called on the JavaScript thread; an error
-   * that it throws ends the training, which rejects with it. ERR_NOT_FINITE, ERR_CHECKPOINT_…, ERR_WRITE.
+   * that it throws ends the training, which rejects with it. ERR_NOT_FINITE, ERR_CHECKPOINT_…, ERR_STATE, ERR_WRITE.
    */
   train(
     config: NativeTrainConfig,
@@ -383,6 +422,13 @@ export interface NativeAddon {
   /** [async] Describes the machine. */
   machine(): Promise<NativeMachine>;
   Session: new (options: NativeSessionOptions) => NativeSession;
+  /** [async] Reads what a training's state tells. ERR_STATE. */
+  readState(path: string): Promise<NativeState>;
+  /**
+   * [async] Locks a folder until the file descriptor that it resolves to is closed, or the process ends; null where another
+   * one holds the lock. ERR_WRITE.
+   */
+  lockFolder(path: string): Promise<number | null>;
   Classifier: new (options: NativeClassifierOptions) => NativeClassifier;
   /**
    * [async] Lists the contents of a checkpoint; `averaged`: with its averaged weights, where it has plain ones as well.

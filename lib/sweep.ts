@@ -1,13 +1,14 @@
-import path from 'node:path';
 import { checkOptions } from './options/check.js';
 import { type CheckedSweepOptions, type SweepOptions, sweepOptions } from './options/sweep.js';
 import { Run } from './run/run.js';
+import { RunFolder } from './run-folder/folder.js';
 import { byScore } from './training/kept.js';
 import { prepareStudents } from './training/prepare.js';
 import { bestTrialOf, type SeedSummary, summarizeSeeds, type Trial } from './training/seeds.js';
 import {
   keepStudent,
   listOutputs,
+  nameOf,
   runTrial,
   type StoppedTrial,
   saveResult,
@@ -19,8 +20,8 @@ import {
   trialsResult,
   trialsTask,
   warnOfMoreAccurate,
-  withTemporaryFolder,
 } from './training/trials.js';
+import { type TrialsPlace, withTrialsPlace } from './training/trials-place.js';
 
 /** A point of the grid, with the outcome of its trials. */
 export interface SweepPoint extends SeedSummary {
@@ -79,9 +80,15 @@ async function work(
   const grid = gridOf(options);
   task.counter.trials = grid.length * options.seeds.length;
   const outputs = await trialsOutputs(options, 'sweep');
+  const agreement = options.monitor === 'agreement';
+  const folder = await RunFolder.open(
+    options,
+    { call: 'sweep', schema: sweepOptions, seed: 0 },
+    task,
+  );
   const session = await prepareStudents(
     options,
-    { outputs: listOutputs(outputs), answersVal: false },
+    { outputs: listOutputs(outputs), answersVal: agreement, folder },
     task,
   );
 
@@ -94,10 +101,10 @@ async function work(
   });
 
   /** Trains a student for each seed; `null` where the run was stopped. */
-  async function trainPoint(point: GridPoint, fileOf: (seed: number) => string | null) {
+  async function trainPoint(point: GridPoint, place: TrialsPlace) {
     const done: Trial[] = [];
     for (const seed of options.seeds) {
-      const given = { student: fileOf(seed), agreement: false };
+      const given = { agreement, saves: outputs.student !== null, place };
       const trial = await runTrial(session, options, { ...point, seed }, given, task);
       trials.push(trial);
       if (trial.stopReason === 'stopped') return null;
@@ -106,25 +113,23 @@ async function work(
     return done;
   }
 
-  async function trainAll(folder: string): Promise<'completed' | 'stopped'> {
-    const { student } = outputs;
-    const fileOf = (seed: number) =>
-      student && path.join(folder, `${seed}-${path.basename(student.file)}`);
+  async function trainAll(place: TrialsPlace): Promise<'completed' | 'stopped'> {
     for (const one of grid) {
-      const done = await trainPoint(one, fileOf);
+      const done = await trainPoint(one, place);
       if (!done) return 'stopped';
       const point: SweepPoint = { ...one, ...summarizeSeeds(done) };
       points.push(point);
       const best = bestPointOf(points) === point ? bestTrialOf(done) : undefined;
-      const file = best ? fileOf(best.seed) : null;
-      if (file) await keepStudent(outputs, file);
+      if (best) await keepStudent(outputs, place.fileOf(best));
       await saveResult(outputs, resultOf('stopped'));
       task.report('point', point);
     }
     return 'completed';
   }
 
-  const stopReason = session.preparation ? await withTemporaryFolder(trainAll) : 'stopped';
+  const stopReason = session.preparation
+    ? await withTrialsPlace(folder, nameOf(outputs), trainAll)
+    : 'stopped';
   warnOfMoreAccurate(options, trials, task);
   const result = resultOf(stopReason);
   if (stopReason === 'completed') await saveResult(outputs, result);

@@ -10,6 +10,7 @@ import type { TrainingEvents } from './run/events.js';
 import type { TeachResult } from './run/reports.js';
 import { Run, type TrainingRun } from './run/run.js';
 import { sessionTask, type TaskContext } from './run/task.js';
+import { keptTraining, RunFolder } from './run-folder/folder.js';
 import { warnOfKept } from './training/kept.js';
 import { findDataset, warnOfSmallCrop } from './training/prepare.js';
 import { fillStore, openSession } from './training/session.js';
@@ -73,9 +74,13 @@ async function work(
   task: TaskContext<TrainingEvents>,
 ): Promise<TeachResult> {
   const teacher = path.resolve(options.teacher);
-  const { weights, overwrite, seed = drawSeed() } = options;
+  const { weights, monitor, overwrite } = options;
   const output: OutputFile = { option: 'teacher', file: teacher, kind: 'teacher', overwrite };
   const source = weights === undefined ? null : ({ model: 'model', file: weights } as const);
+  const drawn = options.seed ?? drawSeed();
+  const begun = { call: 'teach', schema: teachOptions, seed: drawn } as const;
+  const folder = await RunFolder.open(options, begun, task);
+  const seed = folder?.seed ?? drawn;
   const dataset = await findDataset(options, [output], source, task);
   checkSeveral(dataset.classes, dataset.train.root);
   checkLabelled(dataset.train, 'which a teacher is trained by');
@@ -89,17 +94,21 @@ async function work(
   const opened = await openSession(options, preprocessing, task);
   // A fault of the file's tensors is reported before the pictures are decoded.
   if (weights !== undefined) await native(opened.native.loadTeacher(weights, options.averaged));
+  const { device, precision } = opened;
+  await folder?.confirm({ dataset, teacher: initial.sha256, device, precision }, options.threads);
   const contents = { preprocessing, storeSize, views: null, teacher: null };
   const session = await fillStore(opened, dataset, contents, options, task);
 
+  const kept = await keptTraining(folder, { output: teacher, elapsed: task.elapsed() });
   const trained = await trainTeacher(
     session,
     options,
-    { initial, augmentation, seed, file: teacher },
+    { initial, augmentation, seed, file: teacher, kept },
     reportTo(task, teacher),
   );
 
-  const result = trainingResult(session, trained, seed, task.elapsed());
-  warnOfKept(result, { keep: 'accuracy', file: teacher }, task);
+  const total = (folder?.secondsBefore ?? 0) + task.elapsed();
+  const result = trainingResult(session, trained, { seed, monitor, total });
+  warnOfKept(result, { monitor, file: teacher }, task);
   return { ...result, teacher, architecture };
 }

@@ -65,7 +65,13 @@ export const WARNINGS = {
   },
   WARN_BETTER_EPOCH: {
     meaning: 'An epoch was more accurate than the one that is kept, whose loss is less.',
-    remedy: 'To keep the most accurate, set `keep` to accuracy.',
+    remedy: 'To keep the most accurate, set `monitor` to accuracy.',
+  },
+  WARN_RESUMED_OTHERWISE: {
+    meaning:
+      'A run is resumed with something changed that is allowed to: more epochs, other threads, another device, processor or version.',
+    remedy:
+      'Nothing is wrong; but numbers may differ from those of a run that was not interrupted.',
   },
   WARN_EXPORT_UNCHECKED: {
     meaning: 'The ONNX model was written, but no onnxruntime is there to check it.',

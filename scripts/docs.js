@@ -25,6 +25,8 @@ const { ERRORS } = await built('errors');
 /** @type {typeof import('../lib/warnings.js')} */
 const { WARNINGS } = await built('warnings');
 
+const program = createProgram(new Output({ json: false, quiet: true }));
+
 /** The interfaces with the hover texts of the calls' options. */
 const INTERFACES = {
   distill: 'DistillOptions',
@@ -235,7 +237,6 @@ function hoverTexts() {
  * @param {string} name
  */
 function helpOf(name) {
-  const program = createProgram(new Output({ json: false, quiet: true }));
   const command = program.commands.find((one) => one.name() === name);
   if (!command) throw new Error(`There is no command ${name}.`);
   return `\`\`\`\n${command.configureHelp({ helpWidth: 100 }).helpInformation().trimEnd()}\n\`\`\``;

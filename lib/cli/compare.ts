@@ -21,11 +21,12 @@ export function addCompare(program: Command, output: Output): void {
     const teacher = given.teacher ?? given.teacherLogits;
     demandOptions(command, compareOptions, { ...given, teacher }, 'teacher');
     // Parsed, but checked only by the API.
-    await run({ dataset, ...given } as CompareOptions, output);
+    await compareAndReport({ dataset, ...given } as CompareOptions, output);
   });
 }
 
-async function run(options: CompareOptions, output: Output): Promise<void> {
+/** Compares, and reports it. */
+export async function compareAndReport(options: CompareOptions, output: Output): Promise<void> {
   const comparing = compare(options);
   reportDataset(comparing, output);
   if (output.json) comparing.on('epoch', (report) => output.event('epoch', report));

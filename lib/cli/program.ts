@@ -8,6 +8,7 @@ import { addLogits } from './logits.js';
 import type { Output } from './output.js';
 import { addPredict } from './predict.js';
 import { referenceProgram } from './reference.js';
+import { addResume } from './resume.js';
 import { addStats } from './stats.js';
 import { addSweep } from './sweep.js';
 import { addTeach } from './teach.js';
@@ -24,6 +25,7 @@ export function createProgram(output: Output): Command {
   addTeach(program, output);
   addSweep(program, output);
   addCompare(program, output);
+  addResume(program, output);
   addPredict(program, output);
   addInspect(program, output);
   addStats(program, output);

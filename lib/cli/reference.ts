@@ -56,7 +56,7 @@ function referenceOptions(): Option[] {
 export const REFERENCE_FLAGS: Flags = new Map([
   ...referenceOptions().map((made) => [made.attributeName(), made.long ?? made.flags] as const),
   // The script has no such choice.
-  ['keep', '`distill train --keep`'],
+  ['monitor', '`distill train --monitor`'],
 ]);
 
 /** As commander parses them; the API checks them. */

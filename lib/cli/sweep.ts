@@ -18,11 +18,12 @@ export function addSweep(program: Command, output: Output): void {
     const teacher = given.teacher ?? given.teacherLogits;
     demandOptions(command, sweepOptions, { ...given, teacher }, 'teacher');
     // Parsed, but checked only by the API.
-    await run({ dataset, ...given } as SweepOptions, output);
+    await sweepAndReport({ dataset, ...given } as SweepOptions, output);
   });
 }
 
-async function run(options: SweepOptions, output: Output): Promise<void> {
+/** Sweeps, and reports it. */
+export async function sweepAndReport(options: SweepOptions, output: Output): Promise<void> {
   const sweeping = sweep(options);
   reportDataset(sweeping, output);
   sweeping.on('point', (point) => {

@@ -18,10 +18,14 @@ export function addTeach(program: Command, output: Output): void {
   command.action(async (dataset: string | undefined, { json, quiet, ...given }) => {
     demandOptions(command, teachOptions, given);
     // Parsed, but checked only by the API.
-    const options = { dataset, ...given } as TeachOptions;
-    const { teacher: file, epochs = defaultOf(teachOptions, 'epochs') } = options;
-    const folder = shellWord(dataset ?? '<dataset>');
-    const next = `distill train ${folder} --teacher ${shellWord(file)} --student student.pth`;
-    await reportTraining(teach(options), { name: 'Teacher', file, epochs, next }, output);
+    await teachAndReport({ dataset, ...given } as TeachOptions, output);
   });
+}
+
+/** Trains a teacher, and reports it. */
+export async function teachAndReport(options: TeachOptions, output: Output): Promise<void> {
+  const { teacher: file, epochs = defaultOf(teachOptions, 'epochs'), dataset, runDir } = options;
+  const folder = shellWord(dataset ?? '<dataset>');
+  const next = `distill train ${folder} --teacher ${shellWord(file)} --student student.pth`;
+  await reportTraining(teach(options), { name: 'Teacher', file, epochs, next, runDir }, output);
 }

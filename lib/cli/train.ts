@@ -20,12 +20,16 @@ export function addTrain(program: Command, output: Output): void {
     const teacher = given.teacher ?? given.teacherLogits;
     demandOptions(command, distillOptions, { ...given, teacher }, 'teacher');
     // Parsed, but checked only by the API.
-    const options = { dataset, ...given } as DistillOptions;
-    const { student: file, epochs = defaultOf(distillOptions, 'epochs') } = options;
-    const next = `distill predict <images> --student ${shellWord(file)}`;
-    const describe = ({ architecture, parameters }: DistillResult) =>
-      `${architecture} of ${count(parameters, 'parameter')}`;
-    const context = { name: 'Student', file, epochs, next, describe };
-    await reportTraining(distill(options), context, output);
+    await trainAndReport({ dataset, ...given } as DistillOptions, output);
   });
+}
+
+/** Distils, and reports it. */
+export async function trainAndReport(options: DistillOptions, output: Output): Promise<void> {
+  const { student: file, epochs = defaultOf(distillOptions, 'epochs'), runDir } = options;
+  const next = `distill predict <images> --student ${shellWord(file)}`;
+  const describe = ({ architecture, parameters }: DistillResult) =>
+    `${architecture} of ${count(parameters, 'parameter')}`;
+  const context = { name: 'Student', file, epochs, next, describe, runDir };
+  await reportTraining(distill(options), context, output);
 }

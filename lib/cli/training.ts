@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import type { EpochReport, InitialReport, TrainingResult } from '../run/reports.js';
 import type { TrainingRun } from '../run/run.js';
 import { keptOf } from '../training/kept.js';
-import type { Output } from './output.js';
+import { type Output, shellWord } from './output.js';
 import { type BarProgress, duration, follow, reportDataset } from './progress.js';
 
 /** The context in which a training's result is reported. */
@@ -15,6 +15,8 @@ export interface ReportContext<Result extends TrainingResult = TrainingResult> {
   epochs: number;
   /** The command to go on with. */
   next: string;
+  /** The run's folder, where it has one. */
+  runDir?: string | undefined;
   /** Describes the network, such as `resnet18 of 11,177,538 parameters`. */
   describe?: (result: Result) => string;
 }
@@ -81,7 +83,7 @@ export function epochLine(report: EpochReport): string {
 /** Returns the last lines of a training. */
 async function summary<Result extends TrainingResult>(
   result: Result,
-  { name, file, epochs, next, describe }: ReportContext<Result>,
+  { name, file, epochs, next, describe, runDir }: ReportContext<Result>,
 ): Promise<string[]> {
   const { best, moreAccurate, seconds, device, precision, seed, skipped } = result;
   const times = (['prepare', 'train', 'validate'] as const).map(
@@ -92,9 +94,10 @@ async function summary<Result extends TrainingResult>(
   if (kept) {
     const { size } = await stat(file);
     lines.push(`Best: ${best ? `epoch ${best.epoch}` : 'what it started from'}, ${scores(kept)}`);
+    lines.push(keptLine(result));
     if (moreAccurate) {
       lines.push(
-        `More accurate: epoch ${moreAccurate.epoch}, ${scores(moreAccurate)}; --keep accuracy keeps it`,
+        `More accurate: epoch ${moreAccurate.epoch}, ${scores(moreAccurate)}; --monitor accuracy keeps it`,
       );
     }
     const facts = [describe?.(result), `${(size / 1e6).toFixed(1)} MB`].filter(Boolean);
@@ -109,8 +112,18 @@ async function summary<Result extends TrainingResult>(
       `Time: ${duration(seconds.total)} on ${device} in ${precision} (${times.join(', ')}), seed ${seed}`,
     );
   }
-  if (kept) lines.push(`Next: ${next}`);
+  const isOver = !['stopped', 'max-seconds'].includes(result.stopReason);
+  if (runDir !== undefined && !isOver) lines.push(`Next: distill resume ${shellWord(runDir)}`);
+  else if (kept) lines.push(`Next: ${next}`);
   return lines;
+}
+
+/** Says by which rule the network was kept, and what the others would have kept. */
+function keptLine({ monitor, keptBy }: TrainingResult): string {
+  const others = Object.entries(keptBy)
+    .filter(([name, epoch]) => name !== monitor && epoch !== null)
+    .map(([name, epoch]) => `${name} would keep ${epoch === 0 ? 'what it started from' : epoch}`);
+  return [`Kept by ${monitor}`, ...others].join('; ');
 }
 
 function scores({ valAccuracy, valLoss }: InitialReport): string {
@@ -126,6 +139,11 @@ function reasonOf({ stopReason, epochs, last, images }: TrainingResult, asked: n
       ? 'Stopped: in the first epoch.'
       : `Stopped: after ${epochs} of ${asked} epochs.`;
   }
+  if (stopReason === 'patience') {
+    return `Done: after ${epochs} of ${asked} epochs, as none was better for as long as the patience lasts.`;
+  }
+  if (stopReason === 'max-seconds')
+    return `Stopped: the time was up after ${epochs} of ${asked} epochs.`;
   const cause =
     last && last.valLoss < 0.0001 ? 'loss fell below 0.0001' : 'accuracy rose above 0.9999';
   return `Done: after ${epochs} of ${asked} epochs the validation ${cause}.`;

@@ -106,6 +106,15 @@ function temporaryFolder(): string {
   return path.join(process.env.DISTILL_CACHE || path.join(caches, 'node-distill'), 'stores');
 }
 
+/** Returns the SHA-256 of the pictures' names, sizes, times and labels, and of the classes' names. */
+export async function hashOf({ classes, train, val }: Dataset): Promise<string> {
+  const files = await Promise.all([statSamples(train), statSamples(val)]);
+  const labels = [train, val].map(({ samples }) => samples.map((sample) => sample.label));
+  return createHash('sha256')
+    .update(JSON.stringify([classes, labels, files]))
+    .digest('hex');
+}
+
 /** Returns the SHA-256 of all that a store's contents follow from. */
 async function fingerprint(dataset: Dataset, options: StoreOptions): Promise<string> {
   const { storeSize, views, teacher, onBadImage } = options;

@@ -32,6 +32,7 @@ export const architecture = {
       help: `the student's network: ${alternatives(STUDENTS)}; or a .pt2 of torch.export, whose weights it starts from`,
       placeholder: 'name',
       synonyms: 'arch studentArchitecture network modelName backbone net',
+      path: isExportedProgram,
       recorded: 'changed',
     },
   ),

@@ -94,11 +94,11 @@ export interface DistillOptions extends TrainingOptions, PixelOptions {
    */
   initialStudent?: string | undefined;
   /**
-   * The epoch whose student is kept: the last one that improved validation accuracy *and* loss (`'both'`); the most
-   * accurate one, and of equals the one with the lesser loss (`'accuracy'`); or the one with the least loss (`'loss'`).
-   * Default 'both'.
+   * The epoch whose student is kept: the last one that improved validation accuracy *and* loss (`'accuracy-and-loss'`); the
+   * most accurate one (`'accuracy'`), the one that agrees with the teacher most often (`'agreement'`), of equals the one with
+   * the lesser loss; or the one with the least loss (`'loss'`). `patience` waits for the same. Default 'accuracy-and-loss'.
    */
-  keep?: 'both' | 'accuracy' | 'loss' | undefined;
+  monitor?: 'accuracy-and-loss' | 'accuracy' | 'loss' | 'agreement' | undefined;
   /**
    * Augmented views of each training picture that are kept, each with the teacher's answer for exactly these pixels;
    * epochs show them in turn (epoch 1 the first of every picture). They are the same in every run, whatever its seed.
@@ -134,6 +134,7 @@ export const distillOptions = z.strictObject({
     help: 'the .pth, .safetensors or .pt2 to write',
     synonyms:
       'studentModel studentPath studentFile dstModel target output out outFile save modelPath checkpoint',
+    resume: 'free',
   }),
   ...architecture,
   ...dataset,
@@ -167,13 +168,20 @@ export const distillOptions = z.strictObject({
   initialStudent: option(fields.file.optional(), {
     help: "a student's file to start from, and to improve on",
     shown: 'fresh weights',
-    synonyms: 'init initial initialWeights startFrom resume resumeFrom pretrainedStudent',
+    synonyms: 'init initial initialWeights startFrom pretrainedStudent',
   }),
-  keep: option(choice('both', 'accuracy', 'loss').default('both'), {
-    help: 'keep the last epoch that improved both accuracy and loss, or the best in one of them',
-    placeholder: 'what',
-    recorded: 'always',
-  }),
+  monitor: option(
+    choice('accuracy-and-loss', 'accuracy', 'loss', 'agreement').default('accuracy-and-loss'),
+    {
+      help: 'what an epoch must improve for its student to be kept',
+      placeholder: 'what',
+      synonyms: 'keep metric monitorMetric saveBest bestMetric metricForBestModel',
+      recorded: 'always',
+    },
+  ),
+  patience: training.patience,
+  minDelta: training.minDelta,
+  maxSeconds: training.maxSeconds,
   views: option(whole(1, 1000).default(1), {
     help: 'augmented views of each picture, each answered by the teacher',
     synonyms: 'numViews augmentedViews',
@@ -190,6 +198,9 @@ export const distillOptions = z.strictObject({
   maxPixels: training.maxPixels,
   cacheMemory: training.cacheMemory,
   cacheDir: training.cacheDir,
+  runDir: training.runDir,
+  resume: training.resume,
+  checkpointEvery: training.checkpointEvery,
   overwrite: training.overwrite,
   signal: training.signal,
 });

@@ -8,8 +8,8 @@ import { option } from './option.js';
 // Each field's description completes the sentence "Expected … for `name`".
 
 const path = z.string().min(1).refine(isPath).describe('a path');
-const file = option(path, { placeholder: 'file' });
-const folder = option(path, { placeholder: 'folder' });
+const file = option(path, { placeholder: 'file', path: true });
+const folder = option(path, { placeholder: 'folder', path: true });
 
 /** A number between two limits, chosen so that none is lost in float32. */
 export const between = (low: number, high: number) =>
@@ -63,6 +63,7 @@ export const fields = {
   epochs: option(whole(1, MOST_EPOCHS), {
     help: 'passes over the training pictures, at most',
     synonyms: 'epoch numEpochs nEpochs maxEpochs',
+    resume: 'told',
     recorded: 'always',
   }),
   batchSize: option(whole(1, 4096), {
@@ -128,6 +129,7 @@ export const fields = {
     help: 'replace files that are there, whatever they are',
     flag: '--force',
     synonyms: 'force replace clobber yes',
+    resume: 'apart',
   }),
   schedule: option(choice('one-cycle', 'cosine', 'constant'), {
     help: 'how the learning rate changes',
@@ -171,6 +173,7 @@ export const pixelSteps = {
     placeholder: 'recipe',
     shown: 'a file beside the model, if any',
     synonyms: 'recipe preprocessor preprocessing processor transforms dataConfig',
+    path: (value) => !['torchvision', 'none'].includes(value),
   }),
   resize: option(
     z
@@ -242,6 +245,7 @@ export const execution = {
       help: 'where to compute: auto, cpu, cuda or cuda:N',
       placeholder: 'name',
       synonyms: 'gpu cuda accelerator',
+      resume: 'told',
     },
   ),
   precision: option(choice('fp32', 'bf16', 'auto').default('fp32'), {
@@ -254,6 +258,7 @@ export const execution = {
     help: 'threads that share the work',
     shown: 'one per processor',
     synonyms: 'numThreads nThreads numWorkers workers jobs cpus',
+    resume: 'told',
   }),
   onBadImage: option(choice('error', 'skip', 'truncate').default('error'), {
     help: 'end at a picture that does not decode, skip it with a warning, or take what there is of it',
@@ -267,6 +272,7 @@ export const execution = {
   }),
   signal: option(z.instanceof(AbortSignal).describe('an AbortSignal').optional(), {
     synonyms: 'abortSignal abort controller',
+    resume: 'apart',
   }),
 };
 
@@ -391,12 +397,50 @@ export const training = {
       placeholder: 'size',
       shown: 'half of what is free',
       synonyms: 'memory maxMemory memoryLimit ram',
+      resume: 'free',
     },
   ),
   cacheDir: option(folder.optional(), {
     help: 'keep the prepared pictures there for the next run',
     shown: 'they are not kept',
     synonyms: 'cache cacheFolder cachePath',
+    resume: 'free',
+  }),
+  patience: option(whole(1, MOST_EPOCHS).optional(), {
+    help: 'end the training after so many epochs without a better one',
+    placeholder: 'epochs',
+    shown: 'it goes on',
+    synonyms: 'earlyStopping earlyStoppingPatience esPatience',
+    resume: 'free',
+  }),
+  minDelta: option(between(0, 100).default(0), {
+    help: 'what an epoch must be better by, to count for `patience`',
+    synonyms: 'minimumDelta earlyStoppingMinDelta threshold tolerance',
+    resume: 'free',
+  }),
+  maxSeconds: option(between(1, 1e9).optional(), {
+    help: 'end the training when the run has taken so many seconds',
+    placeholder: 'seconds',
+    shown: 'it goes on',
+    synonyms: 'maxTime timeLimit timeout maxDuration',
+    resume: 'free',
+  }),
+  runDir: option(folder.optional(), {
+    help: 'keep the run in this folder: its options, epochs, state, best and last network; such as runs/<time>-<student>',
+    shown: 'it is not kept',
+    synonyms: 'logDir workDir outputDir experimentDir project saveDir checkpointDir runFolder',
+    resume: 'apart',
+  }),
+  resume: option(yesOrNo.default(false), {
+    help: 'go on with the run in `runDir` where it was interrupted',
+    synonyms: 'resumeFrom autoResume continue resumeTraining',
+    resume: 'apart',
+  }),
+  checkpointEvery: option(between(0, 1e6).default(60), {
+    help: "seconds between two states of a training in `runDir`, besides each epoch's",
+    placeholder: 'seconds',
+    synonyms: 'checkpointInterval saveEvery savePeriod saveInterval',
+    resume: 'free',
   }),
   overwrite: fields.overwrite,
   signal: execution.signal,

@@ -15,6 +15,13 @@ export interface OptionMeta {
   flag?: string;
   /** Names in other programs, with a blank between two. A name that fits several options stands for the first. */
   synonyms?: string;
+  /** Tells whether a value is a path from the current folder; `true`: any is. */
+  path?: true | ((value: string) => boolean);
+  /**
+   * What becomes of the option where a run is resumed: it may change ('free'), also so that the numbers do ('told'), or is no
+   * part of the run ('apart'). Without it, it must be the same.
+   */
+  resume?: 'free' | 'told' | 'apart';
   /** Set for an option that a training's outcome depends on: a model's metadata records it, always or where it is changed. */
   recorded?: 'always' | 'changed';
 }
@@ -27,6 +34,13 @@ export function option<Field extends z.ZodType>(field: Field, meta: OptionMeta):
   // Typed by the field's output, which these facts do not depend on.
   (registry as z.core.$ZodRegistry<OptionMeta, z.ZodType>).add(copy, meta);
   return copy;
+}
+
+/** Tells whether the value of a field is a path from the current folder. */
+export function isPathIn(field: z.core.$ZodType, value: unknown): value is string {
+  const { path } = metaOf(field);
+  if (typeof value !== 'string' || path === undefined) return false;
+  return path === true || path(value);
 }
 
 /** The shape of any call's schema. */

@@ -87,6 +87,7 @@ export const trials = {
     flag: '-o, --out',
     shown: 'it is not written',
     synonyms: 'output outFile outputFile report results',
+    resume: 'free',
   }),
 };
 

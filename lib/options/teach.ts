@@ -56,6 +56,12 @@ export interface TeachOptions extends TrainingOptions, PixelOptions {
   batchSize?: number | undefined;
   /** `'adamw'`, whose weight decay is no part of the gradient, or `'adam'`, which has none. Default 'adamw'. */
   optimizer?: 'adamw' | 'adam' | undefined;
+  /**
+   * The epoch whose teacher is kept: the most accurate one, and of equals the one with the lesser loss (`'accuracy'`); the one
+   * with the least loss (`'loss'`); or the last one that improved both (`'accuracy-and-loss'`). `patience` waits for the same.
+   * Default 'accuracy'.
+   */
+  monitor?: 'accuracy-and-loss' | 'accuracy' | 'loss' | undefined;
   /** AdamW's weight decay. Default: 0.01 with 'adamw'. */
   weightDecay?: number | undefined;
   /** The share of each label that goes to all classes alike, in [0, 1). A teacher of students is better off without. Default 0. */
@@ -122,6 +128,7 @@ export const teachOptions = z.strictObject({
   teacher: option(fields.file, {
     help: 'the .pth or .safetensors to write',
     synonyms: 'teacherModel teacherPath teacherFile dstModel model output out outFile save',
+    resume: 'free',
   }),
   architecture: option(choice(...ARCHITECTURES).optional(), {
     help: 'the network, by the name that torchvision or timm gives it',
@@ -169,6 +176,15 @@ export const teachOptions = z.strictObject({
     recorded: 'always',
   }),
   seed: training.seed,
+  monitor: option(choice('accuracy-and-loss', 'accuracy', 'loss').default('accuracy'), {
+    help: 'what an epoch must improve for its teacher to be kept',
+    placeholder: 'what',
+    synonyms: 'keep metric monitorMetric saveBest bestMetric metricForBestModel',
+    recorded: 'always',
+  }),
+  patience: training.patience,
+  minDelta: training.minDelta,
+  maxSeconds: training.maxSeconds,
   optimizer: option(choice('adamw', 'adam').default('adamw'), {
     help: 'the optimizer',
     placeholder: 'name',
@@ -185,6 +201,9 @@ export const teachOptions = z.strictObject({
   maxPixels: training.maxPixels,
   cacheMemory: training.cacheMemory,
   cacheDir: training.cacheDir,
+  runDir: training.runDir,
+  resume: training.resume,
+  checkpointEvery: training.checkpointEvery,
   overwrite: training.overwrite,
   signal: training.signal,
 });

@@ -66,6 +66,31 @@ export interface TrainingOptions {
    * numbers. Default: one per processor that this process may use.
    */
   threads?: number | undefined;
+  /** Epochs without a better one, as `monitor` has it, after which the training ends. Default: it goes on. */
+  patience?: number | undefined;
+  /**
+   * What an epoch must be better by to count for `patience`: of accuracy or agreement in 0..1, or of loss. What is kept does
+   * not depend on it. Default 0.
+   */
+  minDelta?: number | undefined;
+  /**
+   * Seconds after which the training ends, within an epoch if need be, which then does not count. Preparation counts, and so
+   * do the parts of a run that was resumed. Default: it goes on.
+   */
+  maxSeconds?: number | undefined;
+  /**
+   * A folder to keep the run in, so that it can be resumed: `options.json` describes it, `epochs.jsonl` has a line for each
+   * epoch, `state.safetensors` is what resuming needs, and `best` and `last` are networks. It must be empty, or hold a run
+   * that is resumed or overwritten. Default: the run is not kept.
+   */
+  runDir?: string | undefined;
+  /**
+   * Goes on with the run in `runDir` where it was interrupted, with the same numbers to the bit as if it had not been; a
+   * folder without a run begins one. The options must be those that it began with. Default false.
+   */
+  resume?: boolean | undefined;
+  /** Seconds between two states of a training in `runDir`, besides the one behind each epoch. Default 60. */
+  checkpointEvery?: number | undefined;
   /**
    * Replaces files that are there, whatever they are. Without it, only files of the same kind that this package wrote are
    * replaced; others are refused with `ERR_EXISTS` before the work begins. Default false.

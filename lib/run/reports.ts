@@ -1,3 +1,5 @@
+import type { NativeTraining, StopReason } from '../native.js';
+
 // The values that runs report and resolve to.
 
 /** The figures of one epoch. Losses and accuracies are averages over pictures; accuracies are in 0..1. */
@@ -20,7 +22,7 @@ export interface EpochReport {
   imagesPerSecond: number;
   /** True where the network of this epoch is the best so far: it is now in the file, where there is one. */
   saved: boolean;
-  /** The share of validation pictures for which teacher and student predict the same class; in `compare()` alone. */
+  /** The share of validation pictures for which teacher and student predict the same class; in `compare()`, and where `monitor` is 'agreement'. */
   valAgreement?: number;
 }
 
@@ -29,6 +31,9 @@ export type InitialReport = Pick<
   EpochReport,
   'valLoss' | 'valAccuracy' | 'valSeconds' | 'valAgreement'
 >;
+
+/** The rules by which the best epoch is chosen. */
+export type Monitor = NativeTraining['monitor'];
 
 /** The pictures and the device of a run. */
 export interface RunSetup {
@@ -50,9 +55,10 @@ export interface RunSetup {
 export interface TrainingResult extends RunSetup {
   /**
    * Why it ended: 'completed' after all epochs; 'early-stop' where a student's validation loss fell below 0.0001 or its
-   * accuracy rose above 0.9999; 'stopped' by `stop()`.
+   * accuracy rose above 0.9999; 'patience' after so many epochs without a better one; 'max-seconds' when the time was up;
+   * 'stopped' by `stop()`.
    */
-  stopReason: 'completed' | 'early-stop' | 'stopped';
+  stopReason: StopReason;
   /**
    * The epoch whose network is in the file; `null` where none was better than the network that the training started
    * from, and where the run was stopped before the first save.
@@ -65,9 +71,16 @@ export interface TrainingResult extends RunSetup {
   initial: InitialReport | null;
   /**
    * The most accurate epoch (of equals, the one with the least loss), where it is more accurate than the network in the
-   * file: its loss had not improved as well. `keep: 'accuracy'` keeps it.
+   * file: its loss had not improved as well. `monitor: 'accuracy'` keeps it.
    */
   moreAccurate: EpochReport | null;
+  /** The rule by which the network was kept: the option. */
+  monitor: Monitor;
+  /**
+   * The epoch that each `monitor` would have kept, by its number; 0 is what the training started from. `null` where no epoch
+   * was good enough for it, and for 'agreement' where that is not measured.
+   */
+  keptBy: Record<Monitor, number | null>;
   /** The last epoch that ended. */
   last: EpochReport | null;
   /** The number of epochs run to their end. */

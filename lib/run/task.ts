@@ -10,6 +10,8 @@ export interface TaskContext<Events> extends Reporter<Events> {
   readonly stopping: AbortSignal;
   /** Creates the session of the run: stopping the run ends its training, and it is closed when the work is over. */
   createSession(options: NativePreprocessing & NativeExecution): NativeSession;
+  /** Has something done when the work is over, however it ends. */
+  defer(cleanup: () => void): void;
   /** Returns the seconds since the work began. */
   elapsed(): number;
 }
@@ -27,6 +29,7 @@ export function sessionTask<Options extends { signal?: AbortSignal | undefined }
 ): RunTask<Result, Events, TrainingProgress> {
   const stopping = new AbortController();
   let session: NativeSession | undefined;
+  const cleanups: (() => void)[] = [];
 
   function stop(): void {
     stopping.abort();
@@ -43,6 +46,7 @@ export function sessionTask<Options extends { signal?: AbortSignal | undefined }
       const context: TaskContext<Events> = {
         report: (name, payload) => run.report(name, payload),
         stopping: stopping.signal,
+        defer: (cleanup) => cleanups.push(cleanup),
         elapsed: () => (performance.now() - started) / 1000,
         createSession(sessionOptions) {
           session = new (loadAddon().Session)(sessionOptions);
@@ -57,6 +61,7 @@ export function sessionTask<Options extends { signal?: AbortSignal | undefined }
       } finally {
         signal?.removeEventListener('abort', stop);
         await session?.close();
+        for (const cleanup of cleanups) cleanup();
       }
     },
   };

@@ -43,7 +43,7 @@ export function moreAccurateThan(
 /** Warns where the network in a training's file is not better than before, or not the most accurate. */
 export function warnOfKept(
   { best, initial, moreAccurate, epochs }: TrainingResult,
-  { keep, file }: { keep: string; file: string },
+  { monitor, file }: { monitor: string; file: string },
   task: TaskContext<CommonEvents>,
 ): void {
   const warn = (code: WarningCode, message: string) =>
@@ -58,9 +58,9 @@ export function warnOfKept(
     warn('WARN_NO_IMPROVEMENT', message);
   }
   const kept = keptOf({ best, initial });
-  if (keep === 'both' && moreAccurate && kept) {
+  if (monitor === 'accuracy-and-loss' && moreAccurate && kept) {
     const holds = best ? `epoch ${best.epoch}` : 'what it started from';
-    const message = `Epoch ${moreAccurate.epoch} was more accurate (${moreAccurate.valAccuracy.toFixed(4)}) than ${holds} (${kept.valAccuracy.toFixed(4)}), which is kept as its loss is less; to keep the most accurate, set \`keep\` to 'accuracy'.`;
+    const message = `Epoch ${moreAccurate.epoch} was more accurate (${moreAccurate.valAccuracy.toFixed(4)}) than ${holds} (${kept.valAccuracy.toFixed(4)}), which is kept as its loss is less; to keep the most accurate, set \`monitor\` to 'accuracy'.`;
     warn('WARN_BETTER_EPOCH', message);
   }
 }

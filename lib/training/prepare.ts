@@ -19,6 +19,7 @@ import type { Preprocessing } from '../model/preprocessing.js';
 import type { CheckedOptions } from '../options/distill.js';
 import type { CommonEvents } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';
+import type { RunFolder } from '../run-folder/folder.js';
 import type { DistillWarning } from '../warnings.js';
 import { checkClassWeights } from './class-weights.js';
 import { checkNetwork, type StudentNetwork } from './network.js';
@@ -85,17 +86,22 @@ export async function warnOfSmallCrop(
   if (warning) task.report('warning', warning);
 }
 
+interface FillOptions {
+  /** True where the teacher answers for the validation pictures as well. */
+  answersVal: boolean;
+  folder: RunFolder | null;
+}
+
 /**
  * Prepares the training of students: checks what can be known beforehand, finds the pictures, reads the teacher, and fills
  * a session's store, unless the run is stopped before. The teacher answers once, whatever the number of students.
  *
  * @param options With the weight of the teacher's term, or those of several students.
- * @param outputs The files to be written.
- * @param answersVal True where the teacher answers for the validation pictures as well.
+ * @param given.outputs The files to be written.
  */
 export async function prepareStudents(
   options: StudentOptions & { alpha: number | readonly number[] },
-  { outputs, answersVal }: { outputs: readonly OutputFile[]; answersVal: boolean },
+  { outputs, ...given }: { outputs: readonly OutputFile[] } & FillOptions,
   task: TaskContext<CommonEvents>,
 ): Promise<StudentSession> {
   const source = teacherOf(options);
@@ -114,7 +120,7 @@ export async function prepareStudents(
   }
   const teacher = await readTeacher(source, dataset, options, task);
   try {
-    return await fillWith(teacher, source.file, dataset, options, { answersVal }, task);
+    return await fillWith(teacher, source.file, dataset, options, given, task);
   } finally {
     await teacher.network?.close();
   }
@@ -126,7 +132,7 @@ async function fillWith(
   file: string,
   dataset: Dataset,
   options: StudentOptions,
-  { answersVal }: { answersVal: boolean },
+  { answersVal, folder }: FillOptions,
   task: TaskContext<CommonEvents>,
 ): Promise<StudentSession> {
   const { preprocessing, logits, network } = teacher;
@@ -151,6 +157,10 @@ async function fillWith(
     device: opened.device,
     precision: opened.precision,
   };
+  await folder?.confirm(
+    { dataset, teacher: teacher.sha256, device: opened.device, precision: opened.precision },
+    options.threads,
+  );
   const session = await fillStore(
     opened,
     dataset,

@@ -7,8 +7,8 @@ import type { Trained } from './train.js';
 export interface Trial extends Omit<Trained, 'stopReason' | 'best' | 'initial' | 'moreAccurate'> {
   seed: number;
   /** Why it ended, as in a distillation's result; 'not-finite': its loss became infinite or NaN. */
-  stopReason: 'completed' | 'early-stop' | 'not-finite';
-  /** The epoch whose student `distill()` would have kept, by the same `keep`; `null` where there is none. */
+  stopReason: 'completed' | 'early-stop' | 'patience' | 'not-finite';
+  /** The epoch whose student `distill()` would have kept, by the same `monitor`; `null` where there is none. */
   best: EpochReport | null;
   /** The scores of the student that it started from, where one was given; it counts where no epoch was better. */
   initial: InitialReport | null;

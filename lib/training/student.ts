@@ -5,27 +5,35 @@ import type { NativeTrainConfig } from '../native.js';
 import { dropRateOf, isExportedProgram } from '../options/architectures.js';
 import { distillOptions } from '../options/distill.js';
 import { recordedOptions } from '../options/option.js';
+import type { KeptTraining } from '../run-folder/folder.js';
 import { classWeightsOf } from './class-weights.js';
 import type { Hyperparameters, StudentOptions, StudentSession } from './prepare.js';
 import { countLabelled } from './session.js';
-import { runTraining, type Trained, type TrainingListener } from './train.js';
+import { endingOf, runTraining, type Trained, type TrainingListener } from './train.js';
 import { VIEW_AUGMENTATIONS } from './views.js';
+
+/** What one training of a student writes and reports. */
+export interface TrainedStudent {
+  /** The file to write, or `null` to write none. */
+  student: string | null;
+  /** True where epochs report `valAgreement`: the teacher has answered for the validation pictures. */
+  agreement: boolean;
+  kept: KeptTraining;
+}
 
 /**
  * Trains one student.
  *
- * @param given.student The file to write, or `null` to write none.
- * @param given.agreement True where epochs report `valAgreement`: the teacher has answered for the validation pictures.
  */
 export async function trainStudent(
   session: StudentSession,
   options: StudentOptions,
   hyperparameters: Hyperparameters,
-  { student, agreement }: { student: string | null; agreement: boolean },
+  { student, agreement, kept }: TrainedStudent,
   listener: TrainingListener,
 ): Promise<Trained> {
   const { lr, temperature, alpha, seed } = hyperparameters;
-  const { epochs, loss, architecture, width, batchSize, keep, overwrite } = options;
+  const { epochs, loss, architecture, width, batchSize, monitor, overwrite } = options;
   const { initialStudent = '' } = options;
   const { schedule, warmup } = scheduleOf(options);
   const config: NativeTrainConfig = {
@@ -46,18 +54,18 @@ export async function trainStudent(
     sampler: samplerOf(options),
     seed,
     augment: null, // the views are in the store
-    keep,
+    monitor,
     earlyStop: true,
+    ...endingOf(options, { file: student, kept }),
     agreement,
     initialStudent,
     start: initialStudent,
-    student: student ?? '',
     overwrite,
     metadata: JSON.stringify(metadataOf(session, options, hyperparameters)),
   };
   // Nothing learns from pictures without a label where the teacher's term has no weight: epochs leave them out.
   const images = alpha > 0 ? session.setup.images.train : countLabelled(session);
-  const shown = { epochs, images };
+  const shown = { epochs, images, kept };
   return runTraining(session, shown, (onEpoch) => session.native.train(config, onEpoch), listener);
 }
 

@@ -13,10 +13,11 @@ import { recordedOptions } from '../options/option.js';
 import { ADAMW_WEIGHT_DECAY, type CheckedTeachOptions, teachOptions } from '../options/teach.js';
 import type { CommonEvents } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';
+import type { KeptTraining } from '../run-folder/folder.js';
 import { classWeightsOf } from './class-weights.js';
 import type { Session } from './session.js';
 import { reportRecipe } from './teacher-source.js';
-import { runTraining, type Trained, type TrainingListener } from './train.js';
+import { endingOf, runTraining, type Trained, type TrainingListener } from './train.js';
 
 /** The preprocessing of torchvision's own weights, and of most others. */
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
@@ -29,6 +30,8 @@ export interface InitialTeacher {
   /** True where the last layer of the weights is for the dataset's classes: it is kept then. */
   keepHead: boolean;
   preprocessing: Preprocessing;
+  /** The SHA-256 of the file of its weights; `null` for fresh ones. */
+  sha256: string | null;
   /** The entry `weights` of the teacher's metadata; `null` for fresh ones. */
   provenance: Record<string, unknown> | null;
 }
@@ -50,6 +53,7 @@ export async function readInitialTeacher(
       weights: null,
       keepHead: false,
       preprocessing: { ...IMAGENET, ...(await resolvePreprocessing(options)) },
+      sha256: null,
       provenance: null,
     };
   }
@@ -65,16 +69,14 @@ export async function readInitialTeacher(
   }
   const preprocessing = await resolvePreprocessing(options, contents);
   reportRecipe(options, contents, task);
+  const digest = await sha256(weights, signal);
   return {
     architecture,
     weights,
     keepHead: isDeepStrictEqual(metadata?.classes, classes),
     preprocessing: { ...IMAGENET, ...preprocessing },
-    provenance: {
-      file: path.basename(weights),
-      architecture,
-      sha256: await sha256(weights, signal),
-    },
+    sha256: digest,
+    provenance: { file: path.basename(weights), architecture, sha256: digest },
   };
 }
 
@@ -82,10 +84,16 @@ export async function readInitialTeacher(
 export async function trainTeacher(
   session: Session,
   options: CheckedTeachOptions,
-  given: { initial: InitialTeacher; augmentation: Augmentation; seed: number; file: string },
+  given: {
+    initial: InitialTeacher;
+    augmentation: Augmentation;
+    seed: number;
+    file: string;
+    kept: KeptTraining;
+  },
   listener: TrainingListener,
 ): Promise<Trained> {
-  const { initial, augmentation, seed, file } = given;
+  const { initial, augmentation, seed } = given;
   const { epochs, lr, optimizer, batchSize, overwrite } = options;
   const { labelSmoothing, freezeEpochs } = options;
   const { schedule, warmup } = scheduleOf(options);
@@ -104,19 +112,19 @@ export async function trainTeacher(
     sampler: samplerOf(options),
     seed,
     augment: augmentation.by,
-    keep: 'accuracy',
+    monitor: options.monitor,
     earlyStop: false,
+    ...endingOf(options, given),
     freezeEpochs,
     architecture: initial.architecture,
     keepHead: initial.keepHead,
     weights,
     averaged: options.averaged,
     start: initial.keepHead ? weights : '',
-    teacher: file,
     overwrite,
     metadata: JSON.stringify(metadataOf(session, options, given)),
   };
-  const shown = { epochs, images: session.setup.images.train };
+  const shown = { epochs, images: session.setup.images.train, kept: given.kept };
   return runTraining(session, shown, (onEpoch) => session.native.teach(config, onEpoch), listener);
 }
 

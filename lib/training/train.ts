@@ -1,9 +1,11 @@
 import { randomInt } from 'node:crypto';
 import { native } from '../addon.js';
-import type { NativeEpoch, NativeTrainResult } from '../native.js';
+import type { NativeEpoch, NativeTraining, NativeTrainResult } from '../native.js';
 import type { TrainingEvents } from '../run/events.js';
 import type { EpochReport, InitialReport, TrainingResult } from '../run/reports.js';
 import type { TaskContext } from '../run/task.js';
+import type { KeptTraining } from '../run-folder/folder.js';
+import { LineLog } from '../run-folder/line-log.js';
 import { keptOf, moreAccurateThan } from './kept.js';
 import type { Session } from './session.js';
 
@@ -13,7 +15,7 @@ import type { Session } from './session.js';
 export interface Trained
   extends Pick<
     TrainingResult,
-    'stopReason' | 'best' | 'initial' | 'moreAccurate' | 'last' | 'epochs'
+    'stopReason' | 'best' | 'initial' | 'moreAccurate' | 'keptBy' | 'last' | 'epochs'
   > {
   seconds: { train: number; validate: number };
 }
@@ -31,50 +33,124 @@ export interface TrainingListener {
   epoch(report: EpochReport): void;
 }
 
+/** The options of a training that say where it is kept, and when it ends. */
+type EndingOptions = {
+  patience?: number | undefined;
+  minDelta: number;
+  maxSeconds?: number | undefined;
+};
+
+/**
+ * Returns the parts of a training's configuration that say where it is kept, and when it ends.
+ *
+ * @param given.file The file of the best network; `null` for none.
+ */
+export function endingOf(
+  { patience, minDelta, maxSeconds }: EndingOptions,
+  { file, kept: { elapsed, place } }: { file: string | null; kept: KeptTraining },
+): Pick<NativeTraining, 'patience' | 'minDelta' | 'maxSeconds' | 'elapsed' | 'files' | 'keep'> {
+  return {
+    patience: patience ?? null,
+    minDelta,
+    maxSeconds: maxSeconds ?? null,
+    elapsed,
+    files: [file, place?.best].filter((one) => typeof one === 'string'),
+    keep: place?.keep ?? null,
+  };
+}
+
 /** Starts a training of the addon, which calls `onEpoch` after each epoch. */
 export type StartTraining = (onEpoch: (epoch: NativeEpoch) => void) => Promise<NativeTrainResult>;
 
 /**
- * Runs one training on the session's store; without a full store, it counts as stopped.
+ * Runs one training on the session's store; without a full store, it counts as stopped. Of a training that goes on, epochs
+ * before the interruption count, and are not reported again.
  *
  * @param given.epochs The number of epochs asked for.
  * @param given.images The number of training pictures that an epoch shows.
  */
 export async function runTraining(
   { preparation }: Session,
-  { epochs, images }: { epochs: number; images: number },
+  { epochs, images, kept: { place } }: { epochs: number; images: number; kept: KeptTraining },
   start: StartTraining,
   listener: TrainingListener,
 ): Promise<Trained> {
   if (preparation === null) {
-    return trainedOf('stopped', { best: null, last: null }, { initial: null, epochs: [] });
+    return trainedOf('stopped', NOTHING, { initial: null, epochs: [] });
   }
-  let initial: InitialReport | null = null;
-  const reports: EpochReport[] = [];
-  const reportOf = (epoch: NativeEpoch) => epochReport(epoch, epochs, images);
-  const { stopReason, best, last } = await native(
+  const course = new Course(epochs, images);
+  for (const epoch of place?.before?.epochs ?? []) course.add(epoch);
+  const log = place && (await LineLog.begin(place.epochsFile, course.reports.map(lineOf)));
+  const { stopReason, best, last, keptBy } = await native(
     start((epoch) => {
-      if (epoch.epoch === 0) {
-        initial = initialReport(epoch);
-        listener.initial?.(initial);
-      } else {
-        const report = reportOf(epoch);
-        reports.push(report);
-        listener.epoch(report);
-      }
+      const report = course.add(epoch);
+      log?.append(lineOf(report));
+      if ('epoch' in report) listener.epoch(report);
+      else listener.initial?.(report);
     }),
-  );
+  ).finally(() => log?.finish());
   return trainedOf(
     stopReason,
-    { best: best && reportOf(best), last: last && reportOf(last) },
-    { initial, epochs: reports },
+    { best: best && course.reportOf(best), last: last && course.reportOf(last), keptBy },
+    course,
   );
+}
+
+/** What the monitors would keep of no epochs. */
+export const NOBODY = {
+  'accuracy-and-loss': null,
+  accuracy: null,
+  loss: null,
+  agreement: null,
+} as const;
+
+/** What came of a training without an epoch. */
+const NOTHING = { best: null, last: null, keptBy: NOBODY } as const;
+
+/** The epochs of a training, as they end. */
+class Course implements TrainingLog {
+  initial: InitialReport | null = null;
+  readonly epochs: EpochReport[] = [];
+  readonly #asked: number;
+  readonly #images: number;
+
+  /**
+   * @param asked The number of epochs asked for.
+   * @param images The number of training pictures that an epoch shows.
+   */
+  constructor(asked: number, images: number) {
+    this.#asked = asked;
+    this.#images = images;
+  }
+
+  reportOf(epoch: NativeEpoch): EpochReport {
+    return epochReport(epoch, this.#asked, this.#images);
+  }
+
+  add(epoch: NativeEpoch): EpochReport | InitialReport {
+    if (epoch.epoch === 0) {
+      this.initial = initialReport(epoch);
+      return this.initial;
+    }
+    const report = this.reportOf(epoch);
+    this.epochs.push(report);
+    return report;
+  }
+
+  get reports(): (EpochReport | InitialReport)[] {
+    return this.initial ? [this.initial, ...this.epochs] : this.epochs;
+  }
+}
+
+/** Returns the line of an epoch in a run's folder; the network that a training starts from is epoch 0. */
+function lineOf(report: EpochReport | InitialReport): object {
+  return 'epoch' in report ? report : { epoch: 0, ...report };
 }
 
 /** Puts the outcome of a training together. */
 export function trainedOf<StopReason extends string>(
   stopReason: StopReason,
-  { best, last }: Pick<Trained, 'best' | 'last'>,
+  { best, last, keptBy }: Pick<Trained, 'best' | 'last' | 'keptBy'>,
   { initial, epochs }: TrainingLog,
 ): Omit<Trained, 'stopReason'> & { stopReason: StopReason } {
   const sum = (seconds: readonly number[]) => seconds.reduce((total, each) => total + each, 0);
@@ -83,6 +159,7 @@ export function trainedOf<StopReason extends string>(
     best,
     initial,
     moreAccurate: moreAccurateThan(keptOf({ best, initial }), epochs),
+    keptBy,
     last,
     epochs: epochs.length,
     seconds: {
@@ -123,13 +200,12 @@ function epochReport(epoch: NativeEpoch, epochs: number, images: number): EpochR
 /**
  * Puts the result of a run of one training together.
  *
- * @param total The run's seconds so far.
+ * @param given.total The run's seconds so far.
  */
 export function trainingResult(
   { setup, preparation }: Session,
   trained: Trained,
-  seed: number,
-  total: number,
+  { seed, monitor, total }: Pick<TrainingResult, 'seed' | 'monitor'> & { total: number },
 ): TrainingResult {
   const { images } = setup;
   const { seconds, epochs, initial } = trained;
@@ -138,6 +214,7 @@ export function trainingResult(
   return {
     ...trained,
     ...setup,
+    monitor,
     seed,
     seconds: {
       prepare: preparation?.seconds ?? 0,

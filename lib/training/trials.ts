@@ -1,8 +1,4 @@
-import { closeSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
-import { loadAddon, native } from '../addon.js';
 import { scheduleOf } from '../checks.js';
 import { DistillError } from '../errors.js';
 import { readFile } from '../files.js';
@@ -14,10 +10,12 @@ import type { CommonEvents, TrainingProgress } from '../run/events.js';
 import type { EpochReport, InitialReport, RunSetup } from '../run/reports.js';
 import type { RunTask } from '../run/run.js';
 import { sessionTask, type TaskContext } from '../run/task.js';
+import type { KeptTraining } from '../run-folder/folder.js';
 import type { Hyperparameters, StudentOptions, StudentSession } from './prepare.js';
 import type { Trial } from './seeds.js';
-import { recordedStudent, trainStudent } from './student.js';
-import { type TrainingListener, trainedOf } from './train.js';
+import { recordedStudent, type TrainedStudent, trainStudent } from './student.js';
+import { NOBODY, type TrainingListener, trainedOf } from './train.js';
+import type { TrialsPlace } from './trials-place.js';
 
 // Several trainings of students in one session, as `sweep()` and `compare()` have them.
 
@@ -108,6 +106,11 @@ export async function trialsOutputs(
   return outputs;
 }
 
+/** Returns the name that trials' students are written under. */
+export function nameOf({ student }: TrialsOutputs): string {
+  return student?.file ?? 'student.pth';
+}
+
 /** Returns the files to be written as a list. */
 export function listOutputs({ student, out }: TrialsOutputs): OutputFile[] {
   return [student, out].filter((output) => output !== null);
@@ -120,18 +123,36 @@ export interface StoppedTrial {
 }
 
 /**
- * Trains one student among several. A loss that becomes infinite or NaN is a result, too.
+ * Trains one student among several, unless that has been done before the run was interrupted. A loss that becomes infinite or
+ * NaN is a result, too.
  *
- * @param given As for {@link trainStudent}.
+ * @param given.agreement As for {@link trainStudent}.
+ * @param given.saves True where its best student is needed afterwards.
  */
 export async function runTrial(
   session: StudentSession,
   options: StudentOptions,
   hyperparameters: Hyperparameters,
-  given: { student: string | null; agreement: boolean },
+  { agreement, saves, place }: { agreement: boolean; saves: boolean; place: TrialsPlace },
   task: TrialsContext<TrialsEvents>,
 ): Promise<Trial | StoppedTrial> {
-  task.counter.trial += 1;
+  const number = ++task.counter.trial;
+  const known = place.outcomeOf(number);
+  if (known) return known;
+  const kept: KeptTraining = { elapsed: task.elapsed(), place: await place.training(number) };
+  const given = { student: saves ? place.temporaryFile(number) : null, agreement, kept };
+  const trial = await trainTrial(session, options, hyperparameters, given, task);
+  if (trial.stopReason !== 'stopped') await place.finish(number, trial);
+  return trial;
+}
+
+async function trainTrial(
+  session: StudentSession,
+  options: StudentOptions,
+  hyperparameters: Hyperparameters,
+  given: TrainedStudent,
+  task: TrialsContext<TrialsEvents>,
+): Promise<Trial | StoppedTrial> {
   const { temperature, alpha, lr, seed } = hyperparameters;
   const epochs: EpochReport[] = [];
   let initial: InitialReport | null = null;
@@ -147,12 +168,16 @@ export async function runTrial(
   try {
     const trained = await trainStudent(session, options, hyperparameters, given, listener);
     const { stopReason, seconds } = trained;
-    return stopReason === 'stopped' ? { stopReason, seconds } : { seed, ...trained, stopReason };
+    if (stopReason === 'stopped' || stopReason === 'max-seconds') {
+      return { stopReason: 'stopped', seconds };
+    }
+    return { seed, ...trained, stopReason };
   } catch (error) {
     if ((error as DistillError).code !== 'ERR_NOT_FINITE') throw error;
     const best = epochs.findLast(({ saved }) => saved) ?? null;
     const last = epochs.at(-1) ?? null;
-    return { seed, ...trainedOf('not-finite', { best, last }, { initial, epochs }) };
+    const outcome = { best, last, keptBy: NOBODY };
+    return { seed, ...trainedOf('not-finite', outcome, { initial, epochs }) };
   }
 }
 
@@ -172,7 +197,7 @@ export function trialsResult(
     total: number;
   },
 ): TrialsResult {
-  const { epochs, width, batchSize, shuffle, sampler, classWeights, keep, seeds } = options;
+  const { epochs, width, batchSize, shuffle, sampler, classWeights, monitor, seeds } = options;
   const { architecture, dropRate } = recordedStudent(options);
   const { schedule, warmup } = scheduleOf(options);
   const { mean, std, imageSize, ...steps } = recordedPreprocessing(teacher.preprocessing);
@@ -190,7 +215,7 @@ export function trialsResult(
       batchSize,
       shuffle,
       ...recordedOptions(distillOptions, { architecture, width, classWeights, sampler }),
-      keep,
+      monitor,
       imageSize,
       mean,
       std,
@@ -210,7 +235,7 @@ export function trialsResult(
 
 /** Warns once where trials had a more accurate epoch than the one that counts. */
 export function warnOfMoreAccurate(
-  { keep }: CheckedTrialsOptions,
+  { monitor }: CheckedTrialsOptions,
   trials: readonly (Trial | StoppedTrial)[],
   task: TaskContext<CommonEvents>,
 ): void {
@@ -218,8 +243,8 @@ export function warnOfMoreAccurate(
     (trial) =>
       trial.stopReason !== 'stopped' && trial.stopReason !== 'not-finite' && trial.moreAccurate,
   );
-  if (keep !== 'both' || affected.length === 0) return;
-  const message = `In ${affected.length} of ${trials.length} trainings an epoch was more accurate than the one that counts, whose loss is less; to count the most accurate, set \`keep\` to 'accuracy'.`;
+  if (monitor !== 'accuracy-and-loss' || affected.length === 0) return;
+  const message = `In ${affected.length} of ${trials.length} trainings an epoch was more accurate than the one that counts, whose loss is less; to count the most accurate, set \`monitor\` to 'accuracy'.`;
   task.report('warning', { code: 'WARN_BETTER_EPOCH', message });
 }
 
@@ -236,15 +261,3 @@ export async function keepStudent({ student }: TrialsOutputs, file: string): Pro
 
 /** The limit for a student's file, which this package has just written; far above its size. Bytes. */
 const LARGEST_STUDENT = 1e9;
-
-/** Gives `work` a folder of its own among the system's temporary ones, which is removed afterwards. */
-export async function withTemporaryFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await native(loadAddon().makeTemporaryFolder(os.tmpdir()));
-  try {
-    return await work(folder.path);
-  } finally {
-    // What cannot be removed is a leftover: the next run removes it, and this one's result or error is what counts.
-    await rm(folder.path, { recursive: true, force: true }).catch(() => {});
-    closeSync(folder.lock);
-  }
-}

@@ -152,4 +152,14 @@ std::pair<std::string, int> make_temporary_folder(const std::string& parent) {
   });
 }
 
+std::optional<int> lock_folder(const std::string& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) fail(errno);
+  if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    ::close(descriptor);
+    return std::nullopt;
+  }
+  return descriptor;
+}
+
 }  // namespace distill

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,5 +44,9 @@ class TemporaryFile {
 // Makes a folder under a temporary name. Returns its path and the descriptor that holds its lock,
 // which the caller closes once the folder is removed. Throws std::system_error.
 std::pair<std::string, int> make_temporary_folder(const std::string& parent);
+
+// Locks a folder for this process, until the descriptor that it returns is closed; nothing where
+// another holds the lock. A file system without locks lets everyone in. Throws std::system_error.
+std::optional<int> lock_folder(const std::string& folder);
 
 }  // namespace distill

@@ -408,6 +408,23 @@ Napi::Value make_temporary_folder(Worker& worker, const Napi::CallbackInfo& info
       });
 }
 
+Napi::Value lock_folder(Worker& worker, const Napi::CallbackInfo& info) {
+  using Lock = std::optional<int>;
+  return worker.run<Lock>(
+      info.Env(),
+      [folder = read_path(info[0])](Channel&) {
+        try {
+          return distill::lock_folder(folder);
+        } catch (const std::system_error& error) {
+          throw Error("ERR_WRITE", "'" + folder + "' cannot be opened: " + error.code().message() +
+                                       "; name a folder that may be read and written");
+        }
+      },
+      [](Napi::Env env, const Lock& lock) -> Napi::Value {
+        return lock ? static_cast<Napi::Value>(Napi::Number::New(env, *lock)) : env.Null();
+      });
+}
+
 }  // namespace
 
 void register_checkpoints(Napi::Env env, Napi::Object exports) {
@@ -423,7 +440,8 @@ void register_checkpoints(Napi::Env env, Napi::Object exports) {
                     {"convert", convert},
                     {"writeFile", write_file},
                     {"checkWritable", check_writable},
-                    {"makeTemporaryFolder", make_temporary_folder}});
+                    {"makeTemporaryFolder", make_temporary_folder},
+                    {"lockFolder", lock_folder}});
 }
 
 }  // namespace distill::node

@@ -114,6 +114,11 @@ inline std::optional<double> read_number_or_null(const Fields& fields, const cha
   return read_double(fields, name);
 }
 
+inline std::optional<int64_t> read_count_or_null(const Fields& fields, const char* name) {
+  if (fields.get(name).IsNull()) return std::nullopt;
+  return read_int(fields, name, 1, 1'000'000'000);
+}
+
 // Null: all classes weigh the same.
 inline std::optional<at::Tensor> read_class_weights(const Fields& fields) {
   constexpr const char* name = "classWeights";
@@ -123,6 +128,29 @@ inline std::optional<at::Tensor> read_class_weights(const Fields& fields) {
   std::vector<double> weights;
   for (uint32_t i = 0; i < list.Length(); ++i) weights.push_back(read_double(list.Get(i), name));
   return at::tensor(weights, at::kFloat);
+}
+
+inline std::vector<std::string> read_paths(const Fields& fields, const char* name) {
+  const auto list = read_list(fields.get(name), name);
+  std::vector<std::string> paths;
+  for (uint32_t i = 0; i < list.Length(); ++i) paths.push_back(read_path(list.Get(i)));
+  return paths;
+}
+
+// Null: the training is not kept.
+inline KeepConfig read_keep_config(const Fields& options) {
+  const Napi::Value value = options.get("keep");
+  if (value.IsNull()) return {};
+  const Fields fields(value, "keep");
+  const KeepConfig config{
+      .state = read_path(fields, "state"),
+      .last = read_path(fields, "last"),
+      .every = read_double(fields, "every"),
+      .resume = read_bool(fields, "resume"),
+      .fingerprint = read_string(fields, "fingerprint"),
+  };
+  fields.refuse_others();
+  return config;
 }
 
 struct DistillOptions {
@@ -136,7 +164,7 @@ struct TeachOptions {
 
 // The options that distillations and teachers' trainings share.
 inline TrainConfig read_train_config(const Fields& fields, const LossConfig& loss_config,
-                                     const char* path, bool agreement) {
+                                     bool agreement) {
   return {
       .epochs = read_int(fields, "epochs", 1, 1'000'000'000),
       .batch_size = read_int(fields, "batchSize", 1, 1'000'000),
@@ -150,9 +178,14 @@ inline TrainConfig read_train_config(const Fields& fields, const LossConfig& los
       .loss = read_named(fields, "loss", losses()),
       .loss_config = loss_config,
       .augmentation = read_augmentation(fields, "augment"),
-      .keep = read_named(fields, "keep", keeps),
+      .monitor = read_named(fields, "monitor", monitors),
       .early_stop = read_bool(fields, "earlyStop"),
-      .path = read_path(fields, path),
+      .patience = read_count_or_null(fields, "patience"),
+      .min_delta = read_double(fields, "minDelta"),
+      .max_seconds = read_number_or_null(fields, "maxSeconds"),
+      .elapsed = read_double(fields, "elapsed"),
+      .paths = read_paths(fields, "files"),
+      .keep = read_keep_config(fields),
       .start = read_path(fields, "start"),
       .overwrite = read_bool(fields, "overwrite"),
       .metadata = read_metadata(fields),
@@ -173,9 +206,8 @@ inline DistillOptions read_distill_options(const Napi::Value& value) {
                         .alpha = read_double(fields, "alpha"),
                         .label_smoothing = 0,
                         .class_weights = read_class_weights(fields)};
-  const DistillOptions options{
-      read_train_config(fields, loss, "student", read_bool(fields, "agreement")),
-      read_distill_config(fields)};
+  const DistillOptions options{read_train_config(fields, loss, read_bool(fields, "agreement")),
+                               read_distill_config(fields)};
   fields.refuse_others();
   return options;
 }
@@ -187,7 +219,7 @@ inline TeachOptions read_teach_options(const Napi::Value& value) {
                         .alpha = 0,
                         .label_smoothing = read_double(fields, "labelSmoothing"),
                         .class_weights = read_class_weights(fields)};
-  const TeachOptions options{read_train_config(fields, loss, "teacher", /*agreement=*/false),
+  const TeachOptions options{read_train_config(fields, loss, /*agreement=*/false),
                              {read_string(fields, "architecture"), read_path(fields, "weights"),
                               read_bool(fields, "averaged"), read_bool(fields, "keepHead"),
                               read_int(fields, "freezeEpochs", 0)}};

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/training/session.h"
+#include "core/training/state.h"
 #include "node/options.h"
 #include "node/worker.h"
 
@@ -50,6 +51,13 @@ Napi::Value to_value(Napi::Env env, const TrainResult& result) {
   object.Set("stopReason", name_of(stop_reasons, result.stop_reason));
   object.Set("best", to_value(env, result.best));
   object.Set("last", to_value(env, result.last));
+  auto kept_by = Napi::Object::New(env);
+  for (const auto& [name, monitor] : monitors) {
+    const auto epoch = result.kept_by[monitor];
+    const auto number = epoch ? Napi::Number::New(env, static_cast<double>(*epoch)) : env.Null();
+    kept_by.Set(name.data(), number);
+  }
+  object.Set("keptBy", kept_by);
   return object;
 }
 
@@ -268,10 +276,29 @@ class SessionWrap {
   Worker worker_;  // last: its thread ends before the session that it works on goes
 };
 
+Napi::Value read_training_state(Worker& worker, const Napi::CallbackInfo& info) {
+  return worker.run<TrainingState>(
+      info.Env(), [path = read_path(info[0])](Channel&) { return read_state(path); },
+      [](Napi::Env env, const TrainingState& state) {
+        auto object = Napi::Object::New(env);
+        object.Set("fingerprint", state.fingerprint);
+        object.Set("epoch", static_cast<double>(state.epoch));
+        object.Set("step", static_cast<double>(state.step));
+        object.Set("seconds", state.seconds);
+        auto epochs = Napi::Array::New(env, state.reports.size());
+        for (uint32_t i = 0; i < state.reports.size(); ++i) {
+          epochs.Set(i, to_object(env, state.reports[i]));
+        }
+        object.Set("epochs", epochs);
+        return object;
+      });
+}
+
 }  // namespace
 
 void register_session(Napi::Env env, Napi::Object exports) {
   exports.Set("Session", SessionWrap::define(env));
+  export_functions(env, exports, {{"readState", read_training_state}});
 }
 
 }  // namespace distill::node

@@ -50,8 +50,14 @@ const training: Omit<NativeTraining, 'loss'> = {
   sampler: 'shuffle',
   seed: 1,
   augment: null,
-  keep: 'both',
+  monitor: 'accuracy-and-loss',
   earlyStop: true,
+  patience: null,
+  minDelta: 0,
+  maxSeconds: null,
+  elapsed: 0,
+  files: [],
+  keep: null,
   start: '',
   overwrite: false,
   metadata: '{}',
@@ -69,18 +75,15 @@ export function trainConfigOf(given: Partial<NativeTrainConfig>): NativeTrainCon
     dropRate: 0.2,
     agreement: false,
     initialStudent: '',
-    student: '',
     ...given,
   };
 }
 
 /** A teacher's training. */
-export function teachConfigOf(
-  given: Pick<NativeTeachConfig, 'teacher'> & Partial<NativeTeachConfig>,
-): NativeTeachConfig {
+export function teachConfigOf(given: Partial<NativeTeachConfig>): NativeTeachConfig {
   return {
     ...training,
-    keep: 'accuracy',
+    monitor: 'accuracy',
     earlyStop: false,
     loss: 'cross-entropy',
     labelSmoothing: 0,

@@ -85,6 +85,12 @@ const trainingOptions = {
   maxPixels: notACount,
   cacheMemory: [-1, NaN, Infinity, '-1', '2 apples', '', null],
   cacheDir: notAPath,
+  patience: notACount,
+  minDelta: [-1, NaN, Infinity, '0', null],
+  maxSeconds: [0, -1, NaN, Infinity, '60', null],
+  runDir: notAPath,
+  resume: notABoolean,
+  checkpointEvery: [-1, NaN, Infinity, '60', null],
 } satisfies Record<keyof TrainingOptions, unknown[]>;
 
 const distillOptions = {
@@ -108,7 +114,7 @@ const distillOptions = {
   imageSize: notAnImageSize,
   initialStudent: notAPath,
   loss: ['kl', 'Distillation', '', null],
-  keep: ['best', 'Accuracy', 'last', '', true, null],
+  monitor: ['both', 'Accuracy', 'last', '', true, null],
   views: [...notACount, 1001],
 } satisfies Record<keyof DistillOptions, unknown[]>;
 
@@ -129,6 +135,7 @@ const teachOptions = {
   weightDecay: [-0.1, 1.1, NaN, '0.01', null],
   labelSmoothing: [-0.1, 1, NaN, '0.1', null],
   freezeEpochs: [-1, 0.5, 1e300, NaN, '1', null],
+  monitor: ['agreement', 'Accuracy', '', true, null],
 } satisfies Record<keyof TeachOptions, unknown[]>;
 
 const predictOptions = {

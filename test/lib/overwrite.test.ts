@@ -231,7 +231,14 @@ describe('a file that comes there while the work goes on', () => {
 
   test('is replaced where that is asked for, also by a training that has saved before', async () => {
     const student = at('appeared-again.pth');
-    const run = distill({ ...base, student, epochs: 6, lr: 1e-3, keep: 'loss', overwrite: true });
+    const run = distill({
+      ...base,
+      student,
+      epochs: 6,
+      lr: 1e-3,
+      monitor: 'loss',
+      overwrite: true,
+    });
     run.on('prepare', appear(student));
     await run.on('warning', () => {});
     expect((await inspect(student)).architecture).toBe('cnn');
@@ -241,7 +248,7 @@ describe('a file that comes there while the work goes on', () => {
 test('an earlier best student of the same run is replaced by a better one', async () => {
   const student = at('again-and-again.pth');
   let saves = 0;
-  await distill({ ...base, student, epochs: 8, lr: 1e-3, keep: 'loss' })
+  await distill({ ...base, student, epochs: 8, lr: 1e-3, monitor: 'loss' })
     .on('best', () => saves++)
     .on('warning', () => {});
   expect(saves).toBeGreaterThan(1);
@@ -282,7 +289,7 @@ test('the session itself leaves what is no network of the kind that it writes', 
     alpha: 0,
     batchSize: 2,
     sampler: 'sequential',
-    student,
+    files: [student],
     metadata: '{"teacher":{}}',
   });
   await expect(session.train(given, () => {})).rejects.toMatchObject({ code: 'ERR_EXISTS' });

@@ -162,8 +162,7 @@ describe('a wrong field is refused by its name:', () => {
     append: (more) =>
       new Session(execution).append({ ...batchOf({ split: 'train', ...images }), ...more }),
     train: (more) => new Session(execution).train({ ...trainConfigOf({}), ...more }, () => {}),
-    teach: (more) =>
-      new Session(execution).teach({ ...teachConfigOf({ teacher: '' }), ...more }, () => {}),
+    teach: (more) => new Session(execution).teach({ ...teachConfigOf({}), ...more }, () => {}),
     convert: (more) =>
       loadAddon().convert({
         from: student,
@@ -278,7 +277,7 @@ test.each([
   const session = await prepared();
   const written = path.join(folder, 'with-metadata.pth');
   let last: NativeEpoch | undefined;
-  await session.train(trainConfigOf({ keep: 'loss', student: written, metadata }), (epoch) => {
+  await session.train(trainConfigOf({ monitor: 'loss', files: [written], metadata }), (epoch) => {
     last = epoch;
   });
   await session.close();

@@ -211,7 +211,7 @@ test('the losses of the first steps', async () => {
       seed: 0,
       initialStudent: student,
       metadata: '{}',
-      student: path.join(folder, 'trained.pth'),
+      files: [path.join(folder, 'trained.pth')],
     }),
     (epoch) => {
       found = Array.from(epoch.stepLosses);

@@ -213,7 +213,7 @@ describe.runIf(python && existsSync(teacher))('parity with PyTorch on real photo
         batchSize,
         sampler: 'sequential',
         seed: 0,
-        student: path.join(folder, 'steps.pth'),
+        files: [path.join(folder, 'steps.pth')],
         initialStudent: initial,
         metadata: '{}',
       }),

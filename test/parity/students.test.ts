@@ -82,7 +82,7 @@ async function trained(
   config: Partial<NativeTrainConfig>,
 ): Promise<NativeEpoch[]> {
   const epochs: NativeEpoch[] = [];
-  const fixed = { sampler: 'sequential', keep: 'loss', earlyStop: false } as const;
+  const fixed = { sampler: 'sequential', monitor: 'loss', earlyStop: false } as const;
   await session.train(trainConfigOf({ dropRate: 0, ...fixed, ...config }), (epoch) =>
     epochs.push(epoch),
   );
@@ -135,14 +135,14 @@ describe.runIf(python)('a student', () => {
       ) as [string, string, string];
       const network = { architecture, width };
       // A step that changes no weight.
-      await trained(session, { ...network, seed, lr: 1e-30, student: initial });
+      await trained(session, { ...network, seed, lr: 1e-30, files: [initial] });
       ours.push(
         await trained(session, {
           ...network,
           ...steps,
           lr,
           initialStudent: initial,
-          student: saved,
+          files: [saved],
         }),
       );
       await loadAddon().convert({ from: saved, to: exported, format: 'pt2', averaged: false });

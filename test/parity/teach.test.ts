@@ -112,7 +112,7 @@ describe.skipIf(!python)('PyTorch', () => {
         freezeEpochs: 0,
         labelSmoothing: 0.1,
         classWeights,
-        teacher: path.join(folder, 'taken.pth'),
+        files: [path.join(folder, 'taken.pth')],
         metadata: '{}',
       }),
       ({ stepLosses }) => {
@@ -146,7 +146,7 @@ describe.skipIf(!python)('PyTorch', () => {
     const given = options({ epochs: 3 });
     const { best } = await teach(given);
     const theirs = runPython([judge, 'evaluate'], {
-      teacher: given.teacher,
+      files: [given.teacher],
       architecture: 'densenet121',
       mean,
       std,

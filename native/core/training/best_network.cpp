@@ -55,51 +55,40 @@ JsonObject with_metrics(JsonObject metadata, const EpochReport& report) {
 
 }  // namespace
 
-bool leaves_nothing(const Metrics& val) {
-  return val.loss < 0.0001 || val.accuracy > 0.9999;
-}
-
-bool is_better(const Metrics& val, const std::optional<Metrics>& best, Keep keep) {
-  switch (keep) {
-    case Keep::accuracy:
-      return !best || val.accuracy > best->accuracy ||
-             (val.accuracy == best->accuracy && val.loss < best->loss);
-    case Keep::loss:
-      return !best || val.loss < best->loss;
-    case Keep::both:
-      break;
-  }
-  // The reference starts from these.
-  const Metrics before = best.value_or(Metrics{/*loss=*/100, /*accuracy=*/0});
-  const bool is_more_accurate = val.accuracy > before.accuracy,
-             has_less_loss = val.loss < before.loss;
-  // One of them is enough where nothing is left to learn.
-  return leaves_nothing(val) ? is_more_accurate || has_less_loss
-                             : is_more_accurate && has_less_loss;
+CheckpointContents trained_contents(const Network& network, Format format,
+                                    const JsonObject& metadata, const EpochReport& report) {
+  CheckpointContents contents = contents_of(network, format);
+  contents.metadata = with_metrics(metadata, report).text();
+  return contents;
 }
 
 void BestNetwork::start_from(const EpochReport& report) {
-  best_ = report.val;
-  if (!config_.path.empty() && !is_same_file(config_.start, config_.path)) save(report);
+  best_ = Scores(report);
+  for (const std::string& path : config_.paths) {
+    if (!is_same_file(config_.start, path)) save(path, report);
+  }
 }
 
 void BestNetwork::offer(EpochReport& report) {
-  const bool better = is_better(report.val, best_, config_.keep);
   // A run that never improved on an untrained network still leaves its last one.
   const bool is_last_chance = !best_ && report.epoch == config_.epochs;
-  if (!better && !is_last_chance) return;
-  if (!config_.path.empty()) save(report);
-  report.saved = true;
-  report_ = report;
-  if (better) best_ = report.val;
+  report.saved = is_better(Scores(report), best_, config_.monitor) || is_last_chance;
+  if (!report.saved) return;
+  for (const std::string& path : config_.paths) save(path, report);
+  recall(report);
 }
 
-void BestNetwork::save(const EpochReport& report) const {
-  if (!config_.overwrite) refuse_others(config_.path, config_.metadata);
-  const Format format = format_of(config_.path);
-  CheckpointContents contents = contents_of(network_, format);
-  contents.metadata = with_metrics(config_.metadata, report).text();
-  write_checkpoint(config_.path, format, contents);
+void BestNetwork::recall(const EpochReport& report) {
+  if (report.epoch > 0 && !report.saved) return;
+  if (report.epoch == 0 || is_better(Scores(report), best_, config_.monitor))
+    best_ = Scores(report);
+  if (report.epoch > 0) report_ = report;
+}
+
+void BestNetwork::save(const std::string& path, const EpochReport& report) const {
+  if (!config_.overwrite) refuse_others(path, config_.metadata);
+  const Format format = format_of(path);
+  write_checkpoint(path, format, trained_contents(network_, format, config_.metadata, report));
 }
 
 }  // namespace distill

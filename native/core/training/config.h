@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/checkpoint/json_object.h"
 #include "core/data/augment.h"
 #include "core/names.h"
 #include "core/training/loss.h"
+#include "core/training/monitor.h"
 #include "core/training/optimizer.h"
 #include "core/training/sampler.h"
 #include "core/training/schedule.h"
@@ -15,14 +17,14 @@
 // The options of a training, as JavaScript gives them: nothing has a default here.
 namespace distill {
 
-// The condition on a validation that makes its network the best so far.
-enum class Keep {
-  both,      // accuracy and loss have both improved, as in the reference
-  accuracy,  // the accuracy has improved, or the loss at the same accuracy
-  loss,      // the loss has improved
+// How a training is kept, so that it can go on after it was interrupted.
+struct KeepConfig {
+  std::string state;        // the file of its state; empty: it is not kept
+  std::string last;         // the file of the network as the last epoch left it
+  double every;             // seconds between two states within an epoch
+  bool resume;              // go on from the state in the file
+  std::string fingerprint;  // of all that the training's numbers follow from
 };
-inline constexpr Named<Keep> keeps[] = {
-    {"both", Keep::both}, {"accuracy", Keep::accuracy}, {"loss", Keep::loss}};
 
 // The options that every training has.
 struct TrainConfig {
@@ -38,13 +40,18 @@ struct TrainConfig {
   Loss* loss;
   LossConfig loss_config;
   Augmentation augmentation;
-  Keep keep;
-  bool early_stop;   // stop after a validation that leaves nothing to learn (leaves_nothing())
-  std::string path;  // the file of the best network; empty: none
+  Monitor monitor;
+  bool early_stop;  // stop after a validation that leaves nothing to learn (leaves_nothing())
+  std::optional<int64_t> patience;    // epochs without a better one before the training stops
+  double min_delta;                   // what an epoch has to be better by, for the patience alone
+  std::optional<double> max_seconds;  // of the run, before the training stops
+  double elapsed;                     // seconds of the run before this training, or this part of it
+  std::vector<std::string> paths;     // the files of the best network
+  KeepConfig keep;
   // A file with the network that the training starts from, where it is good already: it is
   // validated first, and is the best so far. Empty: the first epoch has nothing to improve on.
   std::string start;
-  bool overwrite;       // whether `path` is replaced, whatever has come there since the run began
+  bool overwrite;       // whether `paths` are replaced, whatever has come there since the run began
   JsonObject metadata;  // goes into the network's file
   bool agreement;       // report how often network and teacher agree on the validation pictures
 };

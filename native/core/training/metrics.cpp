@@ -28,6 +28,25 @@ void EpochMetrics::add(const at::Tensor& metrics, int64_t pictures, int64_t labe
   labelled_.push_back(labelled);
 }
 
+at::Tensor EpochMetrics::rows() const {
+  const auto column = [](const std::vector<int64_t>& counts) {
+    return at::tensor(counts, at::kLong).to(at::kDouble).unsqueeze(1);
+  };
+  const at::Tensor measured = on_device_.narrow(0, 0, batches()).to(at::kCPU, at::kDouble);
+  return at::cat({measured, column(pictures_), column(labelled_)}, 1);
+}
+
+void EpochMetrics::restore(const at::Tensor& rows) {
+  on_device_.narrow(0, 0, rows.size(0)).copy_(rows.narrow(1, 0, 3));
+  const auto counts = [&](int64_t column) {
+    const at::Tensor values = rows.select(1, column).to(at::kLong).contiguous();
+    const auto* first = values.const_data_ptr<int64_t>();
+    return std::vector<int64_t>(first, first + values.numel());
+  };
+  pictures_ = counts(3);
+  labelled_ = counts(4);
+}
+
 void EpochMetrics::read() {
   on_host_ = on_device_.to(at::kCPU);
 }

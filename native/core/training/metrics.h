@@ -27,6 +27,10 @@ class EpochMetrics {
   void clear();
   // Takes the batch_metrics() of a batch of so many pictures, of which so many have a label.
   void add(const at::Tensor& metrics, int64_t pictures, int64_t labelled);
+  // One row for each batch so far (batches, 5) float64: its metrics, its pictures, its labels. From
+  // these rows another one goes on, with as many batches to come.
+  at::Tensor rows() const;
+  void restore(const at::Tensor& rows);
   int64_t batches() const { return static_cast<int64_t>(pictures_.size()); }
 
   // Copies the metrics to the host, which waits for the device.

@@ -27,6 +27,14 @@ class AdamW final : public Optimizer {
                       /*eps=*/1e-8, /*amsgrad=*/false, /*maximize=*/false);
   }
 
+  StateDict state() const override {
+    StateDict state;
+    state.insert("exp_avg", exp_avg_);
+    state.insert("exp_avg_sq", exp_avg_sq_);
+    state.insert("steps", steps_);
+    return state;
+  }
+
  private:
   at::Tensor exp_avg_, exp_avg_sq_;  // (all parameters)
   at::Tensor steps_;                 // ()

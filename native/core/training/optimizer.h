@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "core/checkpoint/state_dict.h"
 #include "core/names.h"
 #include "core/training/schedule.h"
 
@@ -27,6 +28,8 @@ class Optimizer {
 
   void zero_grad();
   virtual void step(const StepSize& size) = 0;
+  // What it remembers of earlier steps, by name: the tensors themselves.
+  virtual StateDict state() const = 0;
 
  protected:
   at::Tensor values_, gradients_;  // (all parameters)

@@ -23,22 +23,21 @@ struct EpochReport {
   Metrics val;        // plain cross entropy
   // The share of validation pictures for which teacher and network have the same most likely class.
   std::optional<double> val_agreement;
-  std::vector<double> step_losses;  // of each training batch, in order
+  // Of each training batch, in order; empty where the epoch was run before an interruption.
+  std::vector<double> step_losses;
   double train_seconds = 0, val_seconds = 0;
   PhaseSeconds phases;  // of train_seconds
-  bool saved = false;   // this epoch's network is the best so far, and in the file
+  bool saved = false;   // this epoch's network is the best so far, and in the files
 };
 
-enum class StopReason { completed, early_stop, stopped };
+// early_stop: nothing is left to learn; patience: no epoch was better for a while; max_seconds: the
+// time is up.
+enum class StopReason { completed, early_stop, patience, max_seconds, stopped };
 inline constexpr Named<StopReason> stop_reasons[] = {{"completed", StopReason::completed},
                                                      {"early-stop", StopReason::early_stop},
+                                                     {"patience", StopReason::patience},
+                                                     {"max-seconds", StopReason::max_seconds},
                                                      {"stopped", StopReason::stopped}};
-
-struct TrainResult {
-  StopReason stop_reason = StopReason::completed;
-  std::optional<EpochReport> best;  // the epoch in the file
-  std::optional<EpochReport> last;
-};
 
 // Shared with other threads, which stop a training and read its progress.
 struct TrainingControl {

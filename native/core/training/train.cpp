@@ -1,8 +1,10 @@
 #include "core/training/train.h"
 
 #include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <memory>
 #include <utility>
@@ -11,9 +13,10 @@
 #include "core/device/timer.h"
 #include "core/error.h"
 #include "core/training/batch_loader.h"
-#include "core/training/best_network.h"
 #include "core/training/metrics.h"
 #include "core/training/optimizer.h"
+#include "core/training/record.h"
+#include "core/training/state.h"
 
 namespace distill {
 namespace {
@@ -95,6 +98,7 @@ class Training {
     metrics_.read();
     report_validation(report, /*first=*/0);
     report.val_seconds = timer.seconds(0, 1);
+    metrics_.clear();
     if (!std::isfinite(report.val.loss)) {
       throw Error("ERR_NOT_FINITE", "the validation loss of '" + config_.start +
                                         "' is not a finite number; check mean and std, or start "
@@ -103,15 +107,19 @@ class Training {
     return report;
   }
 
+  // The epoch that comes next, or is under way.
+  int64_t epoch() const { return epoch_; }
+
   // Trains and validates; nothing where it is stopped, as an epoch cut short has no averages.
-  std::optional<EpochReport> run_epoch(int64_t epoch) {
-    control_.epoch = epoch;
-    control_.step = 0;
-    metrics_.clear();
+  // `after_step` is called behind each step.
+  std::optional<EpochReport> run_epoch(const std::function<void()>& after_step) {
+    control_.epoch = epoch_;
+    control_.step = done_;
     phases_ = {};
     DeviceTimer timer(device_);
     timer.mark();
-    train_epoch(epoch);
+    epoch_clock_ = Clock::now();
+    train_epoch(after_step);
     timer.mark();
     validate();
     timer.mark();
@@ -119,37 +127,99 @@ class Training {
 
     metrics_.read();  // the one time in an epoch that the host waits for the device
     EpochReport report;
-    report.epoch = epoch;
+    report.epoch = epoch_;
     report.train = metrics_.average(0, steps_);
     report.step_losses = metrics_.losses(0, steps_);
-    report.train_seconds = timer.seconds(0, 1);
+    report.train_seconds = seconds_before_ + timer.seconds(0, 1);
     report.phases = phases_;
     report_validation(report, /*first=*/steps_);
     report.val_seconds = timer.seconds(1, 2);
     if (!std::isfinite(report.train.loss) || !std::isfinite(report.val.loss)) {
       throw Error("ERR_NOT_FINITE", "the loss is no longer a finite number in epoch " +
-                                        std::to_string(epoch) + "; lower lr (it is " +
+                                        std::to_string(epoch_) + "; lower lr (it is " +
                                         std::to_string(config_.learning_rate) + ")");
     }
+    ++epoch_;
+    done_ = 0;
+    seconds_before_ = 0;
+    order_.reset();
+    metrics_.clear();
     return report;
   }
 
+  // What it needs to go on from here, between two steps; its tensors are the training's own.
+  TrainingState state() const {
+    TrainingState state;
+    state.epoch = epoch_;
+    state.step = done_;
+    state.order = order_;
+    if (done_ > 0) {
+      state.train_seconds = seconds_before_ + seconds_since(epoch_clock_);
+      state.metrics = metrics_.rows().narrow(0, 0, done_);
+    }
+    state.network = learner_.network().state();
+    for (const auto& optimizer : optimizers_) state.optimizers.push_back(optimizer->state());
+    state.generator = generator_.get_state();
+    return state;
+  }
+
+  // Goes on from a state. Throws ERR_STATE where it is that of another training.
+  void restore(const TrainingState& state) {
+    const c10::NoGradGuard no_grad;
+    take_over(state.network, learner_.network().state(), "the network");
+    if (state.optimizers.size() != optimizers_.size()) refuse_state("its optimizers");
+    for (size_t i = 0; i < optimizers_.size(); ++i) {
+      take_over(state.optimizers[i], optimizers_[i]->state(), "the optimizer");
+    }
+    if (state.step > steps_) refuse_state("its steps");
+    if (state.order.defined()) {
+      const at::Tensor& order = state.order;
+      const bool is_order = order.numel() == used_count_ && order.min().item<int64_t>() >= 0 &&
+                            order.max().item<int64_t>() < labels_.size(0);
+      if (!is_order) refuse_state("its order of the pictures");
+      order_ = order;
+    }
+    if (state.step > 0) metrics_.restore(state.metrics);
+    try {
+      generator_.set_state(state.generator);
+    } catch (const c10::Error&) {
+      refuse_state("its random numbers");
+    }
+    epoch_ = state.epoch;
+    done_ = state.step;
+    seconds_before_ = state.train_seconds;
+    global_step_ = (epoch_ - 1) * steps_ + done_;
+  }
+
  private:
-  void train_epoch(int64_t epoch) {
-    const size_t frozen = learner_.begin_epoch(epoch);
+  using Clock = std::chrono::steady_clock;
+
+  static double seconds_since(Clock::time_point before) {
+    return std::chrono::duration<double>(Clock::now() - before).count();
+  }
+
+  [[noreturn]] static void refuse_state(const std::string& what) {
+    throw Error("ERR_STATE",
+                "the state is that of another training, by " + what + "; start the run anew");
+  }
+
+  void train_epoch(const std::function<void()>& after_step) {
+    const size_t frozen = learner_.begin_epoch(epoch_);
     if (std::exchange(frozen_groups_, frozen) != frozen) step_.forget();
-    const at::Tensor order = config_.sampler(labels_, generator_).narrow(0, 0, used_count_);
-    for (const at::Tensor& batch : order.split(config_.batch_size)) {
-      if (control_.stop) return;
+    if (!order_.defined()) order_ = config_.sampler(labels_, generator_).narrow(0, 0, used_count_);
+    const std::vector<at::Tensor> batches = order_.split(config_.batch_size);
+    while (done_ < steps_ && !control_.stop) {
       stopwatch_.start();
+      const at::Tensor& batch = batches[done_];
       const int64_t count = batch.size(0);
       const at::Tensor samples = pictures_.index_select(0, batch);
       const at::Tensor noise = learner_.draw_noise(count, generator_);
-      metrics_.add(step_(loader_->prepare(samples, epoch, noise)), count, count_labelled(batch));
+      metrics_.add(step_(loader_->prepare(samples, epoch_, noise)), count, count_labelled(batch));
       const StepSize size = config_.schedule(global_step_++, schedule_config_);
       for (size_t i = frozen; i < optimizers_.size(); ++i) optimizers_[i]->step(size);
       stopwatch_.lap(phases_.optimizer);
-      ++control_.step;
+      control_.step = ++done_;
+      after_step();
     }
   }
 
@@ -215,7 +285,12 @@ class Training {
   EpochMetrics metrics_;  // the steps', then the validation's
   ReplayedStep step_, val_step_;
   std::optional<size_t> frozen_groups_;  // in the epoch before
+  int64_t epoch_ = 1;
+  at::Tensor order_;  // of the epoch's pictures; undefined before its first step
+  int64_t done_ = 0;  // steps of the epoch
   int64_t global_step_ = 0;
+  double seconds_before_ = 0;  // of the epoch's steps, before an interruption
+  Clock::time_point epoch_clock_;
   Stopwatch stopwatch_;
   PhaseSeconds phases_;
 };
@@ -227,33 +302,32 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
                   const Compute& compute, TrainingControl& control,
                   const std::function<void(const EpochReport&)>& on_epoch) {
   Training training(store, preprocessing, config, learner, std::move(generator), compute, control);
-  BestNetwork best(config, learner.network());
-  TrainResult result;
-  if (!config.start.empty()) {
+  TrainingRecord record(config, learner.network());
+  if (config.keep.resume) {
+    const TrainingState state = read_state(config.keep.state);
+    training.restore(state);
+    record.resume(state);
+  } else if (!config.start.empty()) {
     const std::optional<EpochReport> report = training.validate_start();
-    if (!report) {
-      result.stop_reason = StopReason::stopped;
-      return result;
-    }
-    best.start_from(*report);
+    if (!report) return record.result(StopReason::stopped);
+    record.start_from(*report);
     on_epoch(*report);
   }
-  for (int64_t epoch = 1; epoch <= config.epochs; ++epoch) {
-    std::optional<EpochReport> report = training.run_epoch(epoch);
+  while (training.epoch() <= config.epochs) {
+    if (const auto reason = record.reason_to_stop()) return record.result(*reason);
+    std::optional<EpochReport> report = training.run_epoch([&] {
+      if (record.is_time_up()) control.stop = true;
+      if (record.is_due()) record.keep(training.state());
+    });
     if (!report) {
-      result.stop_reason = StopReason::stopped;
-      break;
+      record.keep(training.state());
+      return record.result(record.is_time_up() ? StopReason::max_seconds : StopReason::stopped);
     }
-    best.offer(*report);
-    result.last = report;
+    record.add(*report);
+    record.keep_epoch(training.state());
     on_epoch(*report);
-    if (config.early_stop && leaves_nothing(report->val)) {
-      result.stop_reason = StopReason::early_stop;
-      break;
-    }
   }
-  result.best = best.report();
-  return result;
+  return record.result(record.reason_to_stop().value_or(StopReason::completed));
 }
 
 }  // namespace distill

@@ -75,12 +75,18 @@ test('prints a line an epoch and the outcome; `train` needs nothing but its file
   expect(outcome).toEqual([
     'Done: all 2 epochs were run.',
     expect.stringMatching(/^Best: epoch [12], validation accuracy [01]\.\d{4}, loss \d+\.\d{4}$/),
+    expect.stringMatching(/^Kept by accuracy; .*loss would keep [12]$/),
     expect.stringMatching(/^Teacher: plain\.pth, 28\.\d MB$/),
     expect.stringMatching(/^Time: .* on cpu in fp32 .*, seed 1$/),
     'Next: distill train dataset --teacher plain.pth --student student.pth',
   ]);
 
-  const trained = await run(['train', ...(outcome[4]?.split(' ').slice(3) ?? []), '--epochs', '1']);
+  const trained = await run([
+    'train',
+    ...(outcome.at(-1)?.split(' ').slice(3) ?? []),
+    '--epochs',
+    '1',
+  ]);
   expect({ code: trained.code, stderr: trained.stderr }).toMatchObject({ code: 0 });
   expect((await inspect(at('student.pth'))).metadata).toMatchObject({ imageSize: 32 });
   const shown = await run(['inspect', 'plain.pth']);

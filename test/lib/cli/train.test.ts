@@ -38,6 +38,9 @@ describe('train', () => {
     expect(outcome).toEqual([
       'Done: all 3 epochs were run.',
       expect.stringMatching(/^Best: epoch [123], validation accuracy 0\.5000, loss \d\.\d{4}$/),
+      expect.stringMatching(
+        /^Kept by accuracy-and-loss; accuracy would keep [123]; loss would keep [123]$/,
+      ),
       'Student: plain.pth, cnn of 422,530 parameters, 1.7 MB',
       expect.stringMatching(/^Time: .* on (cpu|cuda:\d) in fp32 \(prepare .*, train .*\), seed 7$/),
       'Next: distill predict <images> --student plain.pth',
@@ -47,7 +50,7 @@ describe('train', () => {
   test('prints only the outcome with --quiet', async () => {
     const { code, stdout, stderr } = await run(train('quiet.pth', '--epochs', '1', '--quiet'));
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(/^Done: .*\nBest: .*\nStudent: .*\nTime: .*\nNext: .*\n$/);
+    expect(stdout).toMatch(/^Done: .*\nBest: .*\nKept by .*\nStudent: .*\nTime: .*\nNext: .*\n$/);
   });
 
   test('prints an object a line with --json', async () => {

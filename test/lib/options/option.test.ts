@@ -52,7 +52,7 @@ describe('the options that metadata records', () => {
       Object.keys(recordedOptions(distillOptions, { ...options, dropRate: 0.2, seed: 1 })),
     ).toEqual([
       ...['epochs', 'lr', 'schedule', 'dropRate', 'temperature', 'alpha', 'batchSize', 'shuffle'],
-      ...['keep', 'views', 'cropScale', 'precision', 'seed'],
+      ...['monitor', 'views', 'cropScale', 'precision', 'seed'],
     ]);
   });
 

@@ -110,31 +110,31 @@ describe('the kept epoch', () => {
     expect(warnings).toEqual([
       {
         code: 'WARN_BETTER_EPOCH',
-        message: `Epoch ${moreAccurate?.epoch} was more accurate (${moreAccurate?.valAccuracy.toFixed(4)}) than epoch ${best?.epoch} (${best?.valAccuracy.toFixed(4)}), which is kept as its loss is less; to keep the most accurate, set \`keep\` to 'accuracy'.`,
+        message: `Epoch ${moreAccurate?.epoch} was more accurate (${moreAccurate?.valAccuracy.toFixed(4)}) than epoch ${best?.epoch} (${best?.valAccuracy.toFixed(4)}), which is kept as its loss is less; to keep the most accurate, set \`monitor\` to 'accuracy'.`,
         path: at('both.pth'),
       },
     ]);
     expect(await epochIn(at('both.pth'))).toBe(best?.epoch);
   });
 
-  test('is the most accurate with `keep` accuracy', async () => {
+  test('is the most accurate with the monitor accuracy', async () => {
     const student = at('accurate.pth');
-    const { reports, warnings, result } = await runOf({ ...base, keep: 'accuracy', student });
+    const { reports, warnings, result } = await runOf({ ...base, monitor: 'accuracy', student });
     const chosen = mostAccurate(reports);
     expect(result).toMatchObject({ best: chosen, moreAccurate: null });
     expect(warnings).toEqual([]);
     expect(await epochIn(student)).toBe(chosen?.epoch);
-    expect((await inspect(student)).metadata?.options).toMatchObject({ keep: 'accuracy' });
+    expect((await inspect(student)).metadata?.options).toMatchObject({ monitor: 'accuracy' });
     // The training is the same; only the saved epoch differs.
     const learnt = (all: EpochReport[]) => all.map((one) => ({ ...numbersOf(one), saved: null }));
     expect(learnt(reports)).toEqual(learnt(first.reports));
   });
 
-  test('is the one with the least loss with `keep` loss', async () => {
+  test('is the one with the least loss with the monitor loss', async () => {
     const student = at('least.pth');
     // Slower, so that the loss falls for some epochs in which no more pictures are told.
     const slow = { ...base, lr: 3e-4, seed: 1 };
-    const { reports, result, warnings } = await runOf({ ...slow, keep: 'loss', student });
+    const { reports, result, warnings } = await runOf({ ...slow, monitor: 'loss', student });
     const chosen = leastLoss(reports);
     expect(result.best).toEqual(chosen);
     expect(await epochIn(student)).toBe(chosen?.epoch);
@@ -155,20 +155,20 @@ describe('the kept epoch', () => {
       ...numbersOf(mostAccurate(reports) ?? null),
     });
     expect(warnings).toEqual([
-      expect.stringMatching(/^WARN_BETTER_EPOCH: In 1 of 1 trainings .*`keep` to 'accuracy'\.$/),
+      expect.stringMatching(/^WARN_BETTER_EPOCH: In 1 of 1 trainings .*`monitor` to 'accuracy'\.$/),
     ]);
 
     const silent = (warning: DistillWarning) => expect.unreachable(warning.message);
-    const swept = await sweep({ ...options, keep: 'accuracy' }).on('warning', silent);
+    const swept = await sweep({ ...options, monitor: 'accuracy' }).on('warning', silent);
     const chosen = mostAccurate(reports);
     expect(swept.points[0]?.best?.accuracy.mean).toBe(chosen?.valAccuracy);
     expect(await epochIn(at('swept.pth'))).toBe(chosen?.epoch);
-    expect(swept.options).toMatchObject({ keep: 'accuracy' });
+    expect(swept.options).toMatchObject({ monitor: 'accuracy' });
 
     const compared = await compare({
       ...shared,
       seeds: [3],
-      keep: 'accuracy',
+      monitor: 'accuracy',
       student: at('compared.pth'),
     }).on('warning', silent);
     expect(compared.withoutTeacher.best?.accuracy.mean).toBe(chosen?.valAccuracy);
@@ -184,12 +184,12 @@ describe('the kept epoch', () => {
     const told = await runCommand(args);
     const epoch = mostAccurate(first.reports)?.epoch;
     expect(told.stderr).toMatch(
-      /^distill: warning: Epoch .*; to keep the most accurate, set --keep to 'accuracy'\. \(WARN_BETTER_EPOCH\)$/m,
+      /^distill: warning: Epoch .*; to keep the most accurate, set --monitor to 'accuracy'\. \(WARN_BETTER_EPOCH\)$/m,
     );
     expect(told.stdout).toMatch(
-      new RegExp(`^More accurate: epoch ${epoch}, .*; --keep accuracy keeps it$`, 'm'),
+      new RegExp(`^More accurate: epoch ${epoch}, .*; --monitor accuracy keeps it$`, 'm'),
     );
-    const accurate = await runCommand([...args, '--keep', 'accuracy']);
+    const accurate = await runCommand([...args, '--monitor', 'accuracy']);
     expect(accurate.stdout).toMatch(new RegExp(`^Best: epoch ${epoch}, `, 'm'));
     expect(accurate.stderr + accurate.stdout).not.toMatch(/WARN_BETTER_EPOCH|More accurate/);
     expect(accurate.code).toBe(0);
@@ -202,21 +202,21 @@ describe('an initial student', () => {
   let scores: { valAccuracy: number; valLoss: number };
   beforeAll(async () => {
     good = at('good.pth');
-    const { best } = await distill({ ...base, keep: 'accuracy', student: good });
+    const { best } = await distill({ ...base, monitor: 'accuracy', student: good });
     scores = { valAccuracy: best?.valAccuracy ?? 0, valLoss: best?.valLoss ?? 0 };
   });
 
   /** Trains it on, with too great a rate for it to get better. */
   const worse = { lr: 0.1, epochs: 3 };
 
-  test.each(['both', 'accuracy', 'loss'] as const)(
+  test.each(['accuracy-and-loss', 'accuracy', 'loss'] as const)(
     'in the place of the student stays until an epoch is better (%s)',
-    async (keep) => {
-      const student = at(`own-${keep}.pth`);
+    async (monitor) => {
+      const student = at(`own-${monitor}.pth`);
       copyFileSync(good, student);
       const bytes = readFileSync(student);
       const { ino } = statSync(student);
-      const given = { ...base, ...worse, initialStudent: student, student, keep };
+      const given = { ...base, ...worse, initialStudent: student, student, monitor };
       const { reports, result, warnings } = await runOf(given);
       expect(result).toMatchObject({ best: null, initial: scores, epochs: 3 });
       expect(reports.map(({ saved }) => saved)).toEqual([false, false, false]);
@@ -276,7 +276,7 @@ describe('an initial student', () => {
   test('gives way to a better epoch', async () => {
     const poor = at('poor.pth');
     await distill({ ...base, student: poor, epochs: 1, lr: 1e-6 });
-    const given = { ...base, initialStudent: poor, student: poor, keep: 'loss' } as const;
+    const given = { ...base, initialStudent: poor, student: poor, monitor: 'loss' } as const;
     const { result, reports } = await runOf(given);
     expect(result.initial?.valLoss).toBeGreaterThan(result.best?.valLoss ?? 1);
     expect(result.best).toEqual(reports.findLast(({ saved }) => saved));
@@ -327,7 +327,6 @@ describe('an initial student', () => {
           seed: 1,
           initialStudent: good,
           metadata: '{}',
-          student: '',
           ...(start !== undefined && { start }),
         }),
         ({ epoch, stepLosses, valLoss }) => {

@@ -138,7 +138,7 @@ describe('numbers', () => {
         seed: 1,
         initialStudent: '',
         metadata: '{}',
-        student: path.join(folder, 'out/steps.pth'),
+        files: [path.join(folder, 'out/steps.pth')],
       }),
       ({ stepLosses }) => {
         steps = stepLosses;

@@ -28,6 +28,7 @@ function trial(seed: number, valAccuracy: number, valLoss: number): Trial {
     best: report,
     initial: null,
     moreAccurate: null,
+    keptBy: { 'accuracy-and-loss': 1, accuracy: 1, loss: 1, agreement: null },
     last: report,
     epochs: 1,
     seconds: { train: 1, validate: 1 },

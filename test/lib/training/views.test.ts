@@ -80,7 +80,7 @@ test('each epoch shows one view of each picture, in turn, with the teacher’s a
       seed: 5,
       initialStudent: student,
       metadata: '{}',
-      student: path.join(folder, 'out/views.pth'),
+      files: [path.join(folder, 'out/views.pth')],
     }),
     ({ stepLosses }) => losses.push(...stepLosses),
   );
