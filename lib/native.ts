@@ -65,6 +65,11 @@ export interface NativeStore {
   fingerprint: string;
   /** True where it is written to a file for later runs as well. */
   kept: boolean;
+  /**
+   * A file that keeps the teacher's answers as they are given, where the run has a folder: with the same fingerprint they are
+   * not asked for again. Null: they are not kept.
+   */
+  answers: { file: string; fingerprint: string } | null;
 }
 
 /** Pictures on their way into a store. */
@@ -277,6 +282,11 @@ export interface NativeSession {
    * `append()` of the same pictures puts these very pixels into the store.
    */
   views(pictures: Pick<NativeBatch, 'pixels' | 'size' | 'sources'>): Promise<Uint8Array>;
+  /**
+   * [async] Resolves to true where the teacher's answers for all of these pictures are kept in the file `answers`: then
+   * `append()` needs none.
+   */
+  hasAnswers(pictures: Pick<NativeBatch, 'split' | 'sources'>): Promise<boolean>;
   /**
    * [async] Copies pictures, or views of them, into the store, and asks the teacher about those that are `answered`.
    * ERR_NOT_FINITE.

@@ -97,7 +97,7 @@ async function work(
   const { device, precision } = opened;
   await folder?.confirm({ dataset, teacher: initial.sha256, device, precision }, options.threads);
   const contents = { preprocessing, storeSize, views: null, teacher: null };
-  const session = await fillStore(opened, dataset, contents, options, task);
+  const session = await fillStore(opened, dataset, contents, options, folder, task);
 
   const kept = await keptTraining(folder, { output: teacher, elapsed: task.elapsed() });
   const trained = await trainTeacher(

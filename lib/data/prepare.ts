@@ -144,6 +144,8 @@ async function answersOf(
 ): Promise<Float32Array | null> {
   if (teacher?.logits) return teacher.logits.rowsOf(names());
   if (!teacher?.network) return null;
+  const { sources } = pictures;
+  if (await native(session.hasAnswers({ split, sources }))) return null;
   const isAugmented = split === 'train' && views !== null;
   const pixels = isAugmented ? await native(session.views(pictures)) : pictures.pixels;
   const answers = await teacher.network.logits(pixels, signal);

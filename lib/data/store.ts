@@ -47,6 +47,8 @@ export interface StoreOptions {
   /** Bytes that the store may take in memory. */
   cacheMemory: number | undefined;
   cacheDir: string | undefined;
+  /** The file that keeps the teacher's answers as they are given. */
+  answers?: NativeStore['answers'];
 }
 
 /** The plan of a store: its contents and place. */
@@ -79,6 +81,7 @@ export async function planStore(dataset: Dataset, options: StoreOptions): Promis
     fingerprint: cacheDir === undefined ? '' : await fingerprint(dataset, options),
     kept: cacheDir !== undefined,
     view: views?.by ?? null,
+    answers: options.answers ?? null,
   };
   const file = store.kept ? path.join(folder, `${store.fingerprint}.store`) : null;
   return { store, bytes, file };

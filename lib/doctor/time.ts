@@ -98,6 +98,7 @@ async function fill(
     folder: '',
     fingerprint: '',
     kept: false,
+    answers: null,
   };
   await native(session.createStore(store));
   const bytes = pixelBytes(preprocessing);

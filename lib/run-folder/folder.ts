@@ -5,7 +5,7 @@ import { loadAddon, native } from '../addon.js';
 import { type Dataset, hashOf } from '../data/store.js';
 import { DistillError } from '../errors.js';
 import { readFile } from '../files.js';
-import type { NativeKeep, NativeState } from '../native.js';
+import type { NativeKeep, NativeState, NativeStore } from '../native.js';
 import type { Schema } from '../options/option.js';
 import type { CommonEvents, Reporter } from '../run/events.js';
 import type { TaskContext } from '../run/task.js';
@@ -51,10 +51,11 @@ const RECORD = 'options.json';
 const STATE = 'state.safetensors';
 const EPOCHS = 'epochs.jsonl';
 const TRIALS = 'trials';
+const ANSWERS = 'answers.log';
 
 /** The names of the files that a run's folder may hold. */
 const OURS =
-  /^(options\.json|state\.safetensors|(epochs|trials)\.jsonl|trials|(best|last)(\.\w+)?)$/;
+  /^(options\.json|state\.safetensors|(epochs|trials)\.jsonl|trials|answers\.log|(best|last)(\.\w+)?)$/;
 /** What killed runs leave, which the next one removes. */
 const LEFTOVER = /^\.node-distill-\w{6}\.part$/;
 
@@ -182,6 +183,11 @@ export class RunFolder {
       before: isOurs ? before : null,
       epochsFile: file(EPOCHS),
     };
+  }
+
+  /** The file that keeps the teacher's answers, as they are given. */
+  get answers(): NonNullable<NativeStore['answers']> {
+    return { file: this.fileIn(ANSWERS), fingerprint: this.#record.id };
   }
 
   /** Returns the path of a file in the folder, or in that of a trial. */

@@ -171,6 +171,7 @@ async function fillWith(
       teacher: answersVal ? { ...answering, val: true } : answering,
     },
     options,
+    folder,
     task,
   );
   if (session.preparation) await warnOfGuessing(session, file, task);

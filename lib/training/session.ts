@@ -8,6 +8,7 @@ import type { training } from '../options/fields.js';
 import type { CommonEvents } from '../run/events.js';
 import type { RunSetup } from '../run/reports.js';
 import type { TaskContext } from '../run/task.js';
+import type { RunFolder } from '../run-folder/folder.js';
 import { imageSkipped, imageTruncated, noGpu } from '../warnings.js';
 
 // The session of a run: a thread of the addon, with the prepared pictures in its store.
@@ -76,6 +77,7 @@ export async function fillStore(
   dataset: Dataset,
   contents: StoreContents,
   options: CheckedTrainingOptions,
+  folder: RunFolder | null,
   task: TaskContext<CommonEvents>,
 ): Promise<Session> {
   const started = performance.now();
@@ -86,6 +88,7 @@ export async function fillStore(
     maxPixels: options.maxPixels,
     cacheMemory: options.cacheMemory,
     cacheDir: options.cacheDir,
+    answers: folder?.answers ?? null,
     signal: task.stopping,
     onProgress: (progress) => task.report('prepare', progress),
     onSkip: (file, message) => {

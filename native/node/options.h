@@ -12,6 +12,7 @@
 #include "core/data/sample_store.h"
 #include "core/device/device.h"
 #include "core/error.h"
+#include "core/training/answer_log.h"
 #include "core/training/config.h"
 #include "node/read.h"
 
@@ -89,12 +90,23 @@ struct StoreOptions {
   StoreShape shape;
   StorePlace place;
   Augmentation view;
+  AnswerLogPlace answers;
 };
+
+// Null: answers are not kept.
+inline AnswerLogPlace read_answer_log_place(const Fields& options) {
+  const Napi::Value value = options.get("answers");
+  if (value.IsNull()) return {};
+  const Fields fields(value, "answers");
+  const AnswerLogPlace place{read_path(fields, "file"), read_string(fields, "fingerprint")};
+  fields.refuse_others();
+  return place;
+}
 
 inline StoreOptions read_store_options(const Napi::Value& value) {
   const Fields fields(value, "the store");
   const StoreOptions options{read_store_shape(fields), read_store_place(fields),
-                             read_augmentation(fields, "view")};
+                             read_augmentation(fields, "view"), read_answer_log_place(fields)};
   fields.refuse_others();
   return options;
 }

@@ -77,6 +77,7 @@ class SessionWrap {
         .with_promise<&SessionWrap::create_store>("createStore")
         .with_promise<&SessionWrap::reopen_store>("reopenStore")
         .with_promise<&SessionWrap::views>("views")
+        .with_promise<&SessionWrap::has_answers>("hasAnswers")
         .with_promise<&SessionWrap::append>("append")
         .with_promise<&SessionWrap::seal_store>("sealStore")
         .with_promise<&SessionWrap::validate_teacher>("validateTeacher")
@@ -128,7 +129,8 @@ class SessionWrap {
   Napi::Value create_store(const Napi::CallbackInfo& info) {
     return worker_.run<Nothing>(info.Env(),
                                 [this, store = read_store_options(info[0])](Channel&) {
-                                  session_.create_store(store.shape, store.place, store.view);
+                                  session_.create_store(store.shape, store.place, store.view,
+                                                        store.answers);
                                   return Nothing{};
                                 },
                                 to_undefined, {this_of(info)});
@@ -171,6 +173,19 @@ class SessionWrap {
           return array;
         },
         {this_of(info), options.object(), pixels, sources});
+  }
+
+  Napi::Value has_answers(const Napi::CallbackInfo& info) {
+    const Fields options(info[0], "the pictures");
+    const auto sources = read_array<Napi::Int32Array>(options, "sources");
+    const SplitName split = read_named(options, "split", split_names);
+    options.refuse_others();
+    return worker_.run<bool>(
+        info.Env(),
+        [this, split, from = sources.Data(), count = static_cast<int64_t>(sources.ElementLength())](
+            Channel&) { return session_.has_answers(split, from, count); },
+        [](Napi::Env env, const bool& has) { return Napi::Boolean::New(env, has); },
+        {this_of(info), options.object(), sources});
   }
 
   Napi::Value append(const Napi::CallbackInfo& info) {

@@ -22,6 +22,7 @@ export function storeOf(
     folder: '',
     fingerprint: '',
     kept: false,
+    answers: null,
     ...given,
   };
 }

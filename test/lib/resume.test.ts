@@ -5,6 +5,8 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -96,9 +98,14 @@ describe('a run in a folder', () => {
   test('leaves its options, epochs, state, and the best and the last network', async () => {
     const options = kept();
     const { best, last } = await distill(options);
-    expect(filesIn(options.runDir)).toEqual(
-      ['best.pth', 'epochs.jsonl', 'last.pth', 'options.json', 'state.safetensors'].sort(),
-    );
+    expect(filesIn(options.runDir)).toEqual([
+      'answers.log',
+      'best.pth',
+      'epochs.jsonl',
+      'last.pth',
+      'options.json',
+      'state.safetensors',
+    ]);
     expect(bytesOf(options.runDir, 'best.pth')).toBe(bytesOf(options.student));
     const record = JSON.parse(readFileSync(path.join(options.runDir, 'options.json'), 'utf8'));
     expect(record).toMatchObject({
@@ -187,6 +194,36 @@ describe('a run in a folder', () => {
     expect(epochsIn(parts.runDir).map(({ valLoss }) => valLoss)).toEqual(
       epochsIn(whole.runDir).map(({ valLoss }) => valLoss),
     );
+  });
+
+  test('does not ask the teacher again about pictures that it has answered for', async () => {
+    const dataset = at('photos');
+    await writePictures(dataset);
+    const [whole, parts] = [kept({ dataset, epochs: 1 }), kept({ dataset, epochs: 1 })];
+    await distill(whole);
+    const preparing = distill(parts);
+    const { images } = await preparing.on('prepare', ({ done }) => done > 0 && preparing.stop());
+    expect(images.train).toBe(0);
+    const sizeOf = ({ runDir }: { runDir: string }) =>
+      statSync(path.join(runDir, 'answers.log')).size;
+    const before = readFileSync(path.join(parts.runDir, 'answers.log'));
+    expect(before.length).toBeLessThan(sizeOf(whole));
+    await distill({ ...parts, resume: true });
+    // One record for each picture, and the first ones are where they were.
+    expect(sizeOf(parts)).toBe(sizeOf(whole));
+    const after = readFileSync(path.join(parts.runDir, 'answers.log'));
+    expect(after.subarray(0, before.length).equals(before)).toBe(true);
+    expect(bytesOf(parts.student)).toBe(bytesOf(whole.student));
+  });
+
+  test('asks again where the last answer was cut short', async () => {
+    const options = kept({ epochs: 1 });
+    await distill(options);
+    const file = path.join(options.runDir, 'answers.log');
+    const whole = readFileSync(file);
+    truncateSync(file, whole.length - 5);
+    await distill({ ...options, resume: true });
+    expect(readFileSync(file).equals(whole)).toBe(true);
   });
 
   test('is resumed by a command that names nothing else', async () => {

@@ -32,10 +32,14 @@ Session::LoadedTeacher Session::load_teacher(const std::string& path, bool avera
 }
 
 void Session::create_store(const StoreShape& shape, const StorePlace& place,
-                           const Augmentation& view) {
+                           const Augmentation& view, const AnswerLogPlace& answers) {
   filler_.reset();
   store_ = SampleStore::create(shape, place);
-  filler_.emplace(*store_, teacher_, view, preprocessing_.image_size, compute_.device);
+  filler_.emplace(*store_, teacher_, view, answers, preprocessing_.image_size, compute_.device);
+}
+
+bool Session::has_answers(SplitName split, const int32_t* sources, int64_t count) const {
+  return filler_.value().has_answers(split, sources, count);
 }
 
 std::optional<Session::Sources> Session::reopen_store(const StoreShape& shape,

@@ -40,7 +40,11 @@ class Session {
 
   // Makes an empty store, whose training pictures are augmented by `view` on their way into it.
   // Throws what SampleStore::create throws.
-  void create_store(const StoreShape& shape, const StorePlace& place, const Augmentation& view);
+  // `answers` keeps the teacher's answers as they are given.
+  void create_store(const StoreShape& shape, const StorePlace& place, const Augmentation& view,
+                    const AnswerLogPlace& answers);
+  // True where append() needs no answers for these pictures: they are in that log.
+  bool has_answers(SplitName split, const int32_t* sources, int64_t count) const;
   // Takes over the store that an earlier run has kept, if there is one. Returns the places of its
   // pictures in the lists of files. Throws what SampleStore::reopen throws.
   struct Sources {

@@ -10,31 +10,44 @@
 
 namespace distill {
 
+StoreFiller::StoreFiller(SampleStore& store, std::optional<Teacher>& teacher,
+                         const Augmentation& view, const AnswerLogPlace& answers,
+                         int64_t image_size, at::Device device)
+    : store_(store), teacher_(teacher), view_(view), image_size_(image_size), device_(device) {
+  if (!answers.file.empty() && store.shape().has_teacher) log_.emplace(answers, store.shape());
+}
+
 void StoreFiller::append(const ImageBatch& batch) {
   const c10::NoGradGuard no_grad;
   Split& split = store_.split(batch.split);
   const at::Tensor rows = store_.append(batch);
   rows.copy_(batch.split == SplitName::train ? views(batch.pixels, batch.sources) : batch.pixels);
   if (!batch.answered || !store_.shape().has_teacher) return;
-  if (!teacher_) {
-    at::Tensor logits =
-        split.teacher_logits.narrow(0, split.count * split.views - rows.size(0), rows.size(0));
-    if (static_cast<int64_t>(batch.teacher_logits.size()) != logits.numel()) {
-      throw Error("ERR_INTERNAL",
-                  "teacherLogits are " + std::to_string(batch.teacher_logits.size()) +
-                      " numbers, but the pictures need " + std::to_string(logits.numel()));
-    }
-    std::copy(batch.teacher_logits.begin(), batch.teacher_logits.end(),
-              logits.mutable_data_ptr<float>());
-    return;
-  }
-  if (waiting_split_ != &split) ask_teacher(waiting_);
+  const int64_t count = batch.pixels.size(0);
+  const at::Tensor logits =
+      split.teacher_logits.narrow(0, split.count * split.views - rows.size(0), rows.size(0));
+  const bool is_known = has_answers(batch.split, batch.sources, count);
+  if (is_known || waiting_split_ != &split) ask_teacher(waiting_);
+  if (is_known) return log_->read(batch.split, batch.sources, count, logits);
+  if (!teacher_) return take_given(batch, logits);
   waiting_split_ = &split;
+  waiting_name_ = batch.split;
   waiting_ += rows.size(0);
   // The CPU computes while the next pictures are decoded; a GPU needs more of them to be busy.
   if (device_.is_cpu()) return ask_teacher(waiting_);
   const int64_t full = evaluation_batch(image_size_);
   while (waiting_ >= full) ask_teacher(full);
+}
+
+void StoreFiller::take_given(const ImageBatch& batch, const at::Tensor& logits) {
+  if (static_cast<int64_t>(batch.teacher_logits.size()) != logits.numel()) {
+    throw Error("ERR_INTERNAL", "teacherLogits are " + std::to_string(batch.teacher_logits.size()) +
+                                    " numbers, but the pictures need " +
+                                    std::to_string(logits.numel()));
+  }
+  std::copy(batch.teacher_logits.begin(), batch.teacher_logits.end(),
+            logits.mutable_data_ptr<float>());
+  if (log_) log_->add(batch.split, batch.sources, batch.pixels.size(0), logits);
 }
 
 // Asks about the first of the rows that wait.
@@ -49,6 +62,10 @@ void StoreFiller::ask_teacher(int64_t count) {
                                       "checkpoint from before its training diverged");
   }
   split.teacher_logits.narrow(0, first, count).copy_(logits);
+  if (!log_) return;
+  const at::Tensor sources =
+      split.sources.narrow(0, first / split.views, count / split.views).to(at::kInt);
+  log_->add(waiting_name_, sources.const_data_ptr<int32_t>(), sources.numel(), logits);
 }
 
 // The windows depend on the picture's place in the list of files alone, so that a store serves the

@@ -58,6 +58,7 @@ async function makeStep({ model, precision, pictures, steps, threads, size }) {
     folder: tmpdir(),
     fingerprint: '',
     kept: false,
+    answers: null,
   });
   for (const [split, count] of /** @type {const} */ ([
     ['train', pictures * steps],

@@ -101,6 +101,7 @@ await serve({
         folder: task.scratch,
         fingerprint: '',
         kept: false,
+        answers: null,
       }),
     );
     const bytes = imageSize * imageSize * 3;
