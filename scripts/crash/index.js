@@ -31,7 +31,12 @@ if (unknown.length > 0) {
 
 const home = mkdtempSync(path.join(realpathSync(values.folder), 'crash-'));
 process.once('exit', () => rmSync(home, { recursive: true, force: true }));
-process.once('SIGINT', () => process.exit(130));
+let isStopped = false;
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => {
+    isStopped = true;
+  });
+}
 await makeInputs(home);
 const bench = new Bench(home, {
   program: path.join(import.meta.dirname, 'command.js'),
@@ -56,7 +61,10 @@ for (const [subject, trial] of values.only ? chosen(values.only) : planned()) {
     add(subject, kind);
     done++;
   };
-  report(subject, await subject.run(trial, onDisturbed), trial);
+  const findings = await subject.run(trial, onDisturbed);
+  // The signal may have reached the process under test as well.
+  if (isStopped) break;
+  report(subject, findings, trial);
   if (done - reported < 25 && done < total) continue;
   reported = done;
   const defects = COUNTS.slice(2).map((name) => `${sum(name)} ${name}`);
@@ -70,13 +78,12 @@ shown.push(['all', ...COUNTS.map(sum)]);
 console.log(shown.toString());
 process.exitCode = COUNTS.slice(2).some((name) => sum(name) > 0) ? 1 : 0;
 
-/** The trials: each disturbance of each call once, as far as `--kills` goes, and then random ones. */
+/** The trials: each disturbance of each call once, in any order and as far as `--kills` goes, and then random ones. */
 function* planned() {
   const all = subjects.flatMap((subject) =>
     subject.trials().map((trial) => ({ subject, trial, at: draw(2 ** 31) })),
   );
-  const some = new Set(all.toSorted((a, b) => a.at - b.at).slice(0, total));
-  for (const { subject, trial } of all.filter((one) => some.has(one))) {
+  for (const { subject, trial } of all.toSorted((a, b) => a.at - b.at).slice(0, total)) {
     yield/** @type {const} */ ([subject, trial]);
   }
   while (done < total) {

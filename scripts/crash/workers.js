@@ -14,7 +14,6 @@ import path from 'node:path';
 /** Processes that run a program's `main()`, one at a time; the next one starts while this one works. */
 export class Workers {
   #start;
-  #limit;
   /** @type {ChildProcess | undefined} */
   #current;
   /** @type {Promise<ChildProcess>} */
@@ -22,10 +21,9 @@ export class Workers {
 
   /**
    * @param {string} program The module whose `main()` is run.
-   * @param {{ cwd: string, env: NodeJS.ProcessEnv, limit: number }} options `limit`: the milliseconds after which a run is
-   * stuck.
+   * @param {{ cwd: string, env: NodeJS.ProcessEnv }} options
    */
-  constructor(program, { limit, ...options }) {
+  constructor(program, options) {
     const script = path.join(import.meta.dirname, 'worker.js');
     this.#start = async () => {
       const child = fork(script, [program], {
@@ -38,7 +36,6 @@ export class Workers {
       await Promise.race([once(child, 'message'), failure]);
       return child;
     };
-    this.#limit = limit;
     this.#next = this.#start();
   }
 
@@ -46,23 +43,23 @@ export class Workers {
    * Runs a command.
    *
    * @param {string[]} args
-   * @param {number} [killedAfter] Milliseconds after which it is killed.
+   * @param {{ limit?: number, killedAfter?: number | undefined }} [options] Milliseconds after which it is stuck, and after which
+   * it is killed. Default: never.
    * @returns {Promise<Outcome>}
    */
-  async run(args, killedAfter) {
+  async run(args, { limit = 2 ** 31 - 1, killedAfter = limit } = {}) {
     if (!this.#current) {
       this.#current = await this.#next;
       this.#next = this.#start();
     }
     const child = this.#current;
     return new Promise((resolve) => {
-      const isStuck = () => killedAfter === undefined || killedAfter > this.#limit;
       let wasKilled = false;
       const timer = setTimeout(
         () => {
           wasKilled = child.kill('SIGKILL');
         },
-        Math.min(killedAfter ?? Number.POSITIVE_INFINITY, this.#limit),
+        Math.min(killedAfter, limit),
       );
       const settle = (/** @type {Outcome} */ outcome) => {
         clearTimeout(timer);
@@ -75,7 +72,7 @@ export class Workers {
       });
       child.once('exit', (code, signal) => {
         if (signal !== 'SIGKILL') settle({ fate: 'died', of: signal ?? `exit code ${code}` });
-        else settle({ fate: wasKilled && isStuck() ? 'stuck' : 'killed' });
+        else settle({ fate: wasKilled && killedAfter >= limit ? 'stuck' : 'killed' });
       });
       child.send(args);
     });

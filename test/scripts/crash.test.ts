@@ -41,7 +41,7 @@ describe.runIf(process.platform === 'linux')('it finds', () => {
   beforeAll(() => {
     const program = path.join(home, 'program.mjs');
     writeFileSync(program, PROGRAM);
-    bench = new Bench(home, { program, limit: 10_000 });
+    bench = new Bench(home, { program, limit: 3000 });
   });
   afterAll(() => bench.close());
 
