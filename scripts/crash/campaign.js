@@ -14,7 +14,8 @@ import { Workers } from './workers.js';
  * @typedef {object} Case
  * @property {string} name
  * @property {(seed: 1 | 2) => string[]} args Its arguments. What it writes lies in `place/`.
- * @property {(seed: 1 | 2) => string[]} [next] The arguments of the run after a kill or a fault. Default: the same.
+ * @property {string[]} [next] Further arguments of the runs after a kill or a fault, such as `--resume`.
+ * @property {readonly State[]} [states] The states that it can be run in. Default: all.
  */
 
 /**
@@ -80,6 +81,7 @@ export class Bench {
 export class Subject {
   #bench;
   #case;
+  #states;
   /** @type {Map<State, Known>} */
   #known = new Map();
 
@@ -90,6 +92,7 @@ export class Subject {
   constructor(bench, subject) {
     this.#bench = bench;
     this.#case = subject;
+    this.#states = subject.states ?? STATES;
     this.name = subject.name;
   }
 
@@ -103,7 +106,7 @@ export class Subject {
     place.leaveBehind(temporaryFolders(shim.calls()));
     place.keep(this.#kept('old'));
     const findings = [];
-    for (const state of STATES) {
+    for (const state of this.#states) {
       place.restore(this.#kept(state));
       const known = await this.#watch();
       this.#known.set(state, known);
@@ -149,17 +152,19 @@ export class Subject {
 
   /** Lists its calls from each state, a line each. */
   describe() {
-    return STATES.flatMap((state) => [
-      `${this.name}, ${state}:`,
-      ...this.#knownOf(state).calls.map(({ number, name, path, from }) =>
-        ['', number, name, from, path].join('\t'),
-      ),
-    ]).join('\n');
+    return this.#states
+      .flatMap((state) => [
+        `${this.name}, ${state}:`,
+        ...this.#knownOf(state).calls.map(({ number, name, path, from }) =>
+          ['', number, name, from, path].join('\t'),
+        ),
+      ])
+      .join('\n');
   }
 
   /** Lists every disturbance of every call. @returns {Trial[]} */
   trials() {
-    return STATES.flatMap((state) =>
+    return this.#states.flatMap((state) =>
       this.#knownOf(state).calls.flatMap((call) =>
         disturbancesOf(call).map((kind) => ({ state, steps: [{ number: call.number, kind }] })),
       ),
@@ -173,7 +178,7 @@ export class Subject {
    * @returns {Trial}
    */
   randomTrial(draw) {
-    const state = STATES[draw(STATES.length)] ?? 'fresh';
+    const state = this.#states[draw(this.#states.length)] ?? 'fresh';
     const { calls, milliseconds } = this.#knownOf(state);
     const step = () => {
       const call = calls[draw(calls.length)];
@@ -192,8 +197,8 @@ export class Subject {
    */
   parse(text) {
     const [name, ...names] = text.split('/');
-    const state = STATES.find((one) => one === name);
-    if (!state) throw new Error(`'${text}' begins with none of ${STATES.join(', ')}`);
+    const state = this.#states.find((one) => one === name);
+    if (!state) throw new Error(`'${text}' begins with none of ${this.#states.join(', ')}`);
     const { calls } = this.#knownOf(state);
     const steps = names.map((name) => {
       const [place = '', kind] = name.split(':');
@@ -232,7 +237,7 @@ export class Subject {
       if (isFault ? calls.length >= step.number : outcome.fate === 'killed') {
         onDisturbed(isFault ? 'faults' : 'kills');
       }
-      args = (this.#case.next ?? this.#case.args)(2);
+      args = [...this.#case.args(2), ...(this.#case.next ?? [])];
     }
     shim.watch();
     findings.push(...judgeNext(place, known, await workers.run(args, { limit })));

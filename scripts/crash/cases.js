@@ -10,7 +10,7 @@ const SIDE = 32;
 const small = ['--image-size', `${SIDE}`, '--threads', '1', '--device', 'cpu'];
 const training = [...small, '--batch-size', '8', '--quiet'];
 const taught = ['photos', '--teacher', 'teacher.pth', ...training];
-const kept = ['--cache-dir', 'place/stores'];
+const inStore = ['--cache-dir', 'place/stores'];
 /** Less than any store, so that it lies in a file. */
 const filed = ['--cache-memory', '1'];
 
@@ -32,6 +32,19 @@ const trials = (name, ...more) => ({
 });
 
 /**
+ * Keeps a command's run in a folder: the runs after a kill or a fault go on with it.
+ *
+ * @param {Case} command
+ * @returns {Case}
+ */
+const resumed = ({ name, args }) => ({
+  name: `${name}, resumed`,
+  args: (seed) => [...args(seed), '--run-dir', 'place/run', '--checkpoint-every', '0'],
+  states: ['fresh'], // in a folder that holds another run, it is refused
+  next: ['--resume'],
+});
+
+/**
  * @param {string} name
  * @param {string} output
  * @returns {Case}
@@ -40,6 +53,17 @@ const exporting = (name, output) => ({
   name,
   args: (seed) => ['export', `student-${seed}.pth`, '-o', `place/out/${output}`],
 });
+
+const student = ['--student', 'place/out/student.pth'];
+const train = ['train', ...taught, ...student, '--epochs'];
+const several = seeded('train', ...train, '3', '--monitor', 'loss', '--lr', '0.001');
+const teaching = seeded(
+  'teach',
+  ...['teach', 'photos', '--teacher', 'place/out/teacher.pth', ...training],
+  ...['--architecture', 'mobilenet_v3_small', '--epochs', '2'],
+);
+const sweeping = trials('sweep', '--temperature', '2,4', ...student, '--out', 'place/out/all.json');
+const comparing = trials('compare', ...student, '--out', 'place/out/all.json');
 
 /** @type {readonly Case[]} */
 export const CASES = [
@@ -54,76 +78,18 @@ export const CASES = [
       ...['-o', 'place/out/logits.safetensors', ...small],
     ],
   },
-  seeded(
-    'train',
-    'train',
-    ...taught,
-    '--epochs',
-    '3',
-    '--keep',
-    'loss',
-    '--lr',
-    '0.001',
-    '--student',
-    'place/out/student.pth',
-  ),
-  seeded(
-    'train with a kept store',
-    'train',
-    ...taught,
-    '--epochs',
-    '1',
-    ...kept,
-    '--student',
-    'place/out/student.pth',
-  ),
-  seeded(
-    'train on a kept store',
-    'train',
-    ...taught,
-    '--epochs',
-    '1',
-    ...kept,
-    ...filed,
-    '--student',
-    'place/out/student.pth',
-  ),
-  seeded(
-    'train on a file',
-    'train',
-    ...taught,
-    '--epochs',
-    '1',
-    ...filed,
-    '--student',
-    'place/out/student.pth',
-  ),
-  seeded(
-    'teach',
-    'teach',
-    'photos',
-    '--architecture',
-    'mobilenet_v3_small',
-    ...training,
-    '--epochs',
-    '2',
-    '--teacher',
-    'place/out/teacher.pth',
-  ),
-  trials(
-    'sweep',
-    '--temperature',
-    '2,4',
-    '--student',
-    'place/out/student.pth',
-    '--out',
-    'place/out/sweep.json',
-  ),
-  trials('compare', '--student', 'place/out/student.pth', '--out', 'place/out/comparison.json'),
-  {
-    name: 'doctor',
-    args: () => ['doctor', ...taught, '--student', 'place/out/student.pth'],
-  },
+  several,
+  seeded('train with a kept store', ...train, '1', ...inStore),
+  seeded('train on a kept store', ...train, '1', ...inStore, ...filed),
+  seeded('train on a file', ...train, '1', ...filed),
+  teaching,
+  sweeping,
+  comparing,
+  resumed(several),
+  resumed(teaching),
+  resumed(sweeping),
+  resumed(comparing),
+  { name: 'doctor', args: () => ['doctor', ...taught, ...student] },
 ];
 
 /**

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
-import { loadOnnxSchema, loadPackage } from '../bench/product.js';
+import { loadAddonModule, loadOnnxSchema, loadPackage } from '../bench/product.js';
 
 /** @typedef {import('./campaign.js').Known} Known */
 /** @typedef {import('./campaign.js').Step} Step */
@@ -61,9 +61,11 @@ function unsynced(/** @type {Call[]} */ calls) {
 async function problemOf(/** @type {string} */ file) {
   try {
     const ending = path.extname(file);
-    // The next run is a store's reader.
-    if (ending === '.store') return null;
-    if (ending === '.json') JSON.parse(readFileSync(file, 'utf8'));
+    // Only the next run reads these.
+    if (['.store', '.jsonl', '.log'].includes(ending)) return null;
+    if (path.basename(file) === 'state.safetensors') {
+      await (await loadAddonModule()).loadAddon().readState(file);
+    } else if (ending === '.json') JSON.parse(readFileSync(file, 'utf8'));
     else if (ending === '.onnx') {
       const { ModelProtoSchema } = await loadOnnxSchema();
       fromBinary(ModelProtoSchema, readFileSync(file));
