@@ -6,7 +6,7 @@ import path from 'node:path';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 
-const files = ['native', 'scripts', 'test/native'].flatMap((folder) =>
+const files = ['native', 'scripts', 'test/fuzz', 'test/native'].flatMap((folder) =>
   readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.(c|cpp|h)$/.test(name))
     .map((name) => path.join(folder, name))

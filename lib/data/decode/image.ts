@@ -86,3 +86,13 @@ export function checkSize(width: number, height: number, limit: number): void {
 export function truncated(format: string): BadImage {
   return new BadImage(`is cut short: the ${format} file ends before its pixels do`);
 }
+
+/**
+ * Tells whether so much of a file is missing that it is not mended: a few bytes of a large picture would take much memory.
+ *
+ * @param whole Bytes of the whole file.
+ * @param there Bytes that there are.
+ */
+export function isMostlyMissing(whole: number, there: number): boolean {
+  return whole > 3 * there + 2 ** 25;
+}

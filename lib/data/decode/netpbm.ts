@@ -5,6 +5,7 @@
 import {
   BadImage,
   checkSize,
+  isMostlyMissing,
   MAX_PIXELS,
   type OpenedImage,
   type Region,
@@ -47,7 +48,8 @@ export function openNetpbm(data: Uint8Array, maxPixels = MAX_PIXELS): OpenedImag
 
 /**
  * Returns a file that holds the whole rows of a raw PBM, PGM or PPM that is cut short, and black ones for the others; `null`
- * where the data is none, ends within its header, or has another largest value than a whole number of bytes.
+ * where the data is none, ends within its header, has another largest value than a whole number of bytes, or is mostly missing
+ * ({@link isMostlyMissing}).
  */
 export function mendNetpbm(data: Uint8Array, maxPixels: number): Uint8Array | null {
   const kind = (data[1] ?? 0) - 0x30;
@@ -61,6 +63,7 @@ export function mendNetpbm(data: Uint8Array, maxPixels: number): Uint8Array | nu
   if (bits === 16 && (maxval !== 65535 || kind === 6)) return null;
   const row = Math.ceil((width * bits) / 8); // bytes
   const rows = Math.min(height, Math.floor((data.length - header.at) / row));
+  if (isMostlyMissing(header.at + row * height, data.length)) return null;
   const mended = new Uint8Array(header.at + row * height);
   if (kind === 4) mended.fill(0xff);
   mended.set(data.subarray(0, header.at + row * rows));

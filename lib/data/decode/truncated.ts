@@ -12,7 +12,8 @@ import { mendNetpbm } from './netpbm.js';
 
 /**
  * Returns a file that holds what there is of a picture; `null` where Pillow takes nothing of it either: WebP, TIFF, run
- * lengths of BMP, text in PNM, and a file of any kind that ends within its header. GIF, AVIF, HEIC and JPEG XL are not mended.
+ * lengths of BMP, text in PNM, and a file of any kind that ends within its header. GIF, AVIF, HEIC and JPEG XL are not mended,
+ * nor is a BMP or PNM of which hardly anything is there.
  */
 export async function mend(data: Uint8Array, maxPixels?: number): Promise<Uint8Array | null> {
   if (data[0] === 0xff && data[1] === 0xd8 && data[2] === 0xff) return mendJpeg(data);

@@ -181,9 +181,9 @@ std::string serialize_safetensors(const StateDict& state_dict,
   header += "}";
   std::string data;
   for (const auto& [name, tensor] : entries) {
-    const auto dtype = std::find_if(std::begin(dtypes), std::end(dtypes), [&](const auto& known) {
-      return known.second == tensor.scalar_type();
-    });
+    const auto dtype = std::find_if(
+        std::begin(dtypes), std::end(dtypes),
+        [type = tensor.scalar_type()](const auto& known) { return known.second == type; });
     if (dtype == std::end(dtypes)) {
       throw Error("ERR_WRITE", "'" + name + "' is of dtype " + at::toString(tensor.scalar_type()) +
                                    ", which cannot be written: convert it to float32");

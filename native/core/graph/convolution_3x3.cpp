@@ -16,23 +16,7 @@ bool applies(const at::Tensor& x, const at::Tensor& weight) {
          winograd_applies(x.device(), x.scalar_type(), weight, /*stride=*/1, /*padding=*/1);
 }
 
-bool are_ones(const Operand& operand) {
-  if (!operand.literal.isIntList()) return false;
-  const auto values = operand.literal.toIntVector();
-  return std::all_of(values.begin(), values.end(), [](int64_t value) { return value == 1; });
-}
-
 }  // namespace
-
-bool has_winograd_steps(const Call& call) {
-  const bool is_plain = call.name == "conv2d" ||
-                        (call.name == "convolution" && call.handle && call.position("transposed") &&
-                         call.argument("transposed").literal.isBool() &&
-                         !call.argument("transposed").literal.toBool());
-  return is_plain && are_ones(call.argument("stride")) && are_ones(call.argument("padding")) &&
-         are_ones(call.argument("dilation")) && call.argument("groups").literal.isInt() &&
-         call.argument("groups").literal.toInt() == 1;
-}
 
 std::optional<at::Tensor> convolve_3x3(const at::Tensor& x, const at::Tensor& weight,
                                        const at::Tensor& bias) {

@@ -162,12 +162,12 @@ class GraphReader {
 
   void named_argument(GraphNode& node) {
     count_part();
-    auto& [name, value] = node.arguments.emplace_back();
+    auto& named = node.arguments.emplace_back();
     json_.object([&](const std::string& member) {
       if (member == "name") {
-        name = json_.string();
+        named.first = json_.string();
       } else if (member == "arg") {
-        value = argument();
+        named.second = argument();
       } else {
         json_.any();
       }

@@ -11,6 +11,15 @@
 #include "core/graph/translate.h"
 
 namespace distill {
+namespace {
+
+bool are_ones(const Operand& operand) {
+  if (!operand.literal.isIntList()) return false;
+  const auto values = operand.literal.toIntVector();
+  return std::all_of(values.begin(), values.end(), [](int64_t value) { return value == 1; });
+}
+
+}  // namespace
 
 std::vector<ValueId> values_of(const Operand& operand) {
   std::vector<ValueId> values;
@@ -43,6 +52,16 @@ Program make_program(const ExportedGraph& graph) {
   Program program = translate(graph);
   simplify(program);
   return program;
+}
+
+bool has_winograd_steps(const Call& call) {
+  const bool is_plain = call.name == "conv2d" ||
+                        (call.name == "convolution" && call.handle && call.position("transposed") &&
+                         call.argument("transposed").literal.isBool() &&
+                         !call.argument("transposed").literal.toBool());
+  return is_plain && are_ones(call.argument("stride")) && are_ones(call.argument("padding")) &&
+         are_ones(call.argument("dilation")) && call.argument("groups").literal.isInt() &&
+         call.argument("groups").literal.toInt() == 1;
 }
 
 Program up_to(const Program& program, ValueId value) {

@@ -116,6 +116,10 @@ struct Program {
 // one of (B, classes) out.
 Program make_program(const ExportedGraph& graph);
 
+// True for a two-dimensional convolution with stride, padding and dilation 1 and one group, by its
+// literals: one that Winograd's way (winograd.h) computes where its weight is 3x3.
+bool has_winograd_steps(const Call& call);
+
 // The calls that a value needs, with it as the output.
 Program up_to(const Program& program, ValueId value);
 

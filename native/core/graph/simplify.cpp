@@ -7,8 +7,6 @@
 #include <string_view>
 #include <utility>
 
-#include "core/graph/convolution_3x3.h"
-
 namespace distill {
 namespace {
 
