@@ -113,7 +113,8 @@ function wordsOf(text) {
  * @returns {{ result: import('node:inspector').Profiler.ScriptCoverage[] }}
  */
 function post(method, parameters) {
-  let answer = { result: [] };
+  /** @type {any} */
+  let answer;
   session.post(method, parameters, (error, result) => {
     if (error) throw error;
     answer = result;

@@ -20,7 +20,7 @@ export async function fuzzNative(work) {
   const args = [
     seconds > 0 ? `-max_total_time=${seconds}` : '-runs=0',
     `-max_len=${reader.longest}`,
-    `-dict=${words}`,
+    ...(dictionaries.length > 0 ? [`-dict=${words}`] : []),
     `-artifact_prefix=${findings}/`,
     '-print_final_stats=1',
     // Behind the limits of test/fuzz/limits.h: of the whole process, and by the clock.

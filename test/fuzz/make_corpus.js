@@ -34,6 +34,7 @@ await session.createStore({
   folder,
   fingerprint,
   kept: true,
+  answers: null,
 });
 for (const [split, count, size] of /** @type {const} */ ([
   ['train', 3, 5],

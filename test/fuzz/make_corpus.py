@@ -95,6 +95,18 @@ def main():
     names = torch.tensor(list("train/a/1.jpg\0val/b/2.jpg".encode()), dtype=torch.uint8)
     write("logits", "plain.safetensors", safetensors.torch.save({"logits": torch.ones(2, 2), "paths": names}))
 
+    numbers = {"state": 1, "epoch": 2, "step": 1, "trainSeconds": 0.5, "seconds": 1.5, "fingerprint": "abc"}
+    training = {
+        "network.fc.weight": torch.ones(2, 2),
+        "optimizers.0.step": torch.tensor(3),
+        "optimizers.1.exp_avg.fc.weight": torch.zeros(2, 2),
+        "generator": torch.zeros(8, dtype=torch.uint8),
+        "order": torch.arange(3),
+        "metrics": torch.ones(1, 5, dtype=torch.float64),
+        "reports": torch.ones(1, 9, dtype=torch.float64),
+    }
+    write("state", "plain.safetensors", safetensors.torch.save(training, {"distill.json": json.dumps(numbers)}))
+
     program = torch.export.export(Tiny().eval(), (torch.zeros(2, 3, 2, 2),), dynamic_shapes=({0: torch.export.Dim("batch")},))
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # names the folders of whoever runs this

@@ -12,17 +12,22 @@ let isExceeded = false;
  */
 export function limited(read) {
   const slack = Number(process.env.DISTILL_FUZZ_SLACK ?? 64) * 2 ** 20;
+  const end = () => {
+    left = Number.POSITIVE_INFINITY;
+    if (isExceeded) throw new Error('memory beyond the limit');
+  };
   return (data) => {
     left = 4 * data.length + slack;
     isExceeded = false;
-    const check = () => {
-      left = Number.POSITIVE_INFINITY;
-      if (isExceeded) throw new Error('out of memory: array buffers beyond the limit');
-    };
-    const done = read(data);
-    if (done) return /** @type {Done} */ (done.then(check));
-    check();
-    return done;
+    try {
+      const done = read(data);
+      if (done) return /** @type {Done} */ (done.finally(end));
+    } catch (error) {
+      end();
+      throw error;
+    }
+    end();
+    return /** @type {Done} */ (undefined);
   };
 }
 

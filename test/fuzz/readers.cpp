@@ -1,6 +1,7 @@
 // Gives a fuzzer's bytes to what reads files in native/core, as the file that they would be. A
 // reader may answer or refuse with a coded error: everything else ends the process, and the fuzzer
 // keeps the bytes. DISTILL_FUZZ names the reader, TMPDIR the folder for its file.
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -21,6 +22,7 @@
 #include "core/data/jpeg.h"
 #include "core/data/sample_store.h"
 #include "core/graph/program.h"
+#include "core/training/state.h"
 #include "limits.h"
 
 namespace distill::fuzz {
@@ -59,10 +61,13 @@ void read_pickle(std::string_view bytes) {
   const auto trees = find_tensor_trees(pickle, name, [](const StorageId& id) {
     return Extent{0, id.bytes(), std::nullopt};
   });
+  PickledTensors(pickle, name).no_state_dict();
+  const bool has_tensors = std::any_of(trees.begin(), trees.end(),
+                                       [](const auto& tree) { return !tree.tensors.empty(); });
+  if (!has_tensors) return;
   const auto place = usual_place(trees);
   tensors_at(trees, place);
   passed_over(trees, place);
-  PickledTensors(pickle, name).no_state_dict();
 }
 
 void read_safetensors_file(std::string_view bytes) {
@@ -139,6 +144,14 @@ void read_store(std::string_view bytes) {
   }
 }
 
+void read_training_state(std::string_view bytes) {
+  const auto state = read_state(file_of(bytes));
+  // What is written must be read again.
+  const auto copy = (std::filesystem::temp_directory_path() / "copy").string();
+  write_state(copy, state);
+  if (read_state(copy).epoch != state.epoch) std::abort();
+}
+
 #ifdef HAS_LIBJPEG_TURBO
 void read_picture(std::string_view bytes) {
   const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
@@ -168,9 +181,9 @@ struct Reader {
   void (*read)(std::string_view bytes);
 };
 constexpr Reader readers[] = {
-    {"zip", read_zip},      {"pickle", read_pickle}, {"safetensors", read_safetensors_file},
-    {"json", read_json},    {"graph", read_graph},   {"checkpoint", read_checkpoint},
-    {"store", read_store},
+    {"zip", read_zip},      {"pickle", read_pickle},        {"safetensors", read_safetensors_file},
+    {"json", read_json},    {"graph", read_graph},          {"checkpoint", read_checkpoint},
+    {"store", read_store},  {"state", read_training_state},
 #ifdef HAS_LIBJPEG_TURBO
     {"jpeg", read_picture},
 #endif

@@ -23,7 +23,7 @@ describe.each(['javascript', 'native'] as const)('readers in %s', (kind) => {
   test('answer or refuse', ({ skip }) => {
     if (kind === 'native' && !findClang()) skip('there is no clang with libFuzzer');
     const names = namesOf(kind);
-    const { status, stdout, stderr } = fuzz('--seconds', '2', ...names);
+    const { status, stdout, stderr } = fuzz('--seconds', '1', ...names);
     expect({ status, stdout, stderr }).toMatchObject({ status: 0 });
     for (const name of names) {
       const seeds = path.join(packageRoot, 'test/fuzz/corpus', name);

@@ -46,7 +46,9 @@ describe('DISTILL_SANITIZE', () => {
   test('refuses another one', () => {
     const { status, stderr } = configure('memory');
     expect(status).not.toBe(0);
-    expect(stderr).toMatch(/DISTILL_SANITIZE='memory' is none of\s+'address', 'thread'\s+and 'fuzzer'/);
+    expect(stderr).toMatch(
+      /DISTILL_SANITIZE='memory' is none of\s+'address', 'thread'\s+and 'fuzzer'/,
+    );
   });
 });
 

@@ -9,6 +9,7 @@
 #include "core/checkpoint/byte_reader.h"
 #include "core/checkpoint/exported_dtype.h"
 #include "core/checkpoint/json.h"
+#include "core/checkpoint/limits.h"
 #include "core/checkpoint/text.h"
 
 namespace distill {
@@ -143,6 +144,7 @@ ConstantsRecord parse_constants(std::string_view json_text, const std::string& f
     }
     if (!stays_within(entry, end)) refuse("is larger than its data");
     if (!names.insert(name).second) refuse("comes twice");
+    expect_few_tensors(record.tensors.size(), file);
     record.tensors.push_back(std::move(entry));
     record.bytes += *bytes;
   });

@@ -13,8 +13,10 @@
 namespace distill {
 namespace {
 
-// A training checkpoint of a DenseNet201 with Adam's state takes some 150,000 steps.
-constexpr size_t most_steps = size_t{1} << 22;
+// A training checkpoint of a DenseNet201 with Adam's state takes some 150,000 steps. A value takes
+// sixty times the memory of the byte that makes it.
+constexpr size_t most_steps = size_t{1} << 20;
+constexpr size_t most_values = size_t{1} << 18;
 constexpr size_t deepest_mark = 1000;
 
 bool looks_like_python_name(std::string_view text) {
@@ -60,6 +62,7 @@ class PickleMachine {
   }
 
   void push(Value value) {
+    if (values_.size() == most_values) fail("more values than any state dict has");
     stack_.push_back(static_cast<Ref>(values_.size()));
     values_.push_back(std::move(value));
   }
@@ -110,7 +113,10 @@ class PickleMachine {
     items.insert(items.end(), added.begin(), added.end());
   }
 
-  void remember(uint32_t key) { memo_[key] = top(); }
+  void remember(uint32_t key) {
+    if (memo_.size() == most_values) fail("more values than any state dict has");
+    memo_[key] = top();
+  }
   void recall(uint32_t key) {
     const auto found = memo_.find(key);
     if (found == memo_.end()) fail("a reference to nothing");

@@ -25,7 +25,7 @@ constexpr int64_t known_schema = 8;
 
 // Tensors may share storages, but a small file cannot ask for much memory by sharing one often.
 void refuse_duplicates(const Pt2Contents& contents, const File& file, const std::string& path) {
-  const auto most = std::max<uint64_t>(4 * file.size(), uint64_t{256} << 20);
+  const auto most = std::max<uint64_t>(4 * file.size(), uint64_t{64} << 20);
   std::set<std::string_view> names;
   uint64_t total = 0;
   for (const auto* tensors : {&contents.tensors, &contents.constants}) {

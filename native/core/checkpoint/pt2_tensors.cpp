@@ -8,6 +8,7 @@
 #include "core/checkpoint/byte_reader.h"
 #include "core/checkpoint/exported_dtype.h"
 #include "core/checkpoint/json.h"
+#include "core/checkpoint/limits.h"
 #include "core/checkpoint/pickle_reader.h"
 #include "core/checkpoint/pickled_tensors.h"
 #include "core/checkpoint/text.h"
@@ -189,8 +190,10 @@ std::vector<TensorEntry> PayloadReader::read(const std::string& config) {
   members(json, [&](const std::string& key) {
     if (key != "config") return json.skip();
     has_config = true;
-    json.object(
-        [&](const std::string& name) { tensors.push_back(entry_of(read_payload(json), name)); });
+    json.object([&](const std::string& name) {
+      expect_few_tensors(tensors.size(), path_);
+      tensors.push_back(entry_of(read_payload(json), name));
+    });
   });
   json.end();
   if (!has_config) refuse("has no 'config'");
@@ -222,6 +225,7 @@ std::vector<TensorEntry> read_pickled(const File& file, const ZipArchive& archiv
     auto tensor = pickled.tensor(
         value, [&](const StorageId& id) { return inner.find("data/" + std::string(id.key)); });
     if (!tensor) throw_object(path, name.empty() ? record : name);
+    expect_few_tensors(tensors.size(), path);
     tensor->name = std::move(name);
     tensors.push_back(std::move(*tensor));
   };
@@ -232,7 +236,7 @@ std::vector<TensorEntry> read_pickled(const File& file, const ZipArchive& archiv
   }
   for (size_t i = 0; i < root.items.size(); i += 2) {
     const auto& key = object[root.items[i]];
-    if (key.kind != Pickle::Kind::text || key.text.empty()) {
+    if (key.kind != Pickle::Kind::text || key.text.empty() || key.text.size() > longest_name) {
       throw_damaged(path, "its record '" + printable(record) + "' has a key that is no name");
     }
     add(object[root.items[i + 1]], std::string(key.text));

@@ -7,6 +7,7 @@
 
 #include "core/checkpoint/byte_reader.h"
 #include "core/checkpoint/json.h"
+#include "core/checkpoint/limits.h"
 #include "core/checkpoint/text.h"
 
 namespace distill {
@@ -14,6 +15,7 @@ namespace {
 
 constexpr uint64_t largest_header = 100'000'000;  // the reference implementation's bound
 constexpr std::string_view metadata_key = "__metadata__";
+constexpr size_t most_metadata = size_t{1} << 15;  // entries
 
 constexpr std::pair<std::string_view, at::ScalarType> dtypes[] = {
     {"F32", at::kFloat}, {"F64", at::kDouble}, {"F16", at::kHalf},         {"BF16", at::kBFloat16},
@@ -145,10 +147,14 @@ Safetensors read_safetensors(const File& opened, const std::string& file) {
       throw_damaged(file, "its header names '" + printable(name) + "' twice");
     }
     if (name != metadata_key) {
+      expect_few_tensors(contents.tensors.size(), file);
       contents.tensors.push_back(entry_of(name, read_description(json, name, file), data, file));
       return;
     }
     json.object([&](const std::string& key) {
+      if (contents.metadata.size() == most_metadata) {
+        throw_damaged(file, "its metadata has too many entries");
+      }
       if (!contents.metadata.emplace(key, json.string()).second) {
         throw_damaged(file, "its metadata names '" + printable(key) + "' twice");
       }

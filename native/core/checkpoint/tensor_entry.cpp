@@ -7,7 +7,7 @@ namespace {
 
 // A tensor may show its storage several times over (expand()): up to this many elements, so that a
 // small file cannot ask for much memory.
-constexpr int64_t most_expanded_elements = int64_t{1} << 24;
+constexpr int64_t most_expanded_elements = int64_t{1} << 22;
 
 }  // namespace
 

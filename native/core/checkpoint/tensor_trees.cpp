@@ -7,7 +7,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "core/checkpoint/byte_reader.h"
+#include "core/checkpoint/limits.h"
 #include "core/checkpoint/text.h"
 
 namespace distill {
@@ -16,10 +16,9 @@ namespace {
 using Kind = Pickle::Kind;
 
 constexpr size_t deepest = 16;
-constexpr size_t most_trees = 20'000;
-constexpr size_t most_tensors = size_t{1} << 18;
-constexpr size_t most_others = 64;
-constexpr size_t longest_name = 1024;
+constexpr size_t most_trees = 8192;
+constexpr size_t most_others = 64;  // of one dict
+constexpr size_t most_others_in_all = 8192;
 
 // Keys of what holds tensors of the parameters' shapes that are no weights.
 bool is_of_optimizer(std::string_view key) {
@@ -50,7 +49,7 @@ class TreeFinder {
   // end the search.
   std::vector<TensorTree> run() {
     enqueue(pickle_.root(), TensorTree{}, 0);
-    while (!queue_.empty() && trees_.size() < most_trees) {
+    while (!queue_.empty()) {
       auto next = std::move(queue_.front());
       queue_.pop_front();
       const auto index = trees_.size();
@@ -71,6 +70,7 @@ class TreeFinder {
     const bool is_container =
         value.kind == Kind::dict || value.kind == Kind::list || value.kind == Kind::tuple;
     if (!is_container || value.items.empty() || depth > deepest) return;
+    if (trees_.size() + queue_.size() >= most_trees) return;
     if (seen_.insert(&value).second) queue_.push_back({&value, std::move(tree), depth});
   }
 
@@ -85,8 +85,7 @@ class TreeFinder {
       const auto& key = pickle_[value.items[i]];
       if (key.kind == Kind::text && key.text.size() <= longest_name) {
         if (auto tensor = tensors_.tensor(item, find_storage_)) {
-          if (++count_ > most_tensors)
-            throw_damaged(file_, "it holds more tensors than any network");
+          expect_few_tensors(tensors_found_++, file_);
           tensor->name = key.text;
           trees_[index].tensors.push_back(std::move(*tensor));
           continue;
@@ -94,7 +93,10 @@ class TreeFinder {
       }
       auto& others = trees_[index].others;
       const auto name = key_text(key);
-      if (others.size() < most_others) others.push_back(name.value_or("an entry"));
+      if (others.size() < most_others && others_found_ < most_others_in_all) {
+        ++others_found_;
+        others.push_back(name.value_or("an entry"));
+      }
       if (name && !is_of_optimizer(*name)) descend(item, *name, index, depth);
     }
   }
@@ -129,7 +131,7 @@ class TreeFinder {
   const std::string& file_;
   const PickledTensors tensors_;
   const PickledTensors::FindStorage& find_storage_;
-  size_t count_ = 0;
+  size_t tensors_found_ = 0, others_found_ = 0;
   std::deque<Next> queue_;
   std::unordered_set<const Pickle::Value*> seen_;
   std::vector<TensorTree> trees_;

@@ -16,8 +16,14 @@
 namespace distill {
 namespace {
 
-// Limit of a file, and of the coefficients of a progressive picture, in bytes: a header can lie.
+// Limit of a file, in bytes.
 constexpr size_t max_bytes = size_t{256} << 20;
+
+// Limit of the memory that libjpeg takes for a file, most of it for the coefficients of a
+// progressive picture: a header can lie.
+constexpr size_t memory_for(size_t length) {
+  return 3 * length + (size_t{56} << 20);
+}
 
 // Passes over the whole of a progressive picture: ordinary ones have about ten. A small file can
 // ask for thousands, which take minutes.
@@ -62,7 +68,7 @@ class Decoder {
       if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > max_scans) decline(info);
     };
     info_.progress = &progress_;
-    info_.mem->max_memory_to_use = max_bytes;
+    info_.mem->max_memory_to_use = static_cast<long>(memory_for(length));
     jpeg_mem_src(&info_, data, length);
     jpeg_read_header(&info_, TRUE);
   }

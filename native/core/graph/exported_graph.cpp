@@ -17,7 +17,7 @@ constexpr int64_t schema_major = 8;
 // Far above any image classifier's.
 constexpr size_t most_nodes = 100'000;
 // Arguments, results, types and their sizes; a ViT-B/16 has 10,000. Each takes up to 200 bytes.
-constexpr size_t most_parts = 2'000'000;
+constexpr size_t most_parts = 250'000;
 
 using Kind = GraphArgument::Kind;
 
@@ -58,7 +58,7 @@ class GraphReader {
 
   // Bounds the memory that a small text can ask for.
   void count_part() {
-    if (++parts_ > most_parts) refuse("it has more than 2,000,000 arguments");
+    if (++parts_ > most_parts) refuse("it has more than 250,000 arguments");
   }
 
   void refuse_other_schemas() const {

@@ -53,6 +53,7 @@ at::Tensor rows_of(const std::vector<EpochReport>& reports) {
 
 std::vector<EpochReport> reports_of(const at::Tensor& rows) {
   std::vector<EpochReport> reports;
+  reports.reserve(rows.size(0));  // a vector that grows takes three times as much at its worst
   const auto* next = rows.const_data_ptr<double>();
   for (int64_t row = 0; row < rows.size(0); ++row) {
     EpochReport report;

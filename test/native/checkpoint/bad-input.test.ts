@@ -233,6 +233,28 @@ describe('bad input', () => {
     }
   });
 
+  test('more values than any state dict has, remembered or not', async () => {
+    for (const opcodes of [
+      Buffer.alloc(3e5, ')'),
+      Buffer.concat([Buffer.of(0x29), Buffer.alloc(3e5, 0x94)]),
+    ]) {
+      const file = write(await zip({ 'data.pkl': pickle.whole(opcodes) }));
+      await expectRefusal(file, 'ERR_CHECKPOINT_CORRUPT', 'more values than any state dict has');
+    }
+  });
+
+  test('a tensor that shows one number many times', async () => {
+    const wide = { shape: [2 ** 22 + 1], strides: [0], data: [1] };
+    const file = await writePth(newPath(), { wide });
+    await expectRefusal(file, 'ERR_CHECKPOINT_CORRUPT', 'reaches beyond its storage');
+  });
+
+  test('weights beside more dicts than are searched', async () => {
+    const history = pickle.list(...Array(10_000).fill(pickle.dict(pickle.int(1), pickle.int(2))));
+    const file = await writePth(newPath(), small, { under: 'state_dict', beside: { history } });
+    expect(await readAll(file)).toEqual(smallContents);
+  });
+
   test('the same name twice, storages that are missing or of another size', async () => {
     const twice = await writePth(newPath(), {
       'denselayer1.norm.1.weight': { shape: [1], data: [1] },

@@ -259,6 +259,18 @@ describe('bad input', () => {
     });
   });
 
+  test.each([
+    ['more tensors than any network', { dtype: 'U8', shape: [0], data_offsets: [0, 0] }, null],
+    ['too many entries', { w: { dtype: 'U8', shape: [0], data_offsets: [0, 0] } }, 'metadata'],
+  ])('%s', async (says, value, key) => {
+    const names = Array.from({ length: 2 ** 15 + 1 }, (_, i) => `${i}`);
+    const many = Object.fromEntries(names.map((name) => [name, key ? '' : value]));
+    const header = key ? { __metadata__: many, ...value } : many;
+    const error = await refusal(write(safetensorsBytes(header)));
+    expect(error.code).toBe('ERR_CHECKPOINT_CORRUPT');
+    expect(error.message).toContain(says);
+  });
+
   test('no tensors', async () => {
     for (const header of [{}, { __metadata__: { format: 'pt' } }]) {
       expect((await refusal(write(safetensorsBytes(header)))).code).toBe(
