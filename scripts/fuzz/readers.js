@@ -24,6 +24,7 @@ export const READERS = [
   native('checkpoint', 2 ** 15, ['json', 'pickle', 'zip'], 'test/fixtures/pt2', /-2\.(6|13)\.pt2$/),
   native('store', 9 * 512, []),
   native('state', 2 ** 12, ['json']),
+  native('answers', 2 ** 10, []),
   native('jpeg', 2 ** 12, ['jpeg'], PICTURES, /\.jpg$/),
   javascript('bmp', 2 ** 12, ['bmp'], PICTURES, /\.bmp$/),
   javascript('netpbm', 2 ** 12, ['netpbm'], PICTURES, /\.p[bgp]m$/),
