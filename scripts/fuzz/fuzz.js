@@ -34,7 +34,9 @@ const MOST_FINDINGS = 10;
  * @param {Pick<Work, 'seconds' | 'slack'> & { folder: string }} given `folder`: of what is collected and found
  */
 export async function fuzz(reader, { seconds, slack, folder }) {
-  const temporary = mkdtempSync(path.join(os.tmpdir(), 'fuzz-'));
+  // Each input is written to a file: in memory where the system has a folder there, which is many times faster.
+  const memory = '/dev/shm';
+  const temporary = mkdtempSync(path.join(existsSync(memory) ? memory : os.tmpdir(), 'fuzz-'));
   /** @type {Work} */
   const work = {
     reader,
