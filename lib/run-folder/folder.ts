@@ -113,6 +113,7 @@ export class RunFolder {
     await makeFolder(folder);
     await lockFolder(folder, task);
     await sweepFolder(folder);
+    await sweepTrials(folder);
     const known = await readRecord(folder);
     if (known && options.resume) {
       warnOfChanges(folder, compareOptions(known, { ...given, options }, folder), task);
@@ -230,6 +231,15 @@ async function makeFolder(folder: string): Promise<void> {
 /** Makes sure that files can be written in a folder, and removes what killed runs have left half made there. */
 async function sweepFolder(folder: string): Promise<void> {
   await native(loadAddon().checkWritable(path.join(folder, RECORD)));
+}
+
+/** Does the same in the folders of its trials, those that are done included: nothing else is written there any more. */
+async function sweepTrials(folder: string): Promise<void> {
+  const parent = path.join(folder, TRIALS);
+  const entries = await readdir(parent, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries) {
+    if (entry.isDirectory()) await sweepFolder(path.join(parent, entry.name));
+  }
 }
 
 /** Keeps other runs out of the folder until this one ends, however it ends. */

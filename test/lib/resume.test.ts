@@ -406,10 +406,13 @@ test('a teacher and a sweep are kept as well, and go on after stop()', async () 
   const options = { ...grid, temperature: [1, 2, 4] };
   const sweeping = sweep(options);
   await sweeping.on('point', () => sweeping.stop());
+  const leftover = path.join(options.runDir, 'trials/1/.node-distill-AbCdEf.part');
+  writeFileSync(leftover, 'of a killed run');
   const seen: number[] = [];
   const result = await sweep({ ...options, resume: true }).on('epoch', ({ temperature }) =>
     seen.push(temperature),
   );
   expect(result.points.map(({ temperature }) => temperature)).toEqual([1, 2, 4]);
   expect(seen).not.toContain(1);
+  expect(filesIn(path.dirname(leftover))).not.toContain(path.basename(leftover));
 });
