@@ -6,7 +6,7 @@ import type { TrainingEvents } from './run/events.js';
 import type { DistillResult } from './run/reports.js';
 import { Run, type TrainingRun } from './run/run.js';
 import { sessionTask, type TaskContext } from './run/task.js';
-import { keptTraining, RunFolder } from './run-folder/folder.js';
+import { keptTraining, RunFolder, secondsOf } from './run-folder/folder.js';
 import { warnOfKept } from './training/kept.js';
 import { type Hyperparameters, prepareStudents } from './training/prepare.js';
 import { trainStudent } from './training/student.js';
@@ -57,7 +57,7 @@ async function work(
   );
 
   const hyperparameters: Hyperparameters = { lr, temperature, alpha, seed };
-  const kept = await keptTraining(folder, { output: student, elapsed: task.elapsed() });
+  const kept = await keptTraining(folder, student, task);
   const trained = await trainStudent(
     session,
     options,
@@ -66,7 +66,7 @@ async function work(
     reportTo(task, student),
   );
 
-  const total = (folder?.secondsBefore ?? 0) + task.elapsed();
+  const total = secondsOf(folder, task);
   const result = trainingResult(session, trained, { seed, monitor, total });
   warnOfKept(result, { monitor, file: student }, task);
   return { ...result, student, ...session.studentNetwork };

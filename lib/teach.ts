@@ -10,7 +10,7 @@ import type { TrainingEvents } from './run/events.js';
 import type { TeachResult } from './run/reports.js';
 import { Run, type TrainingRun } from './run/run.js';
 import { sessionTask, type TaskContext } from './run/task.js';
-import { keptTraining, RunFolder } from './run-folder/folder.js';
+import { keptTraining, RunFolder, secondsOf } from './run-folder/folder.js';
 import { warnOfKept } from './training/kept.js';
 import { findDataset, warnOfSmallCrop } from './training/prepare.js';
 import { fillStore, openSession } from './training/session.js';
@@ -99,7 +99,7 @@ async function work(
   const contents = { preprocessing, storeSize, views: null, teacher: null };
   const session = await fillStore(opened, dataset, contents, options, folder, task);
 
-  const kept = await keptTraining(folder, { output: teacher, elapsed: task.elapsed() });
+  const kept = await keptTraining(folder, teacher, task);
   const trained = await trainTeacher(
     session,
     options,
@@ -107,7 +107,7 @@ async function work(
     reportTo(task, teacher),
   );
 
-  const total = (folder?.secondsBefore ?? 0) + task.elapsed();
+  const total = secondsOf(folder, task);
   const result = trainingResult(session, trained, { seed, monitor, total });
   warnOfKept(result, { monitor, file: teacher }, task);
   return { ...result, teacher, architecture };

@@ -12,6 +12,7 @@ import type {
 } from '../native.js';
 import { dropRateOf } from '../options/architectures.js';
 import type { CheckedDoctorOptions } from '../options/doctor.js';
+import { unkept } from '../training/train.js';
 import { count, span } from '../words.js';
 import type { Topic } from './findings.js';
 import type { Compute } from './machine.js';
@@ -152,12 +153,7 @@ async function trainTwice(
     augment: null,
     monitor: 'accuracy-and-loss',
     earlyStop: true,
-    patience: null,
-    minDelta: 0,
-    maxSeconds: null,
-    elapsed: 0,
-    files: [],
-    keep: null,
+    ...unkept,
     agreement: false,
     initialStudent: '',
     start: '',

@@ -170,15 +170,7 @@ export const distillOptions = z.strictObject({
     shown: 'fresh weights',
     synonyms: 'init initial initialWeights startFrom pretrainedStudent',
   }),
-  monitor: option(
-    choice('accuracy-and-loss', 'accuracy', 'loss', 'agreement').default('accuracy-and-loss'),
-    {
-      help: 'what an epoch must improve for its student to be kept',
-      placeholder: 'what',
-      synonyms: 'keep metric monitorMetric saveBest bestMetric metricForBestModel',
-      recorded: 'always',
-    },
-  ),
+  monitor: training.monitor,
   patience: training.patience,
   minDelta: training.minDelta,
   maxSeconds: training.maxSeconds,

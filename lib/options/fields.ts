@@ -406,6 +406,15 @@ export const training = {
     synonyms: 'cache cacheFolder cachePath',
     resume: 'free',
   }),
+  monitor: option(
+    choice('accuracy-and-loss', 'accuracy', 'loss', 'agreement').default('accuracy-and-loss'),
+    {
+      help: 'what an epoch must improve for its network to be kept',
+      placeholder: 'what',
+      synonyms: 'keep metric monitorMetric saveBest bestMetric metricForBestModel',
+      recorded: 'always',
+    },
+  ),
   patience: option(whole(1, MOST_EPOCHS).optional(), {
     help: 'end the training after so many epochs without a better one',
     placeholder: 'epochs',

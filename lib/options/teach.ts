@@ -176,12 +176,10 @@ export const teachOptions = z.strictObject({
     recorded: 'always',
   }),
   seed: training.seed,
-  monitor: option(choice('accuracy-and-loss', 'accuracy', 'loss').default('accuracy'), {
-    help: 'what an epoch must improve for its teacher to be kept',
-    placeholder: 'what',
-    synonyms: 'keep metric monitorMetric saveBest bestMetric metricForBestModel',
-    recorded: 'always',
-  }),
+  monitor: option(
+    choice('accuracy-and-loss', 'accuracy', 'loss').default('accuracy'),
+    metaOf(training.monitor),
+  ),
   patience: training.patience,
   minDelta: training.minDelta,
   maxSeconds: training.maxSeconds,

@@ -65,8 +65,9 @@ const MODEL_LIMIT = 2 ** 34;
 
 /**
  * The folder of a run: `options.json` describes it, `state.safetensors` is what resuming needs, `epochs.jsonl` has a line
- * for each epoch, and `best` and `last` are networks; of a run of several trainings each has all but the first in a folder of
- * its own, and `trials.jsonl` has a line for each that is done. One process at a time works in it.
+ * for each epoch, `answers.log` keeps the teacher's answers, and `best` and `last` are networks. Of a run of several trainings
+ * each has its state, its epochs and its networks in a folder of its own, and `trials.jsonl` has a line for each that is done.
+ * One process at a time works in it.
  */
 export class RunFolder {
   readonly path: string;
@@ -217,12 +218,17 @@ export async function recordIn(folder: string): Promise<RunRecord> {
 }
 
 async function makeFolder(folder: string): Promise<void> {
+  await attempt(folder, 'made', () => mkdir(folder, { recursive: true }));
+}
+
+/** Does what may fail for the system's reasons, on a folder that cannot be `made`, `listed` or `cleared` then. */
+async function attempt<T>(folder: string, done: string, work: () => Promise<T>): Promise<T> {
   try {
-    await mkdir(folder, { recursive: true });
+    return await work();
   } catch (cause) {
     throw new DistillError(
       'ERR_WRITE',
-      `The folder '${folder}' cannot be made (${(cause as NodeJS.ErrnoException).code}); name another as \`runDir\`.`,
+      `The folder '${folder}' cannot be ${done} (${(cause as NodeJS.ErrnoException).code}); name another as \`runDir\`.`,
       { cause },
     );
   }
@@ -275,7 +281,8 @@ async function refuseContents(folder: string, known: RunRecord | null): Promise<
       `'${folder}' holds a run: set \`resume\` to go on with it, name another folder as \`runDir\`, or set \`overwrite\` to start anew.`,
     );
   }
-  const others = (await readdir(folder)).filter((name) => !LEFTOVER.test(name));
+  const names = await attempt(folder, 'listed', () => readdir(folder));
+  const others = names.filter((name) => !LEFTOVER.test(name));
   if (others.length === 0) return;
   throw new DistillError(
     'ERR_EXISTS',
@@ -285,9 +292,11 @@ async function refuseContents(folder: string, known: RunRecord | null): Promise<
 
 /** Removes what an earlier run has left. The record goes first: without it, nobody takes the rest for a run. */
 async function clear(folder: string): Promise<void> {
-  await rm(path.join(folder, RECORD), { force: true });
-  const names = (await readdir(folder)).filter((name) => OURS.test(name));
-  for (const name of names) await rm(path.join(folder, name), { recursive: true });
+  await attempt(folder, 'cleared', async () => {
+    await rm(path.join(folder, RECORD), { force: true });
+    const names = (await readdir(folder)).filter((name) => OURS.test(name));
+    for (const name of names) await rm(path.join(folder, name), { recursive: true });
+  });
 }
 
 async function exists(file: string): Promise<boolean> {
@@ -307,20 +316,25 @@ function warnOfChanges(
   reporter.report('warning', { code: 'WARN_RESUMED_OTHERWISE', message, path: folder });
 }
 
+/** Returns the seconds of a run so far, those before an interruption included. */
+export function secondsOf(folder: RunFolder | null, task: { elapsed(): number }): number {
+  return (folder?.secondsBefore ?? 0) + task.elapsed();
+}
+
 /**
  * Returns how a training of a run is kept, and what it goes on from.
  *
- * @param given.output The file of the best network, whose format those in the run's folder have, too.
- * @param given.elapsed The seconds since the run began, or was resumed.
+ * @param output The file of the best network, whose format those in the run's folder have, too.
  */
 export async function keptTraining(
   folder: RunFolder | null,
-  { output, elapsed }: { output: string; elapsed: number },
+  output: string,
+  task: { elapsed(): number },
 ): Promise<KeptTraining> {
   const place = (await folder?.place(output)) ?? null;
   if (place?.before?.epochs.some(({ saved }) => saved) && !(await exists(output))) {
     // Somebody has moved it away: it is to be there in the end.
     await native(loadAddon().writeFile(output, await readFile(place.best, { limit: MODEL_LIMIT })));
   }
-  return { elapsed: (folder?.secondsBefore ?? 0) + elapsed, place };
+  return { elapsed: secondsOf(folder, task), place };
 }

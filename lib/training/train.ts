@@ -59,6 +59,9 @@ export function endingOf(
   };
 }
 
+/** The same of a training that nobody keeps: it runs to its end. */
+export const unkept = endingOf({ minDelta: 0 }, { file: null, kept: { elapsed: 0, place: null } });
+
 /** Starts a training of the addon, which calls `onEpoch` after each epoch. */
 export type StartTraining = (onEpoch: (epoch: NativeEpoch) => void) => Promise<NativeTrainResult>;
 
@@ -81,14 +84,16 @@ export async function runTraining(
   const course = new Course(epochs, images);
   for (const epoch of place?.before?.epochs ?? []) course.add(epoch);
   const log = place && (await LineLog.begin(place.epochsFile, course.reports.map(lineOf)));
-  const { stopReason, best, last, keptBy } = await native(
-    start((epoch) => {
-      const report = course.add(epoch);
-      log?.append(lineOf(report));
-      if ('epoch' in report) listener.epoch(report);
-      else listener.initial?.(report);
-    }),
-  ).finally(() => log?.finish());
+  const onEpoch = (epoch: NativeEpoch) => {
+    const report = course.add(epoch);
+    log?.append(lineOf(report));
+    if ('epoch' in report) listener.epoch(report);
+    else listener.initial?.(report);
+  };
+  // Started within the chain: the log is closed whatever start() does.
+  const { stopReason, best, last, keptBy } = await Promise.resolve()
+    .then(() => native(start(onEpoch)))
+    .finally(() => log?.finish());
   return trainedOf(
     stopReason,
     { best: best && course.reportOf(best), last: last && course.reportOf(last), keptBy },

@@ -112,7 +112,7 @@ def main():
     answers = b"node-distill answers 1 0 1 2\n"
     for split, source in ((0, 0), (0, 1), (1, 0)):
         logits = struct.pack("<2f", source, 1)
-        answers += struct.pack("<iiI", split, source, zlib.crc32(logits)) + logits
+        answers += struct.pack("<iiI", split, source, zlib.crc32(struct.pack("<ii", split, source) + logits)) + logits
     write("answers", "three", answers)
 
     program = torch.export.export(Tiny().eval(), (torch.zeros(2, 3, 2, 2),), dynamic_shapes=({0: torch.export.Dim("batch")},))

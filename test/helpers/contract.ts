@@ -5,6 +5,7 @@ import type {
   NativeTrainConfig,
   NativeTraining,
 } from '../../lib/native.js';
+import { unkept } from '../../lib/training/train.js';
 
 // The addon has no defaults: these fill in the fields that a test does not care about.
 
@@ -53,12 +54,7 @@ const training: Omit<NativeTraining, 'loss'> = {
   augment: null,
   monitor: 'accuracy-and-loss',
   earlyStop: true,
-  patience: null,
-  minDelta: 0,
-  maxSeconds: null,
-  elapsed: 0,
-  files: [],
-  keep: null,
+  ...unkept,
   start: '',
   overwrite: false,
   metadata: '{}',

@@ -51,7 +51,7 @@ export function openBmp(data: Uint8Array, maxPixels = MAX_PIXELS): OpenedImage |
 
 /**
  * Returns a bitmap that holds the whole rows of one that is cut short, with zeros for the others; `null` where the data is
- * none, ends before its pixels, has run lengths, or is mostly missing ({@link isMostlyMissing}).
+ * none, ends within its header, has run lengths, or is mostly missing ({@link isMostlyMissing}).
  */
 export function mendBmp(data: Uint8Array, maxPixels: number): Uint8Array | null {
   if (data[0] !== 0x42 || data[1] !== 0x4d) return null;
@@ -61,7 +61,7 @@ export function mendBmp(data: Uint8Array, maxPixels: number): Uint8Array | null 
   const row = Math.ceil((width * bits) / 8); // bytes, without what fills it up
   const stride = Math.ceil(row / 4) * 4;
   const whole = start + stride * height;
-  if (start > data.length || isMostlyMissing(whole, data.length)) return null;
+  if (isMostlyMissing(whole, data.length)) return null;
   const rows = Math.max(0, Math.floor((data.length - start - row) / stride) + 1);
   const mended = new Uint8Array(whole);
   const end = rows === 0 ? start : start + stride * (rows - 1) + row;

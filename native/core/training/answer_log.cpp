@@ -16,8 +16,14 @@ namespace {
 
 struct RecordHead {
   int32_t split, source;
-  uint32_t crc;  // of the logits
+  uint32_t crc;  // of these two and the logits
 };
+
+RecordHead head_of(SplitName split, int32_t source, std::string_view logits) {
+  const int32_t place[] = {static_cast<int32_t>(split), source};
+  const std::string_view bytes(reinterpret_cast<const char*>(place), sizeof place);
+  return {place[0], place[1], crc32(logits, crc32(bytes))};
+}
 
 }  // namespace
 
@@ -25,6 +31,15 @@ AnswerLog::AnswerLog(const AnswerLogPlace& place, const StoreShape& shape)
     : path_(place.file), views_(shape.views), classes_(shape.classes) {
   const std::string line = "node-distill answers 1 " + place.fingerprint + " " +
                            std::to_string(views_) + " " + std::to_string(classes_) + "\n";
+  try {
+    open(line);
+  } catch (...) {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    throw;
+  }
+}
+
+void AnswerLog::open(const std::string& line) {
   descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   struct stat status = {};
   if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0) fail(std::strerror(errno));
@@ -35,11 +50,17 @@ AnswerLog::AnswerLog(const AnswerLogPlace& place, const StoreShape& shape)
     find_records(status.st_size);
   }
   if (::ftruncate(descriptor_, end_) != 0) fail(std::strerror(errno));
-  if (end_ == 0) {
-    if (::pwrite(descriptor_, line.data(), line.size(), 0) != static_cast<ssize_t>(line.size())) {
-      fail(std::strerror(errno));
-    }
-    end_ = static_cast<int64_t>(line.size());
+  if (end_ == 0) write(line);
+}
+
+// What is written in part before it fails is cut off when the file is opened again.
+void AnswerLog::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto written = ::pwrite(descriptor_, bytes.data(), bytes.size(), end_);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail(std::strerror(errno));
+    bytes.remove_prefix(static_cast<size_t>(written));
+    end_ += written;
   }
 }
 
@@ -63,8 +84,9 @@ void AnswerLog::find_records(int64_t end) {
     RecordHead head;
     std::memcpy(&head, record.data(), sizeof head);
     const std::string_view logits = std::string_view(record).substr(sizeof head);
-    if ((head.split != 0 && head.split != 1) || crc32(logits) != head.crc) return;
     const auto split = static_cast<SplitName>(head.split);
+    const bool is_split = split == SplitName::train || split == SplitName::val;
+    if (!is_split || head_of(split, head.source, logits).crc != head.crc) return;
     records_[{split, head.source}] = end_ + static_cast<int64_t>(sizeof head);
     end_ += static_cast<int64_t>(record.size());
   }
@@ -95,14 +117,10 @@ void AnswerLog::add(SplitName split, const int32_t* sources, int64_t count,
   for (int64_t i = 0; i < count; ++i, from += size) {
     const auto begin = end_ + static_cast<int64_t>(records.size() + sizeof(RecordHead));
     if (!records_.emplace(std::pair(split, sources[i]), begin).second) continue;
-    const RecordHead head{static_cast<int32_t>(split), sources[i], crc32({from, size})};
+    const RecordHead head = head_of(split, sources[i], {from, size});
     records.append(reinterpret_cast<const char*>(&head), sizeof head).append(from, size);
   }
-  const auto written = ::pwrite(descriptor_, records.data(), records.size(), end_);
-  if (written != static_cast<ssize_t>(records.size())) {
-    fail(written < 0 ? std::strerror(errno) : "the disk is full");
-  }
-  end_ += written;
+  write(records);
 }
 
 void AnswerLog::fail(const std::string& reason) const {

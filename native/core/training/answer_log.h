@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/data/sample_store.h"
@@ -39,6 +40,8 @@ class AnswerLog {
 
  private:
   [[noreturn]] void fail(const std::string& reason) const;
+  void open(const std::string& line);
+  void write(std::string_view bytes);
   bool read_at(void* to, size_t size, int64_t at) const;
   void find_records(int64_t end);
   size_t record_size() const;

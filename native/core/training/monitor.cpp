@@ -18,9 +18,8 @@ bool is_better(const Scores& scores, const std::optional<Scores>& best, Monitor 
                double min_delta) {
   // The reference starts from these.
   const double loss_before = best ? best->loss : 100, accuracy_before = best ? best->accuracy : 0;
-  const bool has_less_loss =
-      scores.loss<loss_before - min_delta, is_more_accurate = scores.accuracy> accuracy_before +
-      min_delta;
+  const bool has_less_loss = scores.loss < loss_before - min_delta;
+  const bool is_more_accurate = scores.accuracy > accuracy_before + min_delta;
   if (monitor == Monitor::accuracy_and_loss) {
     // One of them is enough where nothing is left to learn.
     return leaves_nothing(scores) ? is_more_accurate || has_less_loss

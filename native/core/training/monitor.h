@@ -76,11 +76,4 @@ class Patience {
   int64_t waited_ = 0;
 };
 
-struct TrainResult {
-  StopReason stop_reason = StopReason::completed;
-  std::optional<EpochReport> best;  // the epoch in the files
-  std::optional<EpochReport> last;
-  KeptBy kept_by;
-};
-
 }  // namespace distill

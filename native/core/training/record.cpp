@@ -50,7 +50,6 @@ void TrainingRecord::keep(TrainingState state) {
 
 void TrainingRecord::keep_epoch(TrainingState state) {
   complete(state);
-  if (config_.keep.state.empty()) return;
   keeper_.keep(state, trained_contents(network_, format_of(config_.keep.last), config_.metadata,
                                        reports_.back()));
 }

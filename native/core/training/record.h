@@ -9,6 +9,7 @@
 #include "core/training/config.h"
 #include "core/training/monitor.h"
 #include "core/training/report.h"
+#include "core/training/result.h"
 #include "core/training/state.h"
 #include "core/training/state_keeper.h"
 
@@ -28,7 +29,8 @@ class TrainingRecord {
   // Adds an epoch, and saves the network where it is the best so far, which the report then says.
   void add(EpochReport& report);
 
-  // True where the training's state should be kept again.
+  // True where the training's state is kept at all, and where it should be kept again.
+  bool is_kept() const { return !config_.keep.state.empty(); }
   bool is_due() const { return keeper_.is_due(); }
   // Keeps the training's state; behind an epoch, with the network as it left it.
   void keep(TrainingState state);

@@ -11,6 +11,7 @@
 #include "core/device/device.h"
 #include "core/training/config.h"
 #include "core/training/report.h"
+#include "core/training/result.h"
 #include "core/training/store_filler.h"
 #include "core/training/teacher_scores.h"
 

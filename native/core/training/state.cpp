@@ -113,8 +113,10 @@ void read_numbers(const std::string& text, const std::string& path, TrainingStat
   if (state.epoch < 1 || !are_seconds) refuse("its epoch or its seconds are none");
 }
 
+// Contiguous, so that the thread that writes it has nothing left to compute.
 at::Tensor copy_to_host(const at::Tensor& tensor) {
-  return tensor.detach().to(at::kCPU, tensor.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
+  return at::empty(tensor.sizes(), tensor.options().device(at::kCPU).requires_grad(false))
+      .copy_(tensor.detach());
 }
 
 at::Tensor read_tensor(const File& file, const TensorEntry& entry) {

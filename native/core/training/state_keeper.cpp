@@ -22,7 +22,6 @@ bool StateKeeper::is_due() const {
 
 void StateKeeper::keep(const TrainingState& state,
                        const std::optional<CheckpointContents>& network) {
-  if (config_.state.empty()) return;
   Job job{snapshot(state), network};
   if (job.network) job.network->state = snapshot(job.network->state);
   last_ = Clock::now();

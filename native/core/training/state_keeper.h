@@ -18,7 +18,7 @@ namespace distill {
 // not wait for the disk.
 class StateKeeper {
  public:
-  // Without a file, nothing is kept.
+  // Without a file, nothing is ever due.
   explicit StateKeeper(const KeepConfig& config);
   // Waits for what is being written.
   ~StateKeeper();

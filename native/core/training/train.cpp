@@ -320,11 +320,11 @@ TrainResult train(const SampleStore& store, const Preprocessing& preprocessing,
       if (record.is_due()) record.keep(training.state());
     });
     if (!report) {
-      record.keep(training.state());
+      if (record.is_kept()) record.keep(training.state());
       return record.result(record.is_time_up() ? StopReason::max_seconds : StopReason::stopped);
     }
     record.add(*report);
-    record.keep_epoch(training.state());
+    if (record.is_kept()) record.keep_epoch(training.state());
     on_epoch(*report);
   }
   return record.result(record.reason_to_stop().value_or(StopReason::completed));

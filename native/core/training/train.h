@@ -10,6 +10,7 @@
 #include "core/training/config.h"
 #include "core/training/learner.h"
 #include "core/training/report.h"
+#include "core/training/result.h"
 
 namespace distill {
 

@@ -1,10 +1,13 @@
 // Runs and trains networks of torchvision by this package; asked by ../graphs.js.
 import { tmpdir } from 'node:os';
-import { loadAddon } from '../../../dist/addon.js';
+import { loadAddonModule, loadTraining } from '../product.js';
 import { serve } from './serve.js';
 
-/** @import { NativeBatch, NativeTrainConfig } from '../../../dist/native.js' */
+/** @import { NativeBatch, NativeTrainConfig } from '../../../lib/native.js' */
 /** @typedef {{ model: string, file: string, kind: 'forward' | 'step', precision: 'fp32' | 'bf16', pictures: number, steps: number, threads: number, size: number }} Run */
+
+const { loadAddon } = await loadAddonModule();
+const { unkept } = await loadTraining();
 
 const CLASSES = 10;
 const preprocessing = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
@@ -97,12 +100,7 @@ async function makeStep({ model, precision, pictures, steps, threads, size }) {
     seed: 1,
     augment: null,
     monitor: 'accuracy-and-loss',
-    patience: null,
-    minDelta: 0,
-    maxSeconds: null,
-    elapsed: 0,
-    files: [],
-    keep: null,
+    ...unkept,
     earlyStop: false,
     start: '',
     overwrite: true,

@@ -1,13 +1,20 @@
 // This package, by the modules that `distill()` is made of.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { loadAddonModule, loadPackage, loadPrepare, loadPreprocessing } from '../product.js';
+import {
+  loadAddonModule,
+  loadPackage,
+  loadPrepare,
+  loadPreprocessing,
+  loadTraining,
+} from '../product.js';
 import { memory, resetPeak, serve } from './serve.js';
 
 /** @import { EpochMeasure, Picture, Precision, Setup, Task, Work } from '../types.js' */
 /** @import { NativeEpoch, NativeSession, NativeTrainConfig } from '../../../lib/native.js' */
 
 const { loadAddon } = await loadAddonModule();
+const { unkept } = await loadTraining();
 /** @type {Task} */
 let task;
 /** @type {Precision} */
@@ -259,11 +266,7 @@ async function train(epochs, batchSize, onEpoch) {
     seed: 1,
     augment: null,
     monitor: 'accuracy-and-loss',
-    patience: null,
-    minDelta: 0,
-    maxSeconds: null,
-    elapsed: 0,
-    keep: null,
+    ...unkept,
     earlyStop: true,
     agreement: false,
     initialStudent: task.student,

@@ -429,7 +429,7 @@ test('a teacher goes on from weights of the same classes only where it gets bett
   const teacher = at('taught-on.pth');
   const warnings: string[] = [];
   const schedule = 'constant' as const;
-  const on = { ...given, weights, teacher, epochs: 2, lr: 1, schedule, weightDecay: 0 };
+  const on = { ...given, weights, teacher, epochs: 2, lr: 0.1, schedule, weightDecay: 0 };
   const result = await teach(on).on('warning', ({ code }) => warnings.push(code));
   expect(result).toMatchObject({
     best: null,
