@@ -174,7 +174,7 @@ export class Subject {
   /**
    * Draws one to three runs that are disturbed at any call or moment.
    *
-   * @param {import('../soak/graphs/mutate.js').Draw} draw
+   * @param {import('../random.js').Draw} draw
    * @returns {Trial}
    */
   randomTrial(draw) {

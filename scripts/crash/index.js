@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
-import { random } from '../soak/graphs/mutate.js';
+import { random } from '../random.js';
 import { Bench, nameOf, Subject } from './campaign.js';
 import { CASES, makeInputs } from './cases.js';
 

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { random } from '../random.js';
 
 /** @typedef {import('./cases.js').Case} Case */
 
@@ -56,12 +57,12 @@ export async function uninterrupted(one, folder) {
  * @returns {Promise<number>} The kills that met the run at work.
  */
 export async function interrupted(one, folder, { seed, milliseconds }) {
-  const random = randomFrom(seed);
+  const draw = random(seed);
   let kills = 0;
-  for (let left = 1 + Math.floor(random() * 5); left > 0; left--) {
+  for (let left = 1 + draw(5); left > 0; left--) {
     const child = start(one, folder, true);
     const ended = once(child, 'exit');
-    const timer = setTimeout(() => child.kill('SIGKILL'), random() * milliseconds);
+    const timer = setTimeout(() => child.kill('SIGKILL'), draw(Math.ceil(milliseconds)));
     const [code, signal] = await ended;
     clearTimeout(timer);
     if (signal === 'SIGKILL') kills += 1;
@@ -135,17 +136,4 @@ function start({ call, options }, folder, resume) {
 async function end(child, { call, name }) {
   const [code, signal] = await once(child, 'exit');
   if (code !== 0) throw new Error(`${call} (${name}) ended with ${signal ?? code}`);
-}
-
-/**
- * Numbers in [0, 1) that follow from a seed.
- *
- * @param {number} seed
- */
-function randomFrom(seed) {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0;
-    return ((state ^ (state >>> 13)) >>> 0) / 2 ** 32;
-  };
 }

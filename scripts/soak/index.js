@@ -1,22 +1,27 @@
-// `npm run soak`: many predictions and trainings in one process, which must not hold more and more of the system: threads,
-// descriptors and memory are printed as they go on, and whether they stay flat.
+// `npm run soak`: many predictions, trainings and aborted trainings in one process, which must not hold more and more of the
+// system. What it holds is printed as they go on; the exit code is 1 where threads or descriptors are left, or where resident
+// memory is more than 2 % above what it was after fifty.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
-import { loadAddonModule, loadPackage } from '../bench/product.js';
-import { isFlat, measure } from './measure.js';
-
-/** @import { Measure } from './measure.js' */
+import { loadAddonModule, loadErrors, loadPackage } from '../bench/product.js';
+import { random } from '../random.js';
+import { descriptors, memory, threadsAtMost } from './measure.js';
 
 const { values } = parseArgs({
   options: {
     predictions: { type: 'string', default: '10000' },
     trainings: { type: 'string', default: '1000' },
-    reports: { type: 'string', default: '30' }, // of each
+    aborts: { type: 'string', default: '1000' },
+    reports: { type: 'string', default: '20' }, // of each, beside the one after fifty
+    seed: { type: 'string', default: '1' }, // of the moments of the aborts
   },
 });
+
+/** Of each kind of work, after which everything that is made once is there. */
+const SETTLED = 50;
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'soak-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -24,36 +29,72 @@ const inFolder = (/** @type {string[]} */ ...names) => path.join(folder, ...name
 
 const { distill, predict } = await loadPackage();
 const { loadAddon } = await loadAddonModule();
+const { DistillError } = await loadErrors();
 const { createModel } = loadAddon();
 const file = { teacher: inFolder('teacher.pth'), student: inFolder('student.pth') };
 await createModel({ path: file.teacher, architecture: 'densenet121', classes: 2, seed: 1 });
 const pictures = await writePictures(inFolder('pictures'));
 
-/** @type {{ mean: [number, number, number], std: [number, number, number] }} */
-const preprocessing = { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] };
-const train = () =>
-  distill({
-    ...file,
-    ...preprocessing,
-    dataset: inFolder('pictures'),
-    imageSize: 32,
-    epochs: 1,
-    seed: 1,
-  });
-await train(); // writes the student
+const input = {
+  ...file,
+  dataset: inFolder('pictures'),
+  mean: /** @type {const} */ ([0.5, 0.5, 0.5]),
+  std: /** @type {const} */ ([0.25, 0.25, 0.25]),
+  imageSize: 32,
+  epochs: 1,
+  seed: 1,
+};
+await distill(input); // writes the student
 
-const isPredictionFlat = await soak('predict()', Number(values.predictions), async (i) => {
-  const [{ label } = { label: '' }] = await predict({
-    student: file.student,
-    images: pictures[i % pictures.length] ?? '',
-  });
-  if (label !== 'a' && label !== 'b') throw new Error(`the label is '${label}'`);
-});
-const isTrainingFlat = await soak('distill()', Number(values.trainings), async () => {
-  const { epochs } = await train();
-  if (epochs !== 1) throw new Error(`${epochs} epochs were run`);
-});
-process.exitCode = isPredictionFlat && isTrainingFlat ? 0 : 1;
+const verdicts = [
+  await soak('predict()', Number(values.predictions), async (i) => {
+    const image = pictures[i % pictures.length] ?? '';
+    const [{ label } = { label: '' }] = await predict({ student: file.student, images: image });
+    if (label !== 'a' && label !== 'b') throw new Error(`the label is '${label}'`);
+  }),
+  await soak('distill()', Number(values.trainings), async (i) => {
+    const { epochs } = await distill({ ...input, ...inRunFolder(i) });
+    if (epochs !== 1) throw new Error(`${epochs} epochs were run`);
+  }),
+  await soak('distill(), aborted', Number(values.aborts), abortedRun()),
+];
+process.exitCode = verdicts.every(Boolean) ? 0 : 1;
+
+/**
+ * Every other run has a folder.
+ *
+ * @param {number} i
+ */
+function inRunFolder(i) {
+  const runDir = inFolder('run');
+  rmSync(runDir, { recursive: true, force: true });
+  return i % 2 === 0 ? { runDir, checkpointEvery: 0 } : {};
+}
+
+/** Returns what begins a training and aborts it at a random moment: before it begins, on its way, or in its second epoch. */
+function abortedRun() {
+  const draw = random(Number(values.seed));
+  let longest = 50; // milliseconds until the second epoch, as far as is known
+  return async (/** @type {number} */ i) => {
+    const controller = new AbortController();
+    const began = performance.now();
+    const run = distill({
+      ...{ ...input, ...inRunFolder(i), epochs: 1e6 },
+      signal: controller.signal,
+    }).on('epoch', ({ epoch }) => {
+      if (epoch === 2) longest = Math.max(longest, performance.now() - began);
+    });
+    const timer = setTimeout(() => controller.abort(), draw(Math.ceil(longest)));
+    try {
+      await run;
+      throw new Error('a run that was aborted has ended');
+    } catch (error) {
+      if (!(error instanceof DistillError) || error.code !== 'ERR_ABORTED') throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
 
 /**
  * Does something many times in turn.
@@ -61,32 +102,44 @@ process.exitCode = isPredictionFlat && isTrainingFlat ? 0 : 1;
  * @param {string} what
  * @param {number} count
  * @param {(i: number) => Promise<void>} once
- * @returns {Promise<boolean>} Whether the process holds no more and more.
+ * @returns {Promise<boolean>} Whether the process holds no more in the end than after the first fifty.
  */
 async function soak(what, count, once) {
-  /** @type {Measure[]} */
-  const measures = [];
+  if (count <= SETTLED) return true;
   console.log(`\n${'done'.padStart(8)}  threads  descriptors  memory (MB)   ${what}`);
-  const every = Math.max(1, Math.round(count / Number(values.reports)));
+  const every = Math.ceil(count / Number(values.reports));
+  /** @type {Awaited<ReturnType<typeof held>> | undefined} */
+  let settled;
   for (let done = 1; done <= count; done++) {
     await once(done);
-    if (done % every !== 0) continue;
-    const held = measure();
-    measures.push(held);
-    const row = [held.threads, held.descriptors, (held.memory / 1e6).toFixed(1)].map(String);
+    if (done !== SETTLED && done % every !== 0 && done !== count) continue;
+    const now = await held(settled?.threads);
+    if (done === SETTLED) settled = now;
+    const row = [now.threads, now.descriptors, (now.memory / 1e6).toFixed(1)].map(String);
     console.log(
       `${String(done).padStart(8)}  ${row.map((text, i) => text.padStart([7, 11, 11][i] ?? 0)).join('  ')}`,
     );
+    if (done < count || !settled) continue;
+    const more = now.memory / settled.memory - 1;
+    const left = [now.threads - settled.threads, now.descriptors - settled.descriptors];
+    console.log(
+      `${what} ${count} times: ${left[0]} threads, ${left[1]} descriptors and ${(100 * more).toFixed(2)} % of memory more than after ${SETTLED}`,
+    );
+    return left.every((number) => number <= 0) && more <= 0.02;
   }
-  const flat = {
-    // libvips keeps more or fewer threads for its next picture.
-    threads: isFlat(measures, 'threads', 8),
-    descriptors: isFlat(measures, 'descriptors', 0),
-    memory: isFlat(measures, 'memory', 8e6),
-  };
-  const verdicts = Object.entries(flat).map(([name, is]) => `${name} ${is ? 'flat' : 'GROWING'}`);
-  console.log(`${what} ${count} times: ${verdicts.join(', ')}`);
-  return Object.values(flat).every(Boolean);
+  return true;
+}
+
+/**
+ * Measures what the process holds once its garbage is collected.
+ *
+ * @param {number} [most] Threads: those above them have some time to end.
+ */
+async function held(most = 0) {
+  globalThis.gc?.();
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  globalThis.gc?.();
+  return { threads: await threadsAtMost(most), descriptors: descriptors(), memory: memory() };
 }
 
 /**

@@ -14,36 +14,6 @@ export function memory() {
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
 
-/** @typedef {{ threads: number, descriptors: number, memory: number }} Measure */
-
-/** @returns {Measure} All of it. */
-export const measure = () => ({
-  threads: threads(),
-  descriptors: descriptors(),
-  memory: memory(),
-});
-
-/**
- * Tells whether a process stops taking more of something: the median of its last third of measures is at most `slack`
- * above that of the third before. The first third is left to what is made once.
- *
- * @param {readonly Measure[]} measures
- * @param {keyof Measure} what
- * @param {number} slack How much larger it may be.
- */
-export function isFlat(measures, what, slack) {
-  const values = measures.map((measure) => measure[what]);
-  const third = Math.floor(values.length / 3);
-  if (third === 0) return true;
-  return median(values.slice(-third)) <= median(values.slice(-2 * third, -third)) + slack;
-}
-
-/** @param {number[]} values */
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
-}
-
 /**
  * Waits until a thread that has been joined is out of the system's count as well, or it is clear that it stays.
  *

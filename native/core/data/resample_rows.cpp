@@ -3,16 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/versions.h"
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define HAS_AVX2_VERSION 1
 #else
 #define HAS_AVX2_VERSION 0
-#endif
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define VERSIONS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define VERSIONS
 #endif
 
 namespace distill {

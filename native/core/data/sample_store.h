@@ -31,7 +31,7 @@ struct StoreShape {
 
 // The place of a store.
 struct StorePlace {
-  bool in_memory;           // while it is in use; else in a file without a name
+  bool in_memory = true;    // while it is in use; else in a file without a name
   std::string folder;       // of that file, and of the kept one
   std::string fingerprint;  // 64 digits, a hash of everything that the contents follow from; empty
                             // if the store is not kept for later runs

@@ -12,6 +12,13 @@
 #include <unordered_map>
 #include <utility>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(data, bytes) (void(data), void(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(data, bytes) (void(data), void(bytes))
+#endif
+
 namespace distill {
 namespace {
 
@@ -86,7 +93,10 @@ class KeepingAllocator final : public c10::Allocator {
 
  private:
   void unmap_idle() {
-    for (const auto& [size, data] : idle_) ::munmap(data, size);
+    for (const auto& [size, data] : idle_) {
+      ASAN_UNPOISON_MEMORY_REGION(data, size);
+      ::munmap(data, size);
+    }
     idle_.clear();
     idle_bytes_ = 0;
   }
@@ -114,6 +124,9 @@ class KeepingAllocator final : public c10::Allocator {
     used_.emplace(data, size);
     used_bytes_ += size;
     most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
+    // AddressSanitizer is to find who goes beyond a block, or comes back to an idle one.
+    ASAN_POISON_MEMORY_REGION(data, size);
+    ASAN_UNPOISON_MEMORY_REGION(data, bytes);
     return data;
   }
 
@@ -122,6 +135,7 @@ class KeepingAllocator final : public c10::Allocator {
     {
       const std::lock_guard lock(mutex_);
       if (const auto used = used_.find(data); used != used_.end()) {
+        ASAN_POISON_MEMORY_REGION(data, used->second);
         idle_.emplace(used->second, data);
         idle_bytes_ += used->second;
         used_bytes_ -= used->second;

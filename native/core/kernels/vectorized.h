@@ -3,15 +3,9 @@
 #include <bit>
 #include <cstdint>
 
-// The means by which the compiler vectorises loops in plain C++, for each kind of processor.
+#include "core/versions.h"
 
-// Compiles a function once for AVX-512, once for AVX2 with FMA and once for any x86-64. Elsewhere
-// (NEON) the compiler's baseline has vectors of its own.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define VERSIONS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define VERSIONS
-#endif
+// The means by which the compiler vectorises loops in plain C++, for each kind of processor.
 
 namespace distill::rows {
 

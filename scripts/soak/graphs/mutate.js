@@ -1,24 +1,9 @@
 // Seeded mutations of exported programs: of the archive's bytes, of its JSON, and of the graph as PyTorch means it.
+import { random } from '../../random.js';
 import { archiveOf, recordName, recordsOf } from './archive.js';
 
-/** @typedef {(below: number) => number} Draw */
+/** @typedef {import('../../random.js').Draw} Draw */
 /** @typedef {{ target: string, arguments: [string, string, boolean][], results: string[] }} Operator */
-
-/**
- * A small, fast, seeded generator (mulberry32) of whole numbers from 0 to below `below`.
- *
- * @param {number} seed
- * @returns {Draw}
- */
-export function random(seed) {
-  let state = Math.imul(seed + 1, 0x9e3779b9);
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 /** @template T @param {Draw} draw @param {readonly T[]} items @returns {T} */
 const one = (draw, items) => /** @type {T} */ (items[draw(items.length)]);
