@@ -43,7 +43,7 @@ def logits_of(model, pixels):
 @torch.no_grad()
 def fill(model, size, batch=8):
     """Draws constant weights anew, such as a last layer of zeros; gives BatchNorm the statistics of other pictures, and the
-    logits a standard deviation of 2. Leaves the model in evaluation mode."""
+    logits in evaluation mode, in which it leaves the model, a standard deviation of 2."""
     for parameter in model.parameters():
         first = parameter.flatten()[0]
         if (parameter == first).all():
@@ -54,12 +54,14 @@ def fill(model, size, batch=8):
     for norm in norms:
         norm.train()
         norm.momentum = 1.0
-    logits = logits_of(model, pictures(batch if norms else 1, size))
+    if norms:
+        model(normalized(pictures(batch, size)))
     for norm, momentum in zip(norms, momenta):
+        norm.eval()
         norm.momentum = momentum
     last = [module for module in model.modules() if isinstance(module, (nn.Linear, nn.Conv2d))][-1]
-    last.weight.mul_(2 / logits.std().item())
-    return model.eval()
+    last.weight.mul_(2 / logits_of(model, pictures(2, size)).std().item())
+    return model
 
 
 def exported(model, size, dtype=torch.float32, dynamic=("batch",)):
