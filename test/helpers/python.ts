@@ -46,7 +46,13 @@ export function runPython(args: string[], input: unknown = null): unknown {
     encoding: 'utf8',
     stdio: 'pipe', // what it has to say belongs to the error, if there is one
     maxBuffer: 2 ** 30,
-    env: { ...process.env, PYTHONPATH: judge, PYTHONDONTWRITEBYTECODE: '1' },
+    // Threads that wait leave the processor to the tests beside them.
+    env: {
+      ...process.env,
+      OMP_WAIT_POLICY: 'passive',
+      PYTHONPATH: judge,
+      PYTHONDONTWRITEBYTECODE: '1',
+    },
   });
   return JSON.parse(printed);
 }

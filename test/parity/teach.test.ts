@@ -146,7 +146,7 @@ describe.skipIf(!python)('PyTorch', () => {
     const given = options({ epochs: 3 });
     const { best } = await teach(given);
     const theirs = runPython([judge, 'evaluate'], {
-      files: [given.teacher],
+      teacher: given.teacher,
       architecture: 'densenet121',
       mean,
       std,
