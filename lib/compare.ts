@@ -9,7 +9,7 @@ import {
   compareOptions,
 } from './options/compare.js';
 import { Run } from './run/run.js';
-import { RunFolder } from './run-folder/folder.js';
+import { RunFolder, secondsOf } from './run-folder/folder.js';
 import { keptOf } from './training/kept.js';
 import { type MeanStd, meanStdOf } from './training/mean-std.js';
 import { prepareStudents, type StudentSession } from './training/prepare.js';
@@ -118,7 +118,12 @@ async function work(
     stopReason: CompareResult['stopReason'],
     costs: CompareResult['costs'],
   ): CompareResult => ({
-    ...trialsResult(session, options, { stopReason, trials, outputs, total: task.elapsed() }),
+    ...trialsResult(session, options, {
+      stopReason,
+      trials,
+      outputs,
+      total: secondsOf(folder, task),
+    }),
     withTeacher: { temperature, alpha, lr, ...summarizeSeeds([...taught]) },
     withoutTeacher: { temperature, alpha: 0, lr, ...summarizeSeeds([...alone]) },
     gain: gainOf(taught, alone),
@@ -151,7 +156,8 @@ async function work(
     return measureCosts(session, options, best ? place.fileOf(best) : null);
   }
 
-  const costs = session.preparation && (await withTrialsPlace(folder, nameOf(outputs), trainAll));
+  const costs =
+    session.preparation && (await withTrialsPlace(folder, nameOf(outputs), task, trainAll));
   warnOfMoreAccurate(options, trials, task);
   const result = resultOf(costs ? 'completed' : 'stopped', costs ?? NO_COSTS);
   if (costs) await saveResult(outputs, result);

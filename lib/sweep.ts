@@ -1,7 +1,7 @@
 import { checkOptions } from './options/check.js';
 import { type CheckedSweepOptions, type SweepOptions, sweepOptions } from './options/sweep.js';
 import { Run } from './run/run.js';
-import { RunFolder } from './run-folder/folder.js';
+import { RunFolder, secondsOf } from './run-folder/folder.js';
 import { byScore } from './training/kept.js';
 import { prepareStudents } from './training/prepare.js';
 import { bestTrialOf, type SeedSummary, summarizeSeeds, type Trial } from './training/seeds.js';
@@ -95,7 +95,12 @@ async function work(
   const points: SweepPoint[] = [];
   const trials: (Trial | StoppedTrial)[] = [];
   const resultOf = (stopReason: SweepResult['stopReason']): SweepResult => ({
-    ...trialsResult(session, options, { stopReason, trials, outputs, total: task.elapsed() }),
+    ...trialsResult(session, options, {
+      stopReason,
+      trials,
+      outputs,
+      total: secondsOf(folder, task),
+    }),
     best: bestPointOf(points),
     points,
   });
@@ -128,7 +133,7 @@ async function work(
   }
 
   const stopReason = session.preparation
-    ? await withTrialsPlace(folder, nameOf(outputs), trainAll)
+    ? await withTrialsPlace(folder, nameOf(outputs), task, trainAll)
     : 'stopped';
   warnOfMoreAccurate(options, trials, task);
   const result = resultOf(stopReason);

@@ -94,7 +94,7 @@ export class RunFolder {
   }
 
   /**
-   * Opens the folder that `runDir` names: makes it, or finds the run in it that is to be resumed.
+   * Opens the folder that `runDir` names: makes it, or finds the run in it that is to be resumed. Nothing in it is changed yet.
    *
    * @param given.seed The seed of a run that begins; one that is resumed keeps its own.
    * @returns `null` where no folder is named.
@@ -118,15 +118,12 @@ export class RunFolder {
     const known = await readRecord(folder);
     if (known && options.resume) {
       warnOfChanges(folder, compareOptions(known, { ...given, options }, folder), task);
-      const secondsBefore = (await readState(path.join(folder, STATE)))?.seconds ?? 0;
+      const secondsBefore = await secondsIn(folder);
       return new RunFolder(folder, { options, record: known, reporter: task, secondsBefore });
     }
     if (!options.overwrite) await refuseContents(folder, known);
-    await clear(folder);
     const record = newRecord(given.call, given.schema, options, given.seed);
-    const made = new RunFolder(folder, { options, record, reporter: task, secondsBefore: 0 });
-    await made.#save();
-    return made;
+    return new RunFolder(folder, { options, record, reporter: task, secondsBefore: 0 });
   }
 
   /** The seed of the run: the option's, or the one that was drawn when it began. */
@@ -136,7 +133,8 @@ export class RunFolder {
 
   /**
    * Takes the facts that the run's numbers follow from, before anything is computed, and compares them with those of a run
-   * that is resumed. What has changed and may change the last digits of its numbers is warned of.
+   * that is resumed. What has changed and may change the last digits of its numbers is warned of. A run that begins is
+   * written down now, and an earlier one in its place removed: all that it needs is there.
    *
    * @param threads The option; `undefined`: one for each processor.
    * @throws DistillError `ERR_RESUME` where pictures, teacher or precision are others; `ERR_WRITE`.
@@ -148,6 +146,7 @@ export class RunFolder {
     const facts = factsOf({ ...given, dataset: await hashOf(dataset) }, threads);
     const { facts: before } = this.#record;
     if (before) warnOfChanges(this.path, compareFacts(before, facts, this.path), this.#reporter);
+    else await clear(this.path);
     this.#record = { ...this.#record, facts: before ?? facts };
     await this.#save();
   }
@@ -241,11 +240,25 @@ async function sweepFolder(folder: string): Promise<void> {
 
 /** Does the same in the folders of its trials, those that are done included: nothing else is written there any more. */
 async function sweepTrials(folder: string): Promise<void> {
+  for (const trial of await trialsIn(folder)) await sweepFolder(trial);
+}
+
+/** Returns the folders of a run's trials, in their order. */
+async function trialsIn(folder: string): Promise<string[]> {
   const parent = path.join(folder, TRIALS);
   const entries = await readdir(parent, { withFileTypes: true }).catch(() => []);
-  for (const entry of entries) {
-    if (entry.isDirectory()) await sweepFolder(path.join(parent, entry.name));
+  const numbers = entries.filter((entry) => entry.isDirectory()).map(({ name }) => Number(name));
+  const trials = numbers.filter((number) => number > 0).sort((a, b) => a - b);
+  return trials.map((number) => path.join(parent, `${number}`));
+}
+
+/** Returns the seconds of the run in a folder, as its last state says: of several trainings, that of the last one that has any. */
+async function secondsIn(folder: string): Promise<number> {
+  for (const place of [folder, ...(await trialsIn(folder)).reverse()]) {
+    const state = await readState(path.join(place, STATE));
+    if (state) return state.seconds;
   }
+  return 0;
 }
 
 /** Keeps other runs out of the folder until this one ends, however it ends. */

@@ -28,6 +28,8 @@ export interface TrainingLog {
 
 /** Follows a training as it goes. */
 export interface TrainingListener {
+  /** Called first, with the log that the training's reports go into: those before an interruption are there already. */
+  began?(log: TrainingLog): void;
   /** Called before the first epoch with the scores of the network that it starts from, where that is trained already. */
   initial?(report: InitialReport): void;
   epoch(report: EpochReport): void;
@@ -83,6 +85,7 @@ export async function runTraining(
   }
   const course = new Course(epochs, images);
   for (const epoch of place?.before?.epochs ?? []) course.add(epoch);
+  listener.began?.(course);
   const log = place && (await LineLog.begin(place.epochsFile, course.reports.map(lineOf)));
   const onEpoch = (epoch: NativeEpoch) => {
     const report = course.add(epoch);

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { loadAddon, native } from '../addon.js';
-import type { RunFolder, TrainingPlace } from '../run-folder/folder.js';
+import { type KeptTraining, type RunFolder, secondsOf } from '../run-folder/folder.js';
 import { DoneTrials } from '../run-folder/trials.js';
 import type { Trial } from './seeds.js';
 
@@ -11,8 +11,8 @@ import type { Trial } from './seeds.js';
 export interface TrialsPlace {
   /** Returns the outcome of a trial, by its number from 1, that was done before the run was interrupted. */
   outcomeOf(trial: number): Trial | undefined;
-  /** Returns the place of a trial in the run's folder; `null` where the run has none. */
-  training(trial: number): Promise<TrainingPlace | null>;
+  /** Returns how a trial's training is kept: in the run's folder, where it has one. */
+  training(trial: number): Promise<KeptTraining>;
   /** The file of a trial's student; `null` where it is in the run's folder. */
   temporaryFile(trial: number): string | null;
   /** Keeps the outcome of a trial that is done. */
@@ -29,14 +29,16 @@ export interface TrialsPlace {
 export async function withTrialsPlace<T>(
   folder: RunFolder | null,
   output: string,
+  task: { elapsed(): number },
   work: (place: TrialsPlace) => Promise<T>,
 ): Promise<T> {
-  return folder ? inRunFolder(folder, output, work) : inTemporaryFolder(output, work);
+  return folder ? inRunFolder(folder, output, task, work) : inTemporaryFolder(output, task, work);
 }
 
 async function inRunFolder<T>(
   folder: RunFolder,
   output: string,
+  task: { elapsed(): number },
   work: (place: TrialsPlace) => Promise<T>,
 ): Promise<T> {
   const done = await DoneTrials.open<Trial>(folder.path);
@@ -49,7 +51,10 @@ async function inRunFolder<T>(
         if (outcome) files.set(outcome, bestFile(trial));
         return outcome;
       },
-      training: (trial) => folder.place(output, trial),
+      training: async (trial) => ({
+        elapsed: secondsOf(folder, task),
+        place: await folder.place(output, trial),
+      }),
       temporaryFile: () => null,
       async finish(trial, outcome) {
         files.set(outcome, bestFile(trial));
@@ -64,6 +69,7 @@ async function inRunFolder<T>(
 
 async function inTemporaryFolder<T>(
   output: string,
+  task: { elapsed(): number },
   work: (place: TrialsPlace) => Promise<T>,
 ): Promise<T> {
   const folder = await native(loadAddon().makeTemporaryFolder(os.tmpdir()));
@@ -72,7 +78,7 @@ async function inTemporaryFolder<T>(
   try {
     return await work({
       outcomeOf: () => undefined,
-      training: async () => null,
+      training: async () => ({ elapsed: task.elapsed(), place: null }),
       temporaryFile: fileOf,
       async finish(trial, outcome) {
         files.set(outcome, fileOf(trial));

@@ -7,14 +7,13 @@ import { type Kind, type OutputFile, refuseSource, writeOutput } from '../model/
 import { distillOptions } from '../options/distill.js';
 import { recordedOptions } from '../options/option.js';
 import type { CommonEvents, TrainingProgress } from '../run/events.js';
-import type { EpochReport, InitialReport, RunSetup } from '../run/reports.js';
+import type { EpochReport, RunSetup } from '../run/reports.js';
 import type { RunTask } from '../run/run.js';
 import { sessionTask, type TaskContext } from '../run/task.js';
-import type { KeptTraining } from '../run-folder/folder.js';
 import type { Hyperparameters, StudentOptions, StudentSession } from './prepare.js';
 import type { Trial } from './seeds.js';
 import { recordedStudent, type TrainedStudent, trainStudent } from './student.js';
-import { NOBODY, type TrainingListener, trainedOf } from './train.js';
+import { NOBODY, type TrainingListener, type TrainingLog, trainedOf } from './train.js';
 import type { TrialsPlace } from './trials-place.js';
 
 // Several trainings of students in one session, as `sweep()` and `compare()` have them.
@@ -139,8 +138,8 @@ export async function runTrial(
   const number = ++task.counter.trial;
   const known = place.outcomeOf(number);
   if (known) return known;
-  const kept: KeptTraining = { elapsed: task.elapsed(), place: await place.training(number) };
-  const given = { student: saves ? place.temporaryFile(number) : null, agreement, kept };
+  const student = saves ? place.temporaryFile(number) : null;
+  const given = { student, agreement, kept: await place.training(number) };
   const trial = await trainTrial(session, options, hyperparameters, given, task);
   if (trial.stopReason !== 'stopped') await place.finish(number, trial);
   return trial;
@@ -154,14 +153,12 @@ async function trainTrial(
   task: TrialsContext<TrialsEvents>,
 ): Promise<Trial | StoppedTrial> {
   const { temperature, alpha, lr, seed } = hyperparameters;
-  const epochs: EpochReport[] = [];
-  let initial: InitialReport | null = null;
+  let log: TrainingLog = { initial: null, epochs: [] };
   const listener: TrainingListener = {
-    initial(report) {
-      initial = report;
+    began(training) {
+      log = training;
     },
     epoch(report) {
-      epochs.push(report);
       task.report('epoch', { ...report, temperature, alpha, lr, seed });
     },
   };
@@ -174,10 +171,9 @@ async function trainTrial(
     return { seed, ...trained, stopReason };
   } catch (error) {
     if ((error as DistillError).code !== 'ERR_NOT_FINITE') throw error;
-    const best = epochs.findLast(({ saved }) => saved) ?? null;
-    const last = epochs.at(-1) ?? null;
-    const outcome = { best, last, keptBy: NOBODY };
-    return { seed, ...trainedOf('not-finite', outcome, { initial, epochs }) };
+    const best = log.epochs.findLast(({ saved }) => saved) ?? null;
+    const last = log.epochs.at(-1) ?? null;
+    return { seed, ...trainedOf('not-finite', { best, last, keptBy: NOBODY }, log) };
   }
 }
 

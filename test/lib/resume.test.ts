@@ -77,7 +77,7 @@ describe('a killed run that is resumed', () => {
 
   test.each([
     ['distill', 'resnet20'],
-    ['teach', 'frozen'],
+    ['teach', 'balanced'],
   ])(
     'leaves what it would have left: %s with %s',
     async (call, name) => {
@@ -278,6 +278,10 @@ describe('is refused', () => {
       'ERR_EXISTS',
       expect.stringMatching(/holds a run: set `resume`/),
     ]);
+    const before = filesIn(options.runDir);
+    const mistaken = await refusalOf({ ...options, overwrite: true, dataset: at('none') });
+    expect(mistaken.code).toBe('ERR_DATASET_NOT_FOUND');
+    expect(filesIn(options.runDir)).toEqual(before);
     await distill({ ...options, overwrite: true, epochs: 2 });
     expect(epochsIn(options.runDir)).toHaveLength(2);
     const other = kept({ runDir: at('other') });
@@ -415,4 +419,8 @@ test('a teacher and a sweep are kept as well, and go on after stop()', async () 
   expect(result.points.map(({ temperature }) => temperature)).toEqual([1, 2, 4]);
   expect(seen).not.toContain(1);
   expect(filesIn(path.dirname(leftover))).not.toContain(path.basename(leftover));
+
+  // All is done, and the time that it took counts.
+  const again = await sweep({ ...options, resume: true });
+  expect(again.seconds.total).toBeGreaterThan(result.seconds.train + result.seconds.validate);
 });
