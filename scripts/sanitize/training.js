@@ -71,21 +71,33 @@ await step('it is resumed, and stopped', () => {
 for (const architecture of ['mobilenet_v3_small', 'resnet20', 'cnn']) {
   await step(`a student is trained: ${architecture}`, () =>
     distill({
-      ...{ ...common, ...normalized, architecture, epochs: 2, teacher: at('teacher.pth') },
-      ...{ student: at(`${architecture}.pt2`), optimizer: 'adamw', schedule: 'one-cycle' },
+      ...common,
+      ...normalized,
+      architecture,
+      epochs: 2,
+      schedule: 'one-cycle',
+      teacher: at('teacher.pth'),
+      student: at(`${architecture}.pt2`),
     }).on('warning', quiet),
   );
 }
 await step('a graph teaches', () =>
   distill({
-    ...{ ...common, ...normalized, epochs: 1, teacher: at('mobilenet_v3_small.pt2') },
-    ...{ student: at('other.safetensors'), precision: 'bf16' },
+    ...common,
+    ...normalized,
+    epochs: 1,
+    precision: 'bf16',
+    teacher: at('mobilenet_v3_small.pt2'),
+    student: at('other.safetensors'),
   }).on('warning', quiet),
 );
 await step('logits are kept', () =>
   teacherLogits({
-    ...{ ...common, ...normalized, seed: undefined, batchSize: undefined },
-    ...{ teacher: at('resnet.safetensors'), output: at('logits.safetensors') },
+    ...normalized,
+    dataset: at('photos'),
+    imageSize: 32,
+    teacher: at('resnet.safetensors'),
+    output: at('logits.safetensors'),
     onWarning: quiet,
   }),
 );

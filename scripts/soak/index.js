@@ -79,7 +79,9 @@ function abortedRun() {
     const controller = new AbortController();
     const began = performance.now();
     const run = distill({
-      ...{ ...input, ...inRunFolder(i), epochs: 1e6 },
+      ...input,
+      ...inRunFolder(i),
+      epochs: 1e6,
       signal: controller.signal,
     }).on('epoch', ({ epoch }) => {
       if (epoch === 2) longest = Math.max(longest, performance.now() - began);

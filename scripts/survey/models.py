@@ -94,7 +94,7 @@ def answer_export(q):
     folder = Path(q["folder"])
     torch.manual_seed(0)
     model, size = PACKAGES[package][1](name)
-    fill(model, size, BATCH)
+    fill(model, size)
     pixels = pictures(BATCH, size)
     logits = logits_of(model, pixels)
     try:
