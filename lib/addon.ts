@@ -1,5 +1,6 @@
 // Loads the native addons, and calls them. native.ts describes what they offer.
 import { createRequire } from 'node:module';
+import path from 'node:path';
 import type Bindings from 'bindings';
 import { DistillError, toDistillError } from './errors.js';
 import type { NativeAddon, NativeJpeg, NativePixels } from './native.js';
@@ -61,11 +62,11 @@ function loadNeeded(name: string): unknown {
 function load(name: string): unknown {
   // CommonJS, so that only a call, never an import, depends on it.
   const bindings: typeof Bindings = createRequire(import.meta.url)('bindings');
-  const folder = process.env.DISTILL_BUILD || 'build';
+  const folder = path.resolve(packageRoot, process.env.DISTILL_BUILD || 'build');
   return bindings({
     bindings: name,
-    module_root: packageRoot,
-    try: [['module_root', folder, 'Release', 'bindings']],
+    module_root: folder,
+    try: [['module_root', 'Release', 'bindings']],
   });
 }
 
