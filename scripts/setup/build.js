@@ -11,6 +11,8 @@ import { run } from './run.js';
 const MEMORY_PER_JOB = 2e9;
 /** Lines of the compiler's output on the one screen of a failure; the log has them all. */
 const SHOWN_LINES = 14;
+/** What a line says that tells of a failure: warnings may name errors, too. */
+const FAILURE = /\berror:|\bCMake Error\b|undefined reference|Killed|cannot find -l/i;
 
 /**
  * @typedef {object} Build
@@ -222,7 +224,7 @@ function buildFailure(output, log) {
     .replace(/\x1b\[[0-9;]*m/g, '')
     .split('\n')
     .filter((line) => line.trim() && line.length < 1000 && !/^(info|ERROR?) [A-Z]/.test(line));
-  const first = lines.findIndex((line) => /\berror\b|undefined reference|Killed/i.test(line));
+  const first = lines.findIndex((line) => FAILURE.test(line));
   const shown = first < 0 ? lines.slice(-SHOWN_LINES) : lines.slice(first, first + SHOWN_LINES);
   const tooLittleMemory = /Killed|out of memory|std::bad_alloc/i.test(output);
   return new SetupFailure(`the addon did not compile; the whole log is ${log}`, {

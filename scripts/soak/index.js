@@ -138,10 +138,12 @@ async function soak(what, count, once) {
  * @param {number} [most] Threads: those above them have some time to end.
  */
 async function held(most = 0) {
-  globalThis.gc?.();
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  globalThis.gc?.();
-  return { threads: await threadsAtMost(most), descriptors: descriptors(), memory: memory() };
+  const left = await threadsAtMost(most);
+  for (let turn = 0; turn < 3; turn++) {
+    globalThis.gc?.();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return { threads: left, descriptors: descriptors(), memory: memory() };
 }
 
 /**

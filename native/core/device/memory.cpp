@@ -2,6 +2,9 @@
 
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <cstdlib>
@@ -160,6 +163,10 @@ void keep_freed_memory() {
 
 void release_freed_memory() {
   KeepingAllocator::instance().release();
+#ifdef __GLIBC__
+  // Each thread that has been at work leaves pages of small blocks behind, which glibc keeps.
+  ::malloc_trim(0);
+#endif
 }
 
 AllocationLimit::AllocationLimit(size_t bytes)
