@@ -7,7 +7,6 @@ import os from 'node:os';
 import path from 'node:path';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const SUPPRESSIONS = path.join(import.meta.dirname, 'thread.supp');
 
 /**
  * A sanitizer: its library and its options. LibTorch and Node are not instrumented: what they allocate for the process's life
@@ -26,7 +25,7 @@ const KINDS = {
   thread: {
     library: 'libtsan.so',
     env: {
-      TSAN_OPTIONS: `ignore_noninstrumented_modules=1:suppressions=${SUPPRESSIONS}`,
+      TSAN_OPTIONS: 'ignore_noninstrumented_modules=1:halt_on_error=1',
     },
   },
 };
