@@ -13,6 +13,7 @@
 #include "core/models/classifier.h"
 #include "core/models/registry.h"
 #include "core/nn/weights.h"
+#include "core/parallel/openmp.h"
 #include "core/training/learner.h"
 #include "core/training/train.h"
 
@@ -271,6 +272,9 @@ void check_equal(const std::string& name, const std::vector<Run>& some,
 }  // namespace
 
 int main() {
+  // As in the addon: the threads are its own.
+  replace_openmp();
+  const TeamLeader leader;
   static Memory memory;
   static Hooks hooks;
   c10::register_privateuse1_backend("standin");

@@ -15,6 +15,7 @@
 #include "core/kernels/norm_relu_train.h"
 #include "core/models/dense_stage.h"
 #include "core/nn/weights.h"
+#include "core/parallel/openmp.h"
 
 using namespace distill;
 
@@ -151,6 +152,9 @@ struct Case {
 
 int main() {
   keep_freed_memory();
+  // As in the addon: the threads are its own.
+  replace_openmp();
+  const TeamLeader leader;
   const std::vector<Case> cases = {{{2, 8, 2, 2}, 4, 2},     {{3, 5, 5, 7}, 3, 3},
                                    {{4, 32, 8, 8}, 32, 3},   {{9, 64, 1, 1}, 32, 2},
                                    {{2, 48, 13, 11}, 48, 2}, {{2, 64, 20, 20}, 32, 0}};

@@ -17,6 +17,7 @@
 #include "core/kernels/stem.h"
 #include "core/kernels/winograd.h"
 #include "core/nn/layers.h"
+#include "core/parallel/openmp.h"
 
 using namespace distill;
 
@@ -243,6 +244,9 @@ void check_normalizer(at::ScalarType dtype) {
 
 int main() {
   keep_freed_memory();
+  // As in the addon: the threads are its own.
+  replace_openmp();
+  const TeamLeader leader;
   at::manual_seed(1);
   for (const int threads : {1, 2, 3}) {
     at::set_num_threads(threads);
