@@ -94,7 +94,8 @@ export class RunFolder {
   }
 
   /**
-   * Opens the folder that `runDir` names: makes it, or finds the run in it that is to be resumed. Nothing in it is changed yet.
+   * Opens the folder that `runDir` names: makes it, or finds the run in it that is to be resumed. Nothing
+   * but what killed runs have left half made is removed yet: {@link confirm} does that.
    *
    * @param given.seed The seed of a run that begins; one that is resumed keeps its own.
    * @returns `null` where no folder is named.
